@@ -1,0 +1,3 @@
+module github.com/enrollgate/enrollgate
+
+go 1.26
