@@ -1,0 +1,312 @@
+package ca
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca/pkix"
+)
+
+// Authority is the one way through: every enrollment of every door goes
+// decide → lint → sign → record here.
+type Authority struct {
+	endpoints map[string]*Endpoint
+	policy    Policy
+	linter    Linter
+	issuers   Authorities
+	ledger    Ledger
+	log       *slog.Logger
+	now       func() time.Time
+}
+
+// Parts is what an Authority is made of; every part is needed.
+type Parts struct {
+	Endpoints []Endpoint
+	Policy    Policy
+	Linter    Linter
+	Issuers   Authorities
+	Ledger    Ledger
+	Log       *slog.Logger
+	Now       func() time.Time
+}
+
+// NewAuthority checks the parts. An endpoint without an authentication policy
+// is an error: nothing is served without one.
+func NewAuthority(p Parts) (*Authority, error) {
+	if p.Policy == nil || p.Linter == nil || p.Issuers == nil || p.Ledger == nil || p.Log == nil || p.Now == nil {
+		return nil, errors.New("authority: a part is missing")
+	}
+	a := &Authority{map[string]*Endpoint{}, p.Policy, p.Linter, p.Issuers, p.Ledger, p.Log, p.Now}
+	for _, e := range p.Endpoints {
+		if len(e.Policies) == 0 {
+			return nil, fmt.Errorf("endpoint %s has no authentication policy: it would let anyone in", e.ID)
+		}
+		for _, set := range e.Policies {
+			if len(set) == 0 {
+				return nil, fmt.Errorf("endpoint %s has an authentication alternative without a method: it would let anyone in", e.ID)
+			}
+		}
+		if _, taken := a.endpoints[e.ID]; taken {
+			return nil, fmt.Errorf("endpoint %s is defined twice", e.ID)
+		}
+		a.endpoints[e.ID] = &e
+	}
+	return a, nil
+}
+
+// Result is the answer to one Request.
+type Result struct {
+	Certificate *Certificate
+	Chain       [][]byte // DER of the issuers, the signing one first, without a self-signed root
+	Replayed    bool     // recorded earlier under the same transaction
+	Err         error    // *Error or *LostEffect; the other fields are then empty
+}
+
+// Enroll takes requests through decide, lint, sign and record. What passes is
+// committed together; the answers come in the order of the requests.
+//
+// Result.Err is *LostEffect when an effect's guard did not hold, otherwise an
+// *Error carrying the request's trace id.
+func (a *Authority) Enroll(ctx context.Context, requests ...*Request) []Result {
+	results := make([]Result, len(requests))
+	var entries []*Entry
+	var position []int
+	for i, r := range requests {
+		entry, chain, err := a.prepare(ctx, r)
+		if err != nil {
+			results[i].Err = a.refused(r, err)
+			continue
+		}
+		results[i].Chain = chain
+		entries, position = append(entries, entry), append(position, i)
+	}
+	if len(entries) == 0 {
+		return results
+	}
+	recorded, err := a.ledger.Record(ctx, entries...)
+	for n, i := range position {
+		if err != nil {
+			a.discarded(requests[i], entries[n], err)
+			results[i] = Result{Err: a.notRecorded(requests[i], err)}
+			continue
+		}
+		results[i].Certificate, results[i].Replayed = &recorded[n].Certificate, recorded[n].Replayed
+		if recorded[n].Replayed {
+			a.discarded(requests[i], entries[n], errors.New("the request was answered before"))
+			continue
+		}
+		c := results[i].Certificate
+		a.log.LogAttrs(ctx, slog.LevelInfo, "certificate.issued", slog.String("trace", requests[i].Trace),
+			slog.String("endpoint", c.Endpoint), slog.String("tenant", c.Tenant), slog.String("ca", c.CA),
+			slog.String("profile", c.Profile), slog.String("serial", c.Serial.String()), slog.String("requester", c.Requester))
+	}
+	return results
+}
+
+// Check decides and signs nothing. A request without possession is one whose
+// names are not proven yet: only whether they could be issued is said.
+func (a *Authority) Check(ctx context.Context, r *Request) (*Decision, error) {
+	e, err := a.admit(r)
+	if err != nil {
+		return nil, a.refused(r, err)
+	}
+	if !r.Possession.Verified() {
+		if err := a.policy.Permit(e, r.Asserted.AltNames); err != nil {
+			return nil, a.refused(r, err)
+		}
+		return &Decision{Profile: e.Profile, AltNames: r.Asserted.AltNames}, nil
+	}
+	issuer, err := a.issuers.Issuer(e.Tenant, e.CA)
+	if err != nil {
+		return nil, a.refused(r, err)
+	}
+	d, err := a.decide(e, r, issuer.Facts())
+	if err != nil {
+		return nil, a.refused(r, err)
+	}
+	return d, nil
+}
+
+// prepare takes one request up to the signed certificate that is ready to record.
+func (a *Authority) prepare(ctx context.Context, r *Request) (*Entry, [][]byte, error) {
+	e, err := a.admit(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !r.Possession.Verified() {
+		return nil, nil, Errorf(BadProof, "possession of the private key was not shown")
+	}
+	issuer, err := a.issuers.Issuer(e.Tenant, e.CA)
+	if err != nil {
+		return nil, nil, err
+	}
+	facts := issuer.Facts()
+	decision, err := a.decide(e, r, facts)
+	if err != nil {
+		return nil, nil, err
+	}
+	signed, err := a.sign(ctx, issuer, r, decision)
+	if err != nil {
+		return nil, nil, err
+	}
+	entry, err := newEntry(e, r, decision, signed)
+	return entry, facts.Chain, err
+}
+
+// admit holds the request against what no profile can change: a verified
+// caller of this very endpoint, its authentication policy, and claims from the
+// closed table that belong to the caller.
+func (a *Authority) admit(r *Request) (*Endpoint, error) {
+	if !r.Caller.Verified() {
+		return nil, Errorf(BadProof, "the caller is not authenticated")
+	}
+	e, ok := a.endpoints[r.Endpoint]
+	if !ok {
+		return nil, Errorf(NotFound, "there is no such endpoint")
+	}
+	if r.Caller.Door() != e.Door || r.Caller.Tenant() != e.Tenant || r.Caller.Endpoint() != boundEndpoint(e) {
+		return nil, Errorf(BadProof, "the caller was not authenticated at this endpoint")
+	}
+	if !e.satisfied(r.Caller) {
+		return nil, Errorf(BadProof, "the caller's authentication does not satisfy this endpoint's policy")
+	}
+	for _, c := range r.Claims {
+		switch {
+		case !c.Verified():
+			return nil, InternalError(errors.New("a claim without evidence reached the core"))
+		case c.Door() != e.Door || !permitted(e, c):
+			return nil, InternalError(fmt.Errorf("claim %s of kind %s by %s is not permitted through %s", c, c.Kind(), c.Method(), e.Door))
+		case c.Owner() != r.Caller.ID():
+			return nil, Errorf(BadProof, "%s was proven by somebody else", c)
+		case !a.now().Before(c.Until()):
+			return nil, Errorf(BadProof, "the proof of %s has expired", c)
+		}
+	}
+	return e, nil
+}
+
+func (a *Authority) decide(e *Endpoint, r *Request, facts *Facts) (*Decision, error) {
+	if err := CheckKey(r.Possession.Key()); err != nil {
+		return nil, err
+	}
+	if bytes.Equal(r.Possession.Key().Raw(), facts.Key.Raw()) {
+		return nil, keyRefused("the key is the issuing CA's own")
+	}
+	return a.policy.Decide(e, r, facts, a.now())
+}
+
+// refused logs and audits a refusal and gives the error its trace id.
+func (a *Authority) refused(r *Request, err error) error {
+	e := *AsError(err)
+	e.Trace = r.Trace
+	a.log.LogAttrs(context.Background(), slog.LevelWarn, "request.refused", slog.String("trace", r.Trace),
+		slog.String("endpoint", r.Endpoint), slog.String("caller", r.Caller.String()), slog.String("kind", e.Kind.String()),
+		slog.String("field", e.Field), slog.String("rule", e.Rule), slog.String("error", e.Error()))
+	if r.Caller.Verified() {
+		a.ledger.Note(a.audit(r, "request.refused", map[string]string{
+			"endpoint": r.Endpoint, "kind": e.Kind.String(), "field": e.Field, "rule": e.Rule, "text": e.Public}))
+	}
+	return &e
+}
+
+// notRecorded turns the ledger's refusal into the caller's answer.
+func (a *Authority) notRecorded(r *Request, err error) error {
+	var lost *LostEffect
+	if errors.As(err, &lost) {
+		return lost
+	}
+	return a.refused(r, err)
+}
+
+// discarded counts a signature that never leaves: it is audited with its
+// serial and to-be-signed hash, so that every use of the key is accounted for.
+func (a *Authority) discarded(r *Request, e *Entry, why error) {
+	a.log.LogAttrs(context.Background(), slog.LevelWarn, "signature.discarded", slog.String("trace", r.Trace),
+		slog.String("serial", e.Certificate.Serial.String()), slog.String("error", why.Error()))
+	a.ledger.Note(a.audit(r, "signature.discarded", map[string]string{"ca": e.Certificate.CA,
+		"serial": e.Certificate.Serial.String(), "tbs_sha256": fmt.Sprintf("%x", e.TBSHash)}))
+}
+
+func (a *Authority) audit(r *Request, event string, detail map[string]string) Audit {
+	text, err := json.Marshal(detail) // maps of strings always marshal
+	if err != nil {
+		a.log.Error("audit.detail", "error", err)
+	}
+	return Audit{Tenant: r.Caller.Tenant(), Event: event, Actor: r.Caller.ID(), Trace: r.Trace, Detail: text, At: a.now()}
+}
+
+// newEntry gathers what the ledger records about a signed certificate.
+func newEntry(e *Endpoint, r *Request, d *Decision, s *signedCertificate) (*Entry, error) {
+	fields, err := json.Marshal(d.Fields)
+	if err != nil {
+		return nil, InternalError(err)
+	}
+	detail, err := json.Marshal(map[string]string{"ca": e.CA, "serial": s.serial.String(), "profile": d.Profile,
+		"endpoint": e.ID, "subject": d.Subject.String(), "not_after": d.NotAfter.Format(time.RFC3339)})
+	if err != nil {
+		return nil, InternalError(err)
+	}
+	key := r.Possession.Key()
+	return &Entry{
+		Certificate: Certificate{Tenant: e.Tenant, CA: e.CA, Serial: s.serial, DER: s.der, NotBefore: d.NotBefore,
+			NotAfter: d.NotAfter, Profile: d.Profile, Requester: r.Caller.ID(), Endpoint: e.ID, State: Issued, Trace: r.Trace},
+		Subject: d.Subject.String(), AltNames: d.AltNames, KeyID: key.KeyID(), KeyHash: key.Hash(),
+		TBSHash: sha256.Sum256(s.tbs), ProfileHash: d.ProfileHash, Decision: fields,
+		Idempotency: idempotency(e, r),
+		Audit:       Audit{Tenant: e.Tenant, Event: "certificate.issued", Actor: r.Caller.ID(), Trace: r.Trace, Detail: detail},
+		Effects:     r.Effects,
+	}, nil
+}
+
+// signedCertificate is what sign makes.
+type signedCertificate struct {
+	serial Serial
+	tbs    []byte
+	der    []byte
+}
+
+// sign encodes, lints and signs: what is signed is what was linted, and the
+// signature is verified with the issuer's key before anything is recorded.
+func (a *Authority) sign(ctx context.Context, issuer Issuer, r *Request, d *Decision) (*signedCertificate, error) {
+	facts := issuer.Facts()
+	serial := NewSerial(d.NotAfter)
+	t := &pkix.Template{Serial: serial[:], Signature: facts.Signature, Issuer: facts.Subject, NotBefore: d.NotBefore,
+		NotAfter: d.NotAfter, Subject: d.Subject, Key: r.Possession.Key(), Extensions: d.Extensions}
+	tbs, err := t.MarshalTBS()
+	if err != nil {
+		return nil, InternalError(err)
+	}
+	if err := a.linter.Lint(tbs, t); err != nil {
+		return nil, err
+	}
+	linted := sha256.Sum256(tbs)
+	lane := LaneEnrollment
+	if r.Operation == Renew || r.Operation == Rekey {
+		lane = LaneRenewal
+	}
+	signature, err := issuer.Sign(ctx, lane, tbs)
+	if err != nil {
+		return nil, AsError(err)
+	}
+	der, err := pkix.Assemble(tbs, facts.Signature, signature)
+	if err != nil {
+		return nil, InternalError(err)
+	}
+	cert, err := pkix.ParseCertificate(der)
+	if err != nil {
+		return nil, InternalError(fmt.Errorf("the signed certificate does not parse: %w", err))
+	}
+	if sha256.Sum256(cert.RawTBS) != linted {
+		return nil, InternalError(errors.New("the signed bytes are not the linted ones"))
+	}
+	if err := cert.CheckSignatureFrom(facts.Key); err != nil {
+		return nil, InternalError(fmt.Errorf("the issuer's signature does not verify: %w", err))
+	}
+	return &signedCertificate{serial, tbs, der}, nil
+}

@@ -1,0 +1,201 @@
+// Package caller says who asks: an opaque value that only a verifier can make,
+// from evidence it has checked. The zero Caller is nobody and is refused by the
+// core. Nothing here parses a wire format.
+package caller
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Door names where a request came in.
+type Door string
+
+// The doors. System is the daemon itself (its own service certificates);
+// Operator is the administrative socket and command line.
+const (
+	ACME     Door = "acme"
+	EST      Door = "est"
+	SCEP     Door = "scep"
+	CMP      Door = "cmp"
+	WSTEP    Door = "wstep"
+	System   Door = "system"
+	Operator Door = "operator"
+)
+
+// Doors lists every Door, for table tests and configuration.
+func Doors() []Door { return []Door{ACME, EST, SCEP, CMP, WSTEP, System, Operator} }
+
+// Method says how a caller was authenticated. An endpoint's authentication
+// policy is written in these words.
+type Method string
+
+const (
+	// ACMEAccount is a JWS by the key of a valid account (RFC 8555 section 6.2).
+	ACMEAccount Method = "acme-account"
+	// ServiceItself is the daemon acting for its own service certificates.
+	ServiceItself Method = "service"
+	// LocalOperator is an operator known by the credentials of a local socket or process.
+	LocalOperator Method = "local-operator"
+)
+
+// Methods lists every Method with the door that can verify it.
+func Methods() map[Method]Door {
+	return map[Method]Door{ACMEAccount: ACME, ServiceItself: System, LocalOperator: Operator}
+}
+
+// Verifier is a door's right to make callers. cmd makes one for each door and
+// hands it to that door's authentication code; alone it makes nothing, every
+// constructor also wants the evidence.
+type Verifier struct{ door Door }
+
+// NewVerifier is called by cmd only; an architecture test keeps it so.
+func NewVerifier(d Door) Verifier { return Verifier{door: d} }
+
+// Caller is who asks. The zero value is nobody.
+type Caller struct{ p *principal }
+
+type principal struct {
+	door     Door
+	methods  []Method
+	tenant   string
+	endpoint string
+	id       string
+	at       time.Time
+}
+
+// Verified tells whether this caller was made from evidence.
+func (c Caller) Verified() bool { return c.p != nil }
+
+// Door is where the caller came in; empty for nobody.
+func (c Caller) Door() Door {
+	if c.p == nil {
+		return ""
+	}
+	return c.p.door
+}
+
+// Methods are the authentication methods that all held.
+func (c Caller) Methods() []Method {
+	if c.p == nil {
+		return nil
+	}
+	return append([]Method(nil), c.p.methods...)
+}
+
+// Tenant is the tenant the caller belongs to.
+func (c Caller) Tenant() string {
+	if c.p == nil {
+		return ""
+	}
+	return c.p.tenant
+}
+
+// Endpoint is the endpoint where it was authenticated; empty for system and operators.
+func (c Caller) Endpoint() string {
+	if c.p == nil {
+		return ""
+	}
+	return c.p.endpoint
+}
+
+// ID is stable for one requester across requests, unique within the tenant and
+// free of secrets: `acme-account:ID`, `service:NAME`, `operator:NAME`.
+func (c Caller) ID() string {
+	if c.p == nil {
+		return ""
+	}
+	return c.p.id
+}
+
+// At is when the evidence was checked.
+func (c Caller) At() time.Time {
+	if c.p == nil {
+		return time.Time{}
+	}
+	return c.p.at
+}
+
+func (c Caller) String() string {
+	if c.p == nil {
+		return "nobody"
+	}
+	return c.p.id
+}
+
+// AccountSignature is the evidence for an ACME account: a JWS whose signature
+// verified with the account's current key.
+type AccountSignature struct {
+	Tenant, Endpoint string
+	Account          string   // account id
+	Status           string   // as stored; only "valid" makes a caller (RFC 8555 section 7.1.2)
+	KeyThumbprint    [32]byte // of the key the signature verified with (RFC 7638, SHA-256)
+	AccountKey       [32]byte // thumbprint stored with the account
+	At               time.Time
+}
+
+// FromAccountSignature makes the caller of an ACME request.
+func FromAccountSignature(v Verifier, ev AccountSignature) (Caller, error) {
+	switch {
+	case v.door != ACME:
+		return Caller{}, errWrongDoor(v, ACME)
+	case ev.Tenant == "" || ev.Endpoint == "" || ev.Account == "" || ev.At.IsZero():
+		return Caller{}, errors.New("caller: account evidence is incomplete")
+	case ev.Status != "valid":
+		return Caller{}, fmt.Errorf("caller: account is %q, not valid", ev.Status)
+	case ev.KeyThumbprint == ([32]byte{}) || ev.KeyThumbprint != ev.AccountKey:
+		return Caller{}, errors.New("caller: the signature is not by the account's key")
+	}
+	return Caller{&principal{ACME, []Method{ACMEAccount}, ev.Tenant, ev.Endpoint, "acme-account:" + ev.Account, ev.At}}, nil
+}
+
+// ServiceIdentity is the evidence for the daemon's own services.
+type ServiceIdentity struct {
+	Tenant string
+	Name   string // "tls", "ocsp", "ra", ...
+	At     time.Time
+}
+
+// FromService makes the system caller for a service certificate.
+func FromService(v Verifier, ev ServiceIdentity) (Caller, error) {
+	if v.door != System {
+		return Caller{}, errWrongDoor(v, System)
+	}
+	if ev.Tenant == "" || ev.Name == "" || ev.At.IsZero() {
+		return Caller{}, errors.New("caller: service evidence is incomplete")
+	}
+	return Caller{&principal{System, []Method{ServiceItself}, ev.Tenant, "", "service:" + ev.Name, ev.At}}, nil
+}
+
+// OperatorIdentity is the evidence for an operator: the peer credentials of a
+// local socket, or of the process itself where the command opens the store.
+type OperatorIdentity struct {
+	Tenant string
+	User   string // login name
+	UID    int
+	At     time.Time
+}
+
+// FromOperator makes the caller of an administrative operation.
+func FromOperator(v Verifier, ev OperatorIdentity) (Caller, error) {
+	if v.door != Operator {
+		return Caller{}, errWrongDoor(v, Operator)
+	}
+	if ev.Tenant == "" || ev.User == "" || ev.UID < 0 || ev.At.IsZero() {
+		return Caller{}, errors.New("caller: operator evidence is incomplete")
+	}
+	return Caller{&principal{Operator, []Method{LocalOperator}, ev.Tenant, "", "operator:" + ev.User, ev.At}}, nil
+}
+
+func errWrongDoor(v Verifier, want Door) error {
+	return fmt.Errorf("caller: a verifier of door %q cannot make a caller of %q", v.door, want)
+}
+
+// Digest identifies the caller in an idempotency key.
+func (c Caller) Digest() string {
+	sum := sha256.Sum256([]byte(c.Tenant() + "\x00" + c.ID()))
+	return hex.EncodeToString(sum[:16])
+}

@@ -1,0 +1,203 @@
+// Package claim says what was proven about the subject of a certificate: opaque
+// values that only a verifier can make, from evidence it has checked. The
+// certificate is built from claims; what a request merely asserts is not one.
+package claim
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/pkix"
+)
+
+// Kind says what a claim is about.
+type Kind string
+
+const (
+	DNS Kind = "dns" // a dNSName, lower-case A-labels, may start with "*."
+	IP  Kind = "ip"  // an iPAddress
+)
+
+// Kinds lists every Kind.
+func Kinds() []Kind { return []Kind{DNS, IP} }
+
+// Method says how a claim was verified.
+type Method string
+
+const (
+	HTTP01  Method = "http-01" // RFC 8555 section 8.3
+	DNS01   Method = "dns-01"  // RFC 8555 section 8.4
+	Service Method = "service" // the configuration of the daemon itself
+)
+
+// Methods lists every Method.
+func Methods() []Method { return []Method{HTTP01, DNS01, Service} }
+
+// Claim is one proven fact. The zero value is refused by the core.
+type Claim struct{ f *fact }
+
+type fact struct {
+	kind      Kind
+	name      pkix.GeneralName
+	door      caller.Door
+	method    Method
+	reference string
+	owner     string // caller id the proof belongs to
+	at, until time.Time
+}
+
+// Verified tells whether this claim was made from evidence.
+func (c Claim) Verified() bool { return c.f != nil }
+
+// Kind is what the claim is about.
+func (c Claim) Kind() Kind { return c.f.kind }
+
+// Name is the claim as a general name.
+func (c Claim) Name() pkix.GeneralName { return c.f.name }
+
+// Door is where the claim was verified.
+func (c Claim) Door() caller.Door { return c.f.door }
+
+// Method is how it was verified.
+func (c Claim) Method() Method { return c.f.method }
+
+// Owner is the id of the caller the proof belongs to.
+func (c Claim) Owner() string { return c.f.owner }
+
+// Until is when the proof stops counting.
+func (c Claim) Until() time.Time { return c.f.until }
+
+// Source says in one phrase where the claim comes from, for the decision record:
+// `http-01 authorization ID at TIME`.
+func (c Claim) Source() string {
+	if c.f == nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("%s %s at %s", c.f.method, c.f.reference, c.f.at.UTC().Format(time.RFC3339))
+}
+
+func (c Claim) String() string {
+	if c.f == nil {
+		return "no claim"
+	}
+	return c.f.name.String()
+}
+
+// Verifier is a door's right to make claims; see caller.Verifier.
+type Verifier struct{ door caller.Door }
+
+// NewVerifier is called by cmd only; an architecture test keeps it so.
+func NewVerifier(d caller.Door) Verifier { return Verifier{door: d} }
+
+// ValidatedAuthorization is the evidence of an ACME authorization in status
+// valid (RFC 8555 section 7.1.4): its identifier, the challenge that proved it,
+// and the account that owns it.
+type ValidatedAuthorization struct {
+	ID         string
+	Owner      string // caller id of the account
+	Identifier string // dns: lower-case name without the wildcard label
+	Wildcard   bool
+	Challenge  Method
+	Status     string
+	Validated  time.Time
+	Expires    time.Time
+	Now        time.Time // the store's clock
+}
+
+// FromAuthorization makes a dns claim. A wildcard name needs dns-01.
+func FromAuthorization(v Verifier, ev ValidatedAuthorization) (Claim, error) {
+	switch {
+	case v.door != caller.ACME:
+		return Claim{}, fmt.Errorf("claim: a verifier of door %q cannot make an ACME claim", v.door)
+	case ev.ID == "" || ev.Owner == "" || ev.Validated.IsZero() || ev.Expires.IsZero() || ev.Now.IsZero():
+		return Claim{}, errors.New("claim: authorization evidence is incomplete")
+	case ev.Status != "valid":
+		return Claim{}, fmt.Errorf("claim: authorization is %q, not valid", ev.Status)
+	case !ev.Now.Before(ev.Expires):
+		return Claim{}, errors.New("claim: authorization has expired")
+	case ev.Challenge != HTTP01 && ev.Challenge != DNS01:
+		return Claim{}, fmt.Errorf("claim: %q is not a challenge that proves a DNS name", ev.Challenge)
+	case ev.Wildcard && ev.Challenge != DNS01:
+		return Claim{}, errors.New("claim: a wildcard name needs dns-01 (RFC 8555 section 7.1.3)")
+	}
+	name := ev.Identifier
+	if ev.Wildcard {
+		name = "*." + name
+	}
+	if err := CheckDNSName(name); err != nil {
+		return Claim{}, err
+	}
+	return Claim{&fact{DNS, pkix.DNS(name), v.door, ev.Challenge, "authorization " + ev.ID, ev.Owner, ev.Validated, ev.Expires}}, nil
+}
+
+// ServiceName is the evidence that configuration gives the daemon's own
+// certificate a name: a DNS name or an IP address.
+type ServiceName struct {
+	Owner string // caller id of the service
+	DNS   string
+	IP    netip.Addr
+	At    time.Time
+}
+
+// FromServiceName makes a claim for the daemon's own certificate.
+func FromServiceName(v Verifier, ev ServiceName) (Claim, error) {
+	if v.door != caller.System {
+		return Claim{}, fmt.Errorf("claim: a verifier of door %q cannot make a service claim", v.door)
+	}
+	if ev.Owner == "" || ev.At.IsZero() || (ev.DNS == "") == !ev.IP.IsValid() {
+		return Claim{}, errors.New("claim: service evidence is incomplete: one of DNS and IP")
+	}
+	f := &fact{door: v.door, method: Service, reference: "configuration", owner: ev.Owner, at: ev.At, until: ev.At.Add(time.Hour)}
+	if ev.IP.IsValid() {
+		f.kind, f.name = IP, pkix.IP(ev.IP)
+		return Claim{f}, nil
+	}
+	if err := CheckDNSName(ev.DNS); err != nil {
+		return Claim{}, err
+	}
+	f.kind, f.name = DNS, pkix.DNS(ev.DNS)
+	return Claim{f}, nil
+}
+
+// CheckDNSName accepts a lower-case DNS name of LDH labels (RFC 1034 section
+// 3.5, RFC 5890 A-labels), 1 to 253 octets, not an IP address, optionally with
+// one leading wildcard label (RFC 8555 section 7.1.3).
+func CheckDNSName(name string) error {
+	bare := strings.TrimPrefix(name, "*.")
+	if len(bare) == 0 || len(name) > 253 {
+		return fmt.Errorf("dns name %q is empty or longer than 253 octets", clip(name))
+	}
+	if _, err := netip.ParseAddr(bare); err == nil {
+		return fmt.Errorf("dns name %q is an IP address", clip(name))
+	}
+	labels := strings.Split(bare, ".")
+	for _, label := range labels {
+		if len(label) == 0 || len(label) > 63 {
+			return fmt.Errorf("dns name %q has a label that is empty or longer than 63 octets", clip(name))
+		}
+		if label[0] == '-' || label[len(label)-1] == '-' {
+			return fmt.Errorf("dns name %q has a label that starts or ends with a hyphen", clip(name))
+		}
+		for i := 0; i < len(label); i++ {
+			c := label[i]
+			if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+				return fmt.Errorf("dns name %q holds a character other than a-z, 0-9, hyphen and underscore", clip(name))
+			}
+		}
+	}
+	if last := labels[len(labels)-1]; strings.Trim(last, "0123456789") == "" {
+		return fmt.Errorf("dns name %q ends in an all-numeric label", clip(name)) // reads as an address: RFC 3696 section 2
+	}
+	return nil
+}
+
+func clip(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "..."
+	}
+	return s
+}

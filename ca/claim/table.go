@@ -1,0 +1,25 @@
+package claim
+
+import "github.com/enrollgate/enrollgate/ca/caller"
+
+// row is one permitted combination: a door may bring a claim of this kind when
+// it was verified by this method.
+type row struct {
+	door   caller.Door
+	method Method
+	kind   Kind
+}
+
+// table is closed: what is not listed is refused before anything is decided,
+// whatever a door handed in.
+var table = map[row]bool{
+	{caller.ACME, HTTP01, DNS}:    true,
+	{caller.ACME, DNS01, DNS}:     true,
+	{caller.System, Service, DNS}: true,
+	{caller.System, Service, IP}:  true,
+}
+
+// Permitted tells whether a door may bring a claim of this kind verified by this method.
+func Permitted(door caller.Door, method Method, kind Kind) bool {
+	return table[row{door, method, kind}]
+}

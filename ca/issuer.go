@@ -1,0 +1,70 @@
+package ca
+
+import (
+	"context"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca/pkix"
+)
+
+// Authorities finds the issuers that this process may sign with.
+type Authorities interface {
+	// Issuer gives the current generation of a CA, or NotFound.
+	Issuer(tenant, ca string) (Issuer, error)
+}
+
+// Issuer is one CA generation that signs. Everything but Sign answers from
+// memory.
+type Issuer interface {
+	Facts() *Facts
+	// Sign signs to-be-signed bytes with the issuer's key; ctx bounds the wait.
+	// Unavailable when the key cannot answer now.
+	Sign(ctx context.Context, lane Lane, tbs []byte) ([]byte, error)
+}
+
+// Lane orders waiting signatures: status before renewal before enrollment.
+type Lane uint8
+
+const (
+	LaneStatus Lane = iota
+	LaneRenewal
+	LaneEnrollment
+)
+
+// Facts is what profiles and the encoder need to know of an issuer.
+type Facts struct {
+	Tenant, CA string
+	Subject    pkix.RawName
+	KeyID      []byte // subjectKeyIdentifier of the issuer certificate
+	Key        pkix.PublicKey
+	Signature  *pkix.SignatureAlgorithm
+	NotBefore  time.Time
+	NotAfter   time.Time
+	Chain      [][]byte // DER, the issuer's own certificate first, without a self-signed root
+	Root       []byte   // DER of the trust anchor, for clients that want it
+
+	// AIA is emitted in authorityInfoAccess (caIssuers). CDP and OCSP are
+	// compiled, but stay empty until the CA's publisher is bound, so that no
+	// URL is ever issued that no listener serves.
+	AIA  []string
+	CDP  []string
+	OCSP []string
+}
+
+// Policy decides: profiles, compiled at load, by endpoint.
+type Policy interface {
+	// Decide says what certificate a request gets, or why not. It is pure:
+	// no I/O, no clock but now. Errors: Denied with Rule and Field set.
+	Decide(e *Endpoint, r *Request, issuer *Facts, now time.Time) (*Decision, error)
+
+	// Permit says whether the names could appear in a certificate of this
+	// endpoint once they are proven; nil or Denied, with Field naming the name.
+	Permit(e *Endpoint, names []pkix.GeneralName) error
+}
+
+// Linter looks at the bytes that are about to be signed.
+type Linter interface {
+	// Lint re-parses tbs and checks it against the template it was made from
+	// and RFC 5280. An error is a fault of ours (Internal) or a refusal (Denied).
+	Lint(tbs []byte, t *pkix.Template) error
+}

@@ -1,0 +1,145 @@
+package ca
+
+import (
+	"context"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca/pkix"
+)
+
+// State is where a record stands.
+type State string
+
+const (
+	Issued  State = "issued"
+	Held    State = "held" // certificateHold (RFC 5280 section 5.3.1)
+	Revoked State = "revoked"
+)
+
+// Certificate is an issued certificate as the ledger remembers it.
+type Certificate struct {
+	Tenant    string
+	CA        string
+	Serial    Serial
+	DER       []byte
+	NotBefore time.Time
+	NotAfter  time.Time
+	Profile   string
+	Requester string // caller id
+	Endpoint  string
+	State     State
+	IssuedAt  time.Time
+	Trace     string
+}
+
+// Entry is one issuance to record: the certificate, the decision that shaped
+// it, the audit row and the effects, all in one commit.
+type Entry struct {
+	Certificate Certificate
+	Subject     string // as printed, for search
+	AltNames    []pkix.GeneralName
+	KeyID       []byte   // subject key identifier
+	KeyHash     [32]byte // of the SubjectPublicKeyInfo
+	TBSHash     [32]byte // of the to-be-signed bytes
+	ProfileHash [32]byte
+	Decision    []byte // JSON list of Field
+
+	Idempotency Idempotency
+	Audit       Audit
+	Effects     []Effect
+}
+
+// Idempotency makes a repeated request get its recorded answer. Inside the
+// window the same key and digest find the recorded certificate; the same key
+// with another digest is a conflict; after the window it is a new request.
+type Idempotency struct {
+	Key    [32]byte      // of tenant, endpoint, caller, operation and transaction
+	Digest [32]byte      // of the normalized request
+	Window time.Duration // zero: no idempotency, every request is new
+}
+
+// Audit is one line of the audit trail. Detail is JSON and carries no secret.
+type Audit struct {
+	Tenant string
+	Event  string // stable name: "certificate.issued", "request.denied", ...
+	Actor  string // caller id
+	Trace  string
+	Detail []byte
+	At     time.Time // zero: the store's clock at the commit
+}
+
+// Recorded is the ledger's answer to an Entry.
+type Recorded struct {
+	Certificate Certificate
+	Replayed    bool // the certificate is an earlier one, recorded under the same idempotency key
+}
+
+// Revocation is a request to change the status of a certificate.
+type Revocation struct {
+	Tenant   string
+	CA       string
+	Serial   Serial
+	Reason   Reason
+	Invalid  time.Time // invalidity date, zero: none (RFC 5280 section 5.3.2)
+	BlockKey bool      // refuse the certificate's key from now on (keyCompromise)
+	Audit    Audit
+	Effects  []Effect
+}
+
+// Status is one row of the status feed: what happened to a certificate, in an
+// order that is also the order of visibility.
+type Status struct {
+	Position int64 // strictly rising, without gaps that could fill later
+	Tenant   string
+	CA       string
+	Serial   Serial
+	State    State
+	Reason   Reason
+	Invalid  time.Time
+	At       time.Time
+}
+
+// Ledger is the core's contract for recording: what it hands in is committed
+// whole or not at all, and when a call returns without error the data is
+// durable. Drivers are in store/; one conformance suite tests them all.
+//
+// Every method takes the tenant, in its argument or inside it, and never sees
+// another tenant's rows. Errors are *Error: Unavailable when the store cannot
+// answer (nothing was recorded), Conflict, NotFound, Denied as said below.
+type Ledger interface {
+	// Record commits the entries of one call whole or not at all, with one
+	// answer an entry. Concurrent calls share commits; a lone call waits for nobody.
+	// *LostEffect: an effect's guard did not hold, nothing was recorded.
+	// When an idempotency key is taken and live, nothing is recorded either:
+	// the recorded certificates are the answer where every digest matches, else Conflict.
+	// Denied: a key is blocked (revoked for keyCompromise).
+	// The profile text named by ProfileHash must have been kept with KeepProfile.
+	Record(ctx context.Context, entries ...*Entry) ([]Recorded, error)
+
+	// Certificate finds one certificate with its current state, or NotFound.
+	Certificate(ctx context.Context, tenant, ca string, serial Serial) (*Certificate, error)
+
+	// Decision finds the recorded decision of a certificate, or NotFound.
+	Decision(ctx context.Context, tenant, ca string, serial Serial) (detail []byte, profileHash [32]byte, err error)
+
+	// Revoke records a revocation, its feed row and its audit row in one
+	// commit. NotFound without such a certificate; Conflict when it is revoked
+	// already (RFC 5280 section 5.3.1: only a hold may change).
+	Revoke(ctx context.Context, r *Revocation) (*Status, error)
+
+	// Feed gives at most limit status rows after a position, in order, of every tenant.
+	Feed(ctx context.Context, after int64, limit int) ([]Status, error)
+
+	// KeepProfile stores a validated profile's canonical text under its hash, once.
+	KeepProfile(ctx context.Context, hash [32]byte, text []byte) error
+
+	// Profile finds a kept profile text, or NotFound.
+	Profile(ctx context.Context, hash [32]byte) ([]byte, error)
+
+	// Note appends audit rows that belong to no issuance (refusals). It may
+	// return before they are durable; rows beyond its bounded queue are counted and dropped.
+	Note(a Audit)
+
+	// Now is the store's clock.
+	Now(ctx context.Context) (time.Time, error)
+}

@@ -1,0 +1,112 @@
+package ca
+
+import (
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/claim"
+	"github.com/enrollgate/enrollgate/ca/pkix"
+)
+
+// Operation says what a request wants.
+type Operation string
+
+const (
+	Enroll Operation = "enroll" // a first certificate, or one without reference to an earlier one
+	Renew  Operation = "renew"  // same subject, same key
+	Rekey  Operation = "rekey"  // same subject, new key
+	KeyGen Operation = "keygen" // the key is made by us
+)
+
+// Operations lists every Operation, for table tests.
+func Operations() []Operation { return []Operation{Enroll, Renew, Rekey, KeyGen} }
+
+// Request is one enrollment, whatever the wire it came over. Doors fill it in
+// and decide nothing: claims are what was proven, Asserted is what was only said.
+type Request struct {
+	Trace      string // trace id, 10 Crockford base32 characters
+	Endpoint   string // endpoint id; it fixes tenant, CA, profile and authentication policy
+	Operation  Operation
+	Caller     caller.Caller
+	Possession claim.Possession // the public key and how its possession was shown
+	Claims     []claim.Claim
+	Asserted   Asserted
+	Renews     *Renewal // what a renewal or rekey replaces; nil otherwise
+
+	// Transaction is the protocol's own transaction id (ACME: the order id).
+	// Where a protocol has none it stays empty and the digest takes its place.
+	Transaction string
+	// Window is how long the same transaction gets the recorded answer again.
+	Window time.Duration
+
+	// Effects are committed together with the certificate, or not at all.
+	Effects []Effect
+}
+
+// Asserted is what the requester merely said. A value gets into a certificate
+// only where the profile grants exactly that.
+type Asserted struct {
+	Subject    pkix.RawName       // nil or EmptyName: none
+	AltNames   []pkix.GeneralName // in the order asked
+	Extensions []pkix.Extension   // other requested extensions, raw; subjectAltName is in AltNames
+	NotBefore  time.Time          // zero: not asked
+	NotAfter   time.Time          // zero: not asked
+}
+
+// Renewal names the certificate that a renewal replaces. It is proven by the
+// full certificate and possession of its key, never by serial alone.
+type Renewal struct {
+	Certificate []byte // DER, as presented
+	Possession  claim.Possession
+}
+
+// Decision is what a profile says about a request: every field of the
+// certificate that policy controls, each with the place it came from.
+type Decision struct {
+	Profile     string   // profile id
+	ProfileHash [32]byte // of the validated profile's canonical text, which the store keeps
+	Subject     pkix.RawName
+	NotBefore   time.Time // whole seconds, UTC
+	NotAfter    time.Time
+	Extensions  []pkix.Extension // complete and in encoding order
+	AltNames    []pkix.GeneralName
+	Fields      []Field
+}
+
+// Field is one line of the decision record.
+type Field struct {
+	Name   string `json:"field"`            // "subject.CN", "san.dns", "key_usage", "validity.not_after", ...
+	Value  string `json:"value"`            // as printed for people
+	Source string `json:"source"`           // "profile NAME", "http-01 authorization ID at TIME", "asserted, granted by subject.cn", ...
+	Note   string `json:"note,omitempty"`   // what was dropped or changed, and by which rule
+	Denied bool   `json:"denied,omitempty"` // dry runs record what was refused
+}
+
+// Endpoint is one door bound to tenant, CA, profile and exactly one
+// authentication policy.
+type Endpoint struct {
+	ID       string
+	Door     caller.Door
+	Tenant   string
+	CA       string
+	Profile  string
+	Policies [][]caller.Method // alternatives; each is a set of methods that must all hold
+}
+
+// satisfied tells whether the caller's methods cover one alternative.
+func (e *Endpoint) satisfied(c caller.Caller) bool {
+	held := map[caller.Method]bool{}
+	for _, m := range c.Methods() {
+		held[m] = true
+	}
+	for _, set := range e.Policies {
+		all := len(set) > 0
+		for _, m := range set {
+			all = all && held[m]
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
