@@ -1,0 +1,134 @@
+// Package state holds what the ACME door remembers: its row types and the
+// Store it needs. It knows neither HTTP nor JSON on the wire (RFC 8555 section
+// 7.1 defines the objects; their wire form is in package acme).
+//
+// An order's stored status is pending, valid or invalid. Ready and processing
+// are derived: a pending order whose authorizations are all valid is ready, one
+// with an authorization that failed or ended is invalid. So nothing has to be
+// written to an order when a challenge succeeds.
+package state
+
+import (
+	"context"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca"
+)
+
+// Status is a status of RFC 8555 section 7.1.6.
+type Status string
+
+const (
+	Pending     Status = "pending"
+	Processing  Status = "processing"
+	Ready       Status = "ready"
+	Valid       Status = "valid"
+	Invalid     Status = "invalid"
+	Deactivated Status = "deactivated"
+	Expired     Status = "expired"
+	Revoked     Status = "revoked"
+)
+
+// Account is an ACME account, bound to one endpoint.
+type Account struct {
+	Tenant, Endpoint string
+	ID               string // random, unique within the tenant
+	Status           Status // Valid, Deactivated, Revoked
+	Key              []byte // the public JWK, canonical JSON (RFC 7638)
+	Thumbprint       [32]byte
+	Contact          []string
+	TermsAgreed      bool
+	CreatedAt        time.Time
+}
+
+// Identifier is what an order asks for (RFC 8555 section 9.7.7).
+type Identifier struct {
+	Type  string `json:"type"` // "dns"
+	Value string `json:"value"`
+}
+
+// Order is an ACME order.
+type Order struct {
+	Tenant, Endpoint string
+	ID               string
+	Account          string
+	Status           Status // stored: Pending, Valid, Invalid
+	Identifiers      []Identifier
+	NotBefore        time.Time // asked for; zero: not
+	NotAfter         time.Time
+	CreatedAt        time.Time
+	Expires          time.Time
+	Authorizations   []string // ids, in the order of Identifiers
+	Certificate      string   // random id of the certificate resource; empty until Valid
+	CA               string   // with Serial: the certificate in the ledger
+	Serial           ca.Serial
+	Error            []byte // problem document (RFC 7807) of an Invalid order; nil otherwise
+}
+
+// Authorization is one identifier's authorization with its challenges.
+type Authorization struct {
+	Tenant, Endpoint string
+	ID               string
+	Account          string
+	Identifier       Identifier // without the wildcard label
+	Wildcard         bool
+	Status           Status // stored: Pending, Valid, Invalid, Deactivated, Revoked
+	CreatedAt        time.Time
+	Expires          time.Time
+	Challenges       []Challenge
+}
+
+// Challenge is one way to prove an authorization's identifier.
+type Challenge struct {
+	Type      string    `json:"type"`
+	Token     string    `json:"token"` // base64url, 128 random bits or more (RFC 8555 section 8.1)
+	Status    Status    `json:"status"`
+	Validated time.Time `json:"validated,omitzero"`
+	Deadline  time.Time `json:"deadline,omitzero"` // of a Processing challenge: after it somebody else may validate again
+	Error     []byte    `json:"error,omitempty"`   // problem document of the last attempt
+	Attempts  int       `json:"attempts,omitempty"`
+	Record    []byte    `json:"record,omitempty"` // JSON: what the validator saw (hops, addresses)
+}
+
+// Nonce is a used nonce that must not be accepted again before it expires.
+type Nonce struct {
+	ID      [16]byte
+	Expires time.Time
+}
+
+// Store remembers the door's objects. Every method takes tenant and endpoint
+// and finds nothing of another one. Methods that take a Nonce strike it in the
+// same commit; a nonce that was struck before makes them change nothing and
+// return ErrNonce. Errors otherwise: *ca.Error with NotFound, Conflict
+// (something else changed the row first), Unavailable, Internal.
+type Store interface {
+	// CreateAccount adds an account; Conflict where the key has one already.
+	CreateAccount(ctx context.Context, a *Account, n Nonce) error
+	Account(ctx context.Context, tenant, endpoint, id string) (*Account, error)
+	AccountByKey(ctx context.Context, tenant, endpoint string, thumbprint [32]byte) (*Account, error)
+	// UpdateAccount changes contact, terms and status of a valid account; Conflict where it is not valid.
+	UpdateAccount(ctx context.Context, a *Account, n Nonce) error
+
+	// CreateOrder adds an order together with its authorizations.
+	CreateOrder(ctx context.Context, o *Order, authorizations []*Authorization, n Nonce) error
+	// Order finds an order and its authorizations, in the order of its identifiers.
+	Order(ctx context.Context, tenant, endpoint, id string) (*Order, []*Authorization, error)
+	OrderByCertificate(ctx context.Context, tenant, endpoint, certificate string) (*Order, error)
+	Authorization(ctx context.Context, tenant, endpoint, id string) (*Authorization, error)
+
+	// BeginChallenge stores challenges (one of them now Processing) of a pending
+	// authorization whose stored challenges are still before; Conflict otherwise.
+	BeginChallenge(ctx context.Context, before, after *Authorization, n Nonce) error
+	// EndChallenge stores the outcome of a validation: status and challenges of
+	// an authorization that is still pending; Conflict otherwise. No nonce is involved.
+	EndChallenge(ctx context.Context, after *Authorization) error
+	// DeactivateAuthorization ends a pending or valid authorization; Conflict otherwise.
+	DeactivateAuthorization(ctx context.Context, tenant, endpoint, id string, n Nonce) error
+
+	// FinishOrder makes the effect that turns a pending order, whose
+	// authorizations are all valid and not expired, into a valid one with this certificate id; the
+	// driver fills in CA and serial of the entry that carries the effect.
+	FinishOrder(tenant, endpoint, order, certificate string) ca.Effect
+	// Strike makes the effect that strikes a nonce.
+	Strike(tenant string, n Nonce) ca.Effect
+}
