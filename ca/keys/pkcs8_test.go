@@ -2,6 +2,8 @@ package keys
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -154,6 +156,8 @@ func TestPEMForm(t *testing.T) {
 		"last block taken away":   {content: reseal(t, good, func(k *encryptedKey) { k.data = k.data[:len(k.data)-16] }), kind: ca.BadProof, hint: "password"},
 		"last octet flipped":      {content: reseal(t, good, func(k *encryptedKey) { k.data[len(k.data)-1] ^= 1 }), kind: ca.BadProof, hint: "password"},
 		"first octet flipped":     {content: reseal(t, good, func(k *encryptedKey) { k.iv[0] ^= 1 }), kind: ca.BadProof, hint: "password"},
+		"padding beyond a block":  {content: reseal(t, good, repad(t, plainDER)), kind: ca.BadProof, hint: "password"},
+		"encrypted with a tail":   {content: tailed(good), kind: ca.BadRequest},
 		"not a number of blocks":  {content: reseal(t, good, func(k *encryptedKey) { k.data = k.data[1:] }), kind: ca.BadRequest},
 		"no data":                 {content: reseal(t, good, func(k *encryptedKey) { k.data = nil }), kind: ca.BadRequest},
 		"short iv":                {content: reseal(t, good, func(k *encryptedKey) { k.iv = k.iv[1:] }), kind: ca.BadRequest},
@@ -180,6 +184,30 @@ func TestPEMForm(t *testing.T) {
 			}
 		})
 	}
+}
+
+// repad encrypts a key with a block more of padding than RFC 8018 allows.
+func repad(t *testing.T, der []byte) func(*encryptedKey) {
+	return func(k *encryptedKey) {
+		derived, err := k.kdf.derive([]byte(password), k.keyLen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, err := aes.NewCipher(derived)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pad := 2*aes.BlockSize - len(der)%aes.BlockSize
+		k.data = append(bytes.Clone(der), bytes.Repeat([]byte{byte(pad)}, pad)...)
+		cipher.NewCBCEncrypter(block, k.iv).CryptBlocks(k.data, k.data)
+	}
+}
+
+// tailed adds an octet after the structure.
+func tailed(content []byte) []byte {
+	block, _ := pem.Decode(content)
+	block.Bytes = append(block.Bytes, 0)
+	return pem.EncodeToMemory(block)
 }
 
 // salted changes the PBKDF2 parameters.

@@ -98,6 +98,12 @@ func TestOrder(t *testing.T) {
 			ran:     []string{"a0", "b0", "a1", "b1"},
 			refused: []string{"a3", "a2", "b2"},
 		},
+		"tenants as heavy as each other keep their places": {
+			limits:  Limits{Queue: 3},
+			ops:     append(flood(3, LaneEnrollment, "a"), flood(2, LaneEnrollment, "b")...),
+			ran:     []string{"a0", "b0", "a1"},
+			refused: []string{"a2", "b1"},
+		},
 		"the one with the most makes room": {
 			limits:  Limits{Queue: 4},
 			ops:     append(append(flood(1, LaneRenewal, "b"), flood(3, LaneRenewal, "a")...), flood(1, LaneRenewal, "c")...),
