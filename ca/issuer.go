@@ -11,6 +11,10 @@ import (
 type Authorities interface {
 	// Issuer gives the current generation of a CA, or NotFound.
 	Issuer(tenant, ca string) (Issuer, error)
+
+	// IssuerOf gives the generation that signed a recorded certificate, whose
+	// chain goes with it after a rollover, or NotFound.
+	IssuerOf(c *Certificate) (Issuer, error)
 }
 
 // Issuer is one CA generation that signs. Everything but Sign answers from
@@ -30,6 +34,15 @@ const (
 	LaneRenewal
 	LaneEnrollment
 )
+
+// String gives the lane's name for logs and metrics.
+func (l Lane) String() string {
+	names := [...]string{"status", "renewal", "enrollment"}
+	if int(l) >= len(names) {
+		return "unknown lane"
+	}
+	return names[l]
+}
 
 // Facts is what profiles and the encoder need to know of an issuer.
 type Facts struct {

@@ -145,7 +145,7 @@ type fileKey struct {
 
 func (k *fileKey) Public() crypto.PublicKey { return k.private.Public() }
 
-func (k *fileKey) Sign(ctx context.Context, lane Lane, tenant string, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+func (k *fileKey) Sign(ctx context.Context, lane ca.Lane, tenant string, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if err := CheckSign(k.private.Public(), digest, opts); err != nil {
 		return nil, err
 	}
@@ -169,7 +169,7 @@ type fileRSAKey struct {
 
 var _ Decrypter = (*fileRSAKey)(nil)
 
-func (k *fileRSAKey) Decrypt(ctx context.Context, lane Lane, tenant string, msg []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+func (k *fileRSAKey) Decrypt(ctx context.Context, lane ca.Lane, tenant string, msg []byte, opts crypto.DecrypterOpts) ([]byte, error) {
 	if err := CheckDecrypt(opts); err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ func verifyWithOpenSSL(t *testing.T, dir, public string, key Signer) {
 		input, opts = digest[:], crypto.SHA256
 		args = append(args, "-digest", "sha256")
 	}
-	signature, err := key.Sign(t.Context(), LaneEnrollment, "a", input, opts)
+	signature, err := key.Sign(t.Context(), ca.LaneEnrollment, "a", input, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestSignAndDecryptRSA(t *testing.T) {
 	public := key.Public().(*rsa.PublicKey)
 	digest := sha256.Sum256([]byte("m"))
 	pss := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
-	signature, err := key.Sign(t.Context(), LaneStatus, "a", digest[:], pss)
+	signature, err := key.Sign(t.Context(), ca.LaneStatus, "a", digest[:], pss)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func TestSignAndDecryptRSA(t *testing.T) {
 
 	session := []byte("0123456789abcdef")
 	decrypt := func(msg []byte, opts crypto.DecrypterOpts) ([]byte, error) {
-		return key.Decrypt(t.Context(), LaneEnrollment, "a", msg, opts)
+		return key.Decrypt(t.Context(), ca.LaneEnrollment, "a", msg, opts)
 	}
 	v15 := &rsa.PKCS1v15DecryptOptions{SessionKeyLen: len(session)}
 	msg, err := rsa.EncryptPKCS1v15(rand.Reader, public, session)

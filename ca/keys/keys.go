@@ -24,28 +24,8 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 )
 
-// Lane orders operations that wait for a worker: every waiting LaneStatus one
-// goes before any LaneRenewal one, and those before any LaneEnrollment one.
-type Lane uint8
-
-const (
-	// LaneStatus is for CRLs and OCSP answers: what keeps issued certificates usable.
-	LaneStatus Lane = iota
-	// LaneRenewal is for holders of a certificate that will expire.
-	LaneRenewal
-	// LaneEnrollment is for everything new.
-	LaneEnrollment
-	laneEnd
-)
-
-// String gives the lane's name for logs and metrics.
-func (l Lane) String() string {
-	names := [...]string{"status", "renewal", "enrollment"}
-	if int(l) >= len(names) {
-		return fmt.Sprintf("lane %d", uint8(l))
-	}
-	return names[l]
-}
+// laneEnd is one past the last ca.Lane.
+const laneEnd = ca.LaneEnrollment + 1
 
 // Signer is one private key.
 //
@@ -60,7 +40,7 @@ func (l Lane) String() string {
 // and a closed Ring answer a *ca.Error of kind ca.Unavailable with RetryAfter.
 type Signer interface {
 	Public() crypto.PublicKey
-	Sign(ctx context.Context, lane Lane, tenant string, digest []byte, opts crypto.SignerOpts) ([]byte, error)
+	Sign(ctx context.Context, lane ca.Lane, tenant string, digest []byte, opts crypto.SignerOpts) ([]byte, error)
 }
 
 // Decrypter is a Signer whose key also decrypts, as RSA keys do (the RA key of
@@ -72,7 +52,7 @@ type Signer interface {
 // are those of Signer.
 type Decrypter interface {
 	Signer
-	Decrypt(ctx context.Context, lane Lane, tenant string, msg []byte, opts crypto.DecrypterOpts) ([]byte, error)
+	Decrypt(ctx context.Context, lane ca.Lane, tenant string, msg []byte, opts crypto.DecrypterOpts) ([]byte, error)
 }
 
 // Backend opens and makes the keys of one URI scheme. It owns the workers its

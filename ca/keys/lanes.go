@@ -1,11 +1,15 @@
 package keys
 
-import "container/list"
+import (
+	"container/list"
+
+	"github.com/enrollgate/enrollgate/ca"
+)
 
 // waiter is one operation in a queue.
 type waiter struct {
 	tenant string
-	lane   Lane
+	lane   ca.Lane
 	ready  chan int      // buffered; gets the worker, or pushedOut
 	place  *list.Element // in its share's queue; nil once it has left
 }

@@ -61,7 +61,7 @@ func NewPool(limits Limits) *Pool {
 // Acquire lends a worker, which must be given back with Release. Where none is
 // free it waits for its turn until ctx ends. All its refusals are *ca.Error of
 // kind ca.Unavailable, except an unknown lane, which is ca.Internal.
-func (p *Pool) Acquire(ctx context.Context, lane Lane, tenant string) (worker int, err error) {
+func (p *Pool) Acquire(ctx context.Context, lane ca.Lane, tenant string) (worker int, err error) {
 	if lane >= laneEnd {
 		return 0, ca.InternalError(fmt.Errorf("acquire: unknown %v", lane))
 	}

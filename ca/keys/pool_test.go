@@ -14,7 +14,7 @@ import (
 
 // queued is one operation that a test puts in the queue.
 type queued struct {
-	lane   Lane
+	lane   ca.Lane
 	tenant string
 	name   string
 }
@@ -26,7 +26,7 @@ func serve(t *testing.T, limits Limits, ops []queued) (ran, refused []string) {
 	limits.Workers = 1
 	synctest.Test(t, func(t *testing.T) {
 		p := NewPool(limits)
-		worker, err := p.Acquire(t.Context(), LaneStatus, "holder")
+		worker, err := p.Acquire(t.Context(), ca.LaneStatus, "holder")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func wantUnavailable(t *testing.T, err error) {
 }
 
 func TestOrder(t *testing.T) {
-	flood := func(n int, lane Lane, tenant string) (ops []queued) {
+	flood := func(n int, lane ca.Lane, tenant string) (ops []queued) {
 		for i := range n {
 			ops = append(ops, queued{lane, tenant, fmt.Sprintf("%s%d", tenant, i)})
 		}
@@ -72,53 +72,53 @@ func TestOrder(t *testing.T) {
 	}{
 		"lanes in order": {
 			ops: []queued{
-				{LaneEnrollment, "a", "e0"}, {LaneRenewal, "a", "r0"}, {LaneStatus, "a", "s0"},
-				{LaneEnrollment, "b", "e1"}, {LaneRenewal, "b", "r1"}, {LaneStatus, "b", "s1"},
+				{ca.LaneEnrollment, "a", "e0"}, {ca.LaneRenewal, "a", "r0"}, {ca.LaneStatus, "a", "s0"},
+				{ca.LaneEnrollment, "b", "e1"}, {ca.LaneRenewal, "b", "r1"}, {ca.LaneStatus, "b", "s1"},
 			},
 			ran: []string{"s0", "s1", "r0", "r1", "e0", "e1"},
 		},
 		"a flood does not delay another tenant": {
-			ops: append(flood(5, LaneEnrollment, "a"), flood(2, LaneEnrollment, "b")...),
+			ops: append(flood(5, ca.LaneEnrollment, "a"), flood(2, ca.LaneEnrollment, "b")...),
 			ran: []string{"a0", "b0", "a1", "b1", "a2", "a3", "a4"},
 		},
 		"weights": {
 			limits: Limits{Weight: func(tenant string) int { return map[string]int{"a": 2}[tenant] }},
-			ops:    append(flood(5, LaneRenewal, "a"), flood(3, LaneRenewal, "b")...),
+			ops:    append(flood(5, ca.LaneRenewal, "a"), flood(3, ca.LaneRenewal, "b")...),
 			ran:    []string{"a0", "a1", "b0", "a2", "a3", "b1", "a4", "b2"},
 		},
 		"a full lane refuses its own tenant": {
 			limits:  Limits{Queue: 3},
-			ops:     flood(5, LaneEnrollment, "a"),
+			ops:     flood(5, ca.LaneEnrollment, "a"),
 			ran:     []string{"a0", "a1", "a2"},
 			refused: []string{"a3", "a4"},
 		},
 		"a full lane makes room for another tenant": {
 			limits:  Limits{Queue: 4},
-			ops:     append(flood(4, LaneEnrollment, "a"), flood(3, LaneEnrollment, "b")...),
+			ops:     append(flood(4, ca.LaneEnrollment, "a"), flood(3, ca.LaneEnrollment, "b")...),
 			ran:     []string{"a0", "b0", "a1", "b1"},
 			refused: []string{"a3", "a2", "b2"},
 		},
 		"tenants as heavy as each other keep their places": {
 			limits:  Limits{Queue: 3},
-			ops:     append(flood(3, LaneEnrollment, "a"), flood(2, LaneEnrollment, "b")...),
+			ops:     append(flood(3, ca.LaneEnrollment, "a"), flood(2, ca.LaneEnrollment, "b")...),
 			ran:     []string{"a0", "b0", "a1"},
 			refused: []string{"a2", "b1"},
 		},
 		"the one with the most makes room": {
 			limits:  Limits{Queue: 4},
-			ops:     append(append(flood(1, LaneRenewal, "b"), flood(3, LaneRenewal, "a")...), flood(1, LaneRenewal, "c")...),
+			ops:     append(append(flood(1, ca.LaneRenewal, "b"), flood(3, ca.LaneRenewal, "a")...), flood(1, ca.LaneRenewal, "c")...),
 			ran:     []string{"b0", "a0", "c0", "a1"},
 			refused: []string{"a2"},
 		},
 		"a heavier tenant keeps more of a full lane": {
 			limits:  Limits{Queue: 4, Weight: func(tenant string) int { return map[string]int{"a": 3, "b": 1}[tenant] }},
-			ops:     append(flood(4, LaneEnrollment, "a"), flood(2, LaneEnrollment, "b")...),
+			ops:     append(flood(4, ca.LaneEnrollment, "a"), flood(2, ca.LaneEnrollment, "b")...),
 			ran:     []string{"a0", "a1", "a2", "b0"},
 			refused: []string{"a3", "b1"},
 		},
 		"lanes have their own room": {
 			limits:  Limits{Queue: 1},
-			ops:     append(append(flood(2, LaneEnrollment, "a"), flood(1, LaneRenewal, "b")...), flood(1, LaneStatus, "c")...),
+			ops:     append(append(flood(2, ca.LaneEnrollment, "a"), flood(1, ca.LaneRenewal, "b")...), flood(1, ca.LaneStatus, "c")...),
 			ran:     []string{"c0", "b0", "a0"},
 			refused: []string{"a1"},
 		},
@@ -138,24 +138,24 @@ func TestOrder(t *testing.T) {
 func TestDeadlineInQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := NewPool(Limits{Workers: 1})
-		worker, err := p.Acquire(t.Context(), LaneStatus, "a")
+		worker, err := p.Acquire(t.Context(), ca.LaneStatus, "a")
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err = p.Acquire(ctx, LaneEnrollment, "a")
+		_, err = p.Acquire(ctx, ca.LaneEnrollment, "a")
 		wantUnavailable(t, err)
-		if n := p.lanes[LaneEnrollment].waiting; n != 0 {
+		if n := p.lanes[ca.LaneEnrollment].waiting; n != 0 {
 			t.Errorf("%d left in the queue", n)
 		}
-		_, err = p.Acquire(ctx, LaneEnrollment, "a") // ended before it came
+		_, err = p.Acquire(ctx, ca.LaneEnrollment, "a") // ended before it came
 		wantUnavailable(t, err)
 		p.Release(worker)
-		if _, err = p.Acquire(ctx, LaneEnrollment, "a"); !ca.IsKind(err, ca.Unavailable) {
+		if _, err = p.Acquire(ctx, ca.LaneEnrollment, "a"); !ca.IsKind(err, ca.Unavailable) {
 			t.Errorf("a late operation started: %v", err)
 		}
-		if worker, err = p.Acquire(t.Context(), LaneEnrollment, "a"); err != nil {
+		if worker, err = p.Acquire(t.Context(), ca.LaneEnrollment, "a"); err != nil {
 			t.Fatalf("the worker was lost: %v", err)
 		}
 		p.Release(worker)
@@ -190,13 +190,13 @@ func TestUnknownLane(t *testing.T) {
 func TestCloseDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := NewPool(Limits{Workers: 1})
-		worker, err := p.Acquire(t.Context(), LaneStatus, "a")
+		worker, err := p.Acquire(t.Context(), ca.LaneStatus, "a")
 		if err != nil {
 			t.Fatal(err)
 		}
 		var events []string
 		go func() {
-			w, err := p.Acquire(t.Context(), LaneEnrollment, "a")
+			w, err := p.Acquire(t.Context(), ca.LaneEnrollment, "a")
 			if err != nil {
 				t.Errorf("a waiting operation was dropped: %v", err)
 				return
@@ -208,7 +208,7 @@ func TestCloseDrains(t *testing.T) {
 		closed := make(chan struct{})
 		go func() { p.Close(); events = append(events, "closed"); close(closed) }()
 		synctest.Wait()
-		_, err = p.Acquire(t.Context(), LaneStatus, "a")
+		_, err = p.Acquire(t.Context(), ca.LaneStatus, "a")
 		wantUnavailable(t, err)
 		p.Release(worker)
 		<-closed
@@ -259,7 +259,7 @@ func TestWorkersAreExclusive(t *testing.T) {
 func BenchmarkPool(b *testing.B) {
 	p := NewPool(Limits{})
 	for b.Loop() {
-		w, err := p.Acquire(b.Context(), LaneEnrollment, "a")
+		w, err := p.Acquire(b.Context(), ca.LaneEnrollment, "a")
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -34,7 +34,7 @@ func (b *tokenBackend) Close() error { b.pool.Close(); return b.failure }
 
 func (b *tokenBackend) Public() crypto.PublicKey { return nil }
 
-func (b *tokenBackend) Sign(ctx context.Context, lane Lane, tenant string, digest []byte, _ crypto.SignerOpts) ([]byte, error) {
+func (b *tokenBackend) Sign(ctx context.Context, lane ca.Lane, tenant string, digest []byte, _ crypto.SignerOpts) ([]byte, error) {
 	worker, err := b.pool.Acquire(ctx, lane, tenant)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func TestBackendBehindTheRing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, lane := range []Lane{LaneEnrollment, LaneEnrollment, LaneRenewal, LaneStatus} {
+		for i, lane := range []Lane{ca.LaneEnrollment, ca.LaneEnrollment, ca.LaneRenewal, ca.LaneStatus} {
 			go func() {
 				if _, err := key.Sign(t.Context(), lane, "a", []byte{byte('0' + i)}, nil); err != nil {
 					t.Error(err)
@@ -72,7 +72,7 @@ func TestBackendBehindTheRing(t *testing.T) {
 		if diff := cmp.Diff(want, token.log); diff != "" {
 			t.Errorf("order (-want +got):\n%s", diff)
 		}
-		_, err = key.Sign(t.Context(), LaneStatus, "a", nil, nil)
+		_, err = key.Sign(t.Context(), ca.LaneStatus, "a", nil, nil)
 		wantUnavailable(t, err)
 		_, err = ring.Open(t.Context(), "pkcs11:object=ca", Secret{})
 		wantUnavailable(t, err)
@@ -128,13 +128,13 @@ func TestFileKeysShareWorkers(t *testing.T) {
 			t.Fatal(err)
 		}
 		pool := key.(*fileKey).pool
-		worker, err := pool.Acquire(t.Context(), LaneStatus, "a")
+		worker, err := pool.Acquire(t.Context(), ca.LaneStatus, "a")
 		if err != nil {
 			t.Fatal(err)
 		}
 		digest := sha256.Sum256(nil)
 		sign := func() error {
-			_, err := key.Sign(t.Context(), LaneEnrollment, "a", digest[:], crypto.SHA256)
+			_, err := key.Sign(t.Context(), ca.LaneEnrollment, "a", digest[:], crypto.SHA256)
 			return err
 		}
 		waiting := make(chan error, 1)
@@ -173,7 +173,7 @@ func BenchmarkSign(b *testing.B) {
 	})
 	b.Run("ring", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := key.Sign(b.Context(), LaneEnrollment, "a", digest[:], crypto.SHA256); err != nil {
+			if _, err := key.Sign(b.Context(), ca.LaneEnrollment, "a", digest[:], crypto.SHA256); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -183,7 +183,7 @@ func BenchmarkSign(b *testing.B) {
 		b.SetParallelism(8)
 		b.RunParallel(func(pb *testing.PB) {
 			for i := 0; pb.Next(); i++ {
-				if _, err := key.Sign(context.Background(), LaneEnrollment, tenants[i%len(tenants)], digest[:], crypto.SHA256); err != nil {
+				if _, err := key.Sign(context.Background(), ca.LaneEnrollment, tenants[i%len(tenants)], digest[:], crypto.SHA256); err != nil {
 					b.Fatal(err)
 				}
 			}

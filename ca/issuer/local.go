@@ -1,0 +1,129 @@
+// Package issuer says who signs: the CAs whose keys this process holds, a
+// generation each. Upstream CAs come in through adapters of their own later.
+package issuer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/keys"
+	"github.com/enrollgate/enrollgate/ca/pkix"
+)
+
+// Local is one CA generation that signs with a key of ours.
+type Local struct {
+	facts *ca.Facts
+	key   keys.Signer
+}
+
+// URLs is what a CA's certificates may point at; each list is empty until a
+// listener serves it.
+type URLs struct {
+	AIA, CDP, OCSP []string
+}
+
+// NewLocal checks a generation against its key: the certificate must be a CA's
+// that may sign certificates (RFC 5280 sections 4.2.1.3, 4.2.1.9), be for this
+// key, and chain to its root by signature.
+func NewLocal(g *ca.Generation, key keys.Signer, urls URLs) (*Local, error) {
+	name := g.Tenant + "/" + g.CA
+	cert, err := pkix.ParseCertificate(g.DER)
+	if err != nil {
+		return nil, fmt.Errorf("CA %s: %w", name, err)
+	}
+	public, err := pkix.NewPublicKey(key.Public())
+	if err != nil {
+		return nil, fmt.Errorf("CA %s: %w", name, err)
+	}
+	if !bytes.Equal(public.Raw(), cert.Key.Raw()) {
+		return nil, fmt.Errorf("CA %s: the key at %s is not the one of generation %d's certificate", name, g.KeyURI, g.Number)
+	}
+	algorithm, err := pkix.SignatureFor(public)
+	if err != nil {
+		return nil, fmt.Errorf("CA %s: %w", name, err)
+	}
+	if err := checkAuthority(cert); err != nil {
+		return nil, fmt.Errorf("CA %s: %w", name, err)
+	}
+	keyID, err := subjectKeyID(cert)
+	if err != nil {
+		return nil, fmt.Errorf("CA %s: %w", name, err)
+	}
+	chain, err := presentedChain(g, cert)
+	if err != nil {
+		return nil, fmt.Errorf("CA %s: %w", name, err)
+	}
+	return &Local{key: key, facts: &ca.Facts{Tenant: g.Tenant, CA: g.CA, Subject: cert.Subject, KeyID: keyID, Key: cert.Key,
+		Signature: algorithm, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, Chain: chain, Root: g.Root,
+		AIA: urls.AIA, CDP: urls.CDP, OCSP: urls.OCSP}}, nil
+}
+
+// Facts answers from memory.
+func (l *Local) Facts() *ca.Facts { return l.facts }
+
+// Sign signs to-be-signed bytes with the CA's key.
+func (l *Local) Sign(ctx context.Context, lane ca.Lane, tbs []byte) ([]byte, error) {
+	return l.key.Sign(ctx, lane, l.facts.Tenant, l.facts.Signature.Digest(tbs), l.facts.Signature.Hash)
+}
+
+func checkAuthority(cert *pkix.Certificate) error {
+	constraints, ok := pkix.FindExtension(cert.Extensions, pkix.OIDBasicConstraints)
+	if !ok {
+		return errors.New("its certificate has no basicConstraints (RFC 5280 section 4.2.1.9)")
+	}
+	if isCA, _, err := pkix.ParseBasicConstraints(constraints.Value); err != nil || !isCA {
+		return errors.New("its certificate is not a CA certificate (RFC 5280 section 4.2.1.9)")
+	}
+	usage, ok := pkix.FindExtension(cert.Extensions, pkix.OIDKeyUsage)
+	if !ok {
+		return errors.New("its certificate has no keyUsage (RFC 5280 section 4.2.1.3)")
+	}
+	if bits, err := pkix.ParseKeyUsageValue(usage.Value); err != nil || bits&pkix.KeyCertSign == 0 {
+		return errors.New("its certificate may not sign certificates: keyCertSign is missing (RFC 5280 section 4.2.1.3)")
+	}
+	return nil
+}
+
+// subjectKeyID gives the identifier that issued certificates point back to.
+func subjectKeyID(cert *pkix.Certificate) ([]byte, error) {
+	ext, ok := pkix.FindExtension(cert.Extensions, pkix.OIDSubjectKeyID)
+	if !ok || len(ext.Value) < 3 || ext.Value[0] != 0x04 || int(ext.Value[1]) != len(ext.Value)-2 {
+		return nil, errors.New("its certificate has no subjectKeyIdentifier (RFC 5280 section 4.2.1.2)")
+	}
+	return ext.Value[2:], nil
+}
+
+// presentedChain is what servers send: the issuer and what is above it, each
+// signed by the next, without the self-signed root.
+func presentedChain(g *ca.Generation, cert *pkix.Certificate) ([][]byte, error) {
+	root, err := pkix.ParseCertificate(g.Root)
+	if err != nil {
+		return nil, fmt.Errorf("root: %w", err)
+	}
+	if bytes.Equal(g.DER, g.Root) {
+		return nil, root.CheckSignatureFrom(root.Key)
+	}
+	chain := [][]byte{g.DER}
+	below := cert
+	for _, der := range g.Chain {
+		above, err := pkix.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("chain: %w", err)
+		}
+		if err := signedBy(below, above); err != nil {
+			return nil, err
+		}
+		chain, below = append(chain, der), above
+	}
+	return chain, signedBy(below, root)
+}
+
+func signedBy(below, above *pkix.Certificate) error {
+	if !bytes.Equal(below.Issuer, above.Subject) {
+		return fmt.Errorf("chain: %q is not the issuer of %q", above.Subject, below.Subject)
+	}
+	return below.CheckSignatureFrom(above.Key)
+}
