@@ -229,7 +229,7 @@ func TestWorkersAreExclusive(t *testing.T) {
 			ran := 0
 			for n := range 200 {
 				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(n%5+1)*100*time.Microsecond)
-				w, err := p.Acquire(ctx, Lane(n%int(laneEnd)), fmt.Sprint(i%4))
+				w, err := p.Acquire(ctx, ca.Lane(n%int(laneEnd)), fmt.Sprint(i%4))
 				if err == nil {
 					holders[w]++
 					p.Release(w)

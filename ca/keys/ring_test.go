@@ -56,7 +56,7 @@ func TestBackendBehindTheRing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, lane := range []Lane{ca.LaneEnrollment, ca.LaneEnrollment, ca.LaneRenewal, ca.LaneStatus} {
+		for i, lane := range []ca.Lane{ca.LaneEnrollment, ca.LaneEnrollment, ca.LaneRenewal, ca.LaneStatus} {
 			go func() {
 				if _, err := key.Sign(t.Context(), lane, "a", []byte{byte('0' + i)}, nil); err != nil {
 					t.Error(err)
