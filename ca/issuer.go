@@ -2,6 +2,7 @@ package ca
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca/pkix"
@@ -39,7 +40,7 @@ const (
 func (l Lane) String() string {
 	names := [...]string{"status", "renewal", "enrollment"}
 	if int(l) >= len(names) {
-		return "unknown lane"
+		return fmt.Sprintf("lane %d", uint8(l))
 	}
 	return names[l]
 }

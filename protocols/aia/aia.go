@@ -1,0 +1,40 @@
+// Package aia publishes CA certificates where the authorityInfoAccess of issued
+// certificates points (RFC 5280 section 4.2.2.1): one DER certificate at
+// /aia/TENANT/CA.cer, over plain http, read-only.
+//
+// Left out: the degenerate PKCS#7 form for CAs with several certificates.
+package aia
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// Publisher serves a fixed set of certificates by their path under /aia/,
+// without the .cer ending.
+type Publisher struct {
+	certificates map[string][]byte
+}
+
+// New takes DER certificates by TENANT/CA.
+func New(certificates map[string][]byte) *Publisher { return &Publisher{certificates} }
+
+// Routes mounts the publisher under /aia of an http listener.
+func (p *Publisher) Routes(r chi.Router) {
+	r.Get("/aia/{tenant}/{ca}.cer", p.serve)
+	r.Head("/aia/{tenant}/{ca}.cer", p.serve)
+}
+
+func (p *Publisher) serve(w http.ResponseWriter, r *http.Request) {
+	der, ok := p.certificates[chi.URLParam(r, "tenant")+"/"+chi.URLParam(r, "ca")]
+	if !ok {
+		http.Error(w, "there is no such CA", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/pkix-cert") // RFC 2585 section 4.1
+	w.Header().Set("Cache-Control", "public, max-age=3600")
+	w.Header().Set("Content-Length", strconv.Itoa(len(der)))
+	w.Write(der) // an error means that the client is gone
+}
