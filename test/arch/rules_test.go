@@ -74,13 +74,13 @@ var rules = []rule{
 
 	// Drivers. One never imports another.
 	{class: "driver", packages: []string{"store/postgres", "store/sqlite"},
-		may: join(core, kept, []string{"protocols/*/state", "store/commit", "store/migrations"})},
+		may: join(core, kept, []string{"protocols/*/state", "store/commit", "store/trail", "store/migrations"})},
 	{class: "driver for examples", packages: []string{"store/memory"}, testsOnly: true,
-		may: join(core, kept, []string{"protocols/*/state", "store/commit"}), denyDeep: transport},
+		may: join(core, kept, []string{"protocols/*/state", "store/commit", "store/trail"}), denyDeep: transport},
 	{class: "migrations", packages: []string{"store/migrations"}},
-	{class: "group commit", packages: []string{"store/commit"}, may: core, denyDeep: transport},
+	{class: "shared by drivers", packages: []string{"store/commit", "store/trail"}, may: core, denyDeep: transport},
 	{class: "conformance", packages: []string{"store/conformance"}, testsOnly: true,
-		may: join(core, kept, []string{"protocols/*/state"})},
+		may: join(core, kept, []string{"protocols/*/state", "store/trail"})},
 
 	{class: "configuration", packages: []string{"config"},
 		may: join(core, []string{"ca/profile", "ca/keys"}), denyDeep: transport},
