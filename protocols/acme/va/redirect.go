@@ -6,13 +6,14 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/enrollgate/enrollgate/protocols/internal/outbound"
 )
 
 const (
 	maxRedirects = 10
-	maxLocation  = 2048 // octets of a Location header
+	maxLocation  = 2048 // octets of a Location header, and of the URL that comes of it
 )
 
 // target is a request that may be made: scheme, canonical name and port have been
@@ -71,7 +72,11 @@ func follow(from target, location []string, own uint16) (target, error) {
 	if port != 80 && port != 443 && port != uint64(own) {
 		return target{}, fmt.Errorf("the redirect leads to port %d, which is not permitted", port)
 	}
-	return newTarget(to.Scheme, host, uint16(port), to), nil
+	next := newTarget(to.Scheme, host, uint16(port), to)
+	if len(next.url.String()) > maxLocation {
+		return target{}, fmt.Errorf("the redirect leads to a URL of more than %d octets", maxLocation)
+	}
+	return next, nil
 }
 
 // newTarget builds the URL of a checked target; path and query come from rest.
@@ -82,8 +87,22 @@ func newTarget(scheme, host string, port uint16, rest *url.URL) target {
 	}
 	return target{host: host, port: port, url: &url.URL{
 		Scheme: scheme, Host: authority, Path: rest.Path, RawPath: rest.RawPath,
-		RawQuery: rest.RawQuery, ForceQuery: rest.ForceQuery,
+		RawQuery: encode(rest.RawQuery), ForceQuery: rest.ForceQuery,
 	}}
+}
+
+// encode percent-encodes what must not stand in a request line (RFC 3986 section
+// 3.4); url.Parse leaves spaces and bytes beyond ASCII in a query as they are.
+func encode(query string) string {
+	var b strings.Builder
+	for i := range len(query) {
+		if c := query[i]; c <= ' ' || c >= 0x7f {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 func defaultPort(scheme string) uint16 {

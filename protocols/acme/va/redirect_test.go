@@ -120,6 +120,7 @@ func TestFollow(t *testing.T) {
 		"https://b.example/":           "https://b.example/",
 		"https://b.example:80/":        "https://b.example:80/",
 		"https://b.example:5002/":      "https://b.example:5002/",
+		"/x?a b\u00fc":                 "http://a.example:5002/x?a%20b%C3%BC",
 		"http://b.example./a b":        "http://b.example/a%20b",
 	} {
 		to, err := follow(from, []string{location}, 5002)
@@ -160,6 +161,7 @@ func TestFollow(t *testing.T) {
 		"http://b.example/\r\nX: y":                     "not a URL",
 		"http://[::1/":                                  "not a URL",
 		"://":                                           "not a URL",
+		"/" + strings.Repeat("\u00fc", 800):             "more than 2048",
 		"http://b.example/" + strings.Repeat("a", 2048): "longer than 2048",
 	} {
 		if to, err := follow(from, []string{location}, 5002); err == nil || !strings.Contains(err.Error(), want) {
@@ -198,12 +200,15 @@ func FuzzFollow(f *testing.F) {
 		if name, err := outbound.CanonicalName(to.host); err != nil || name != to.host {
 			t.Errorf("%q leads to host %q", location, to.host)
 		}
+		if len(to.url.String()) > maxLocation {
+			t.Errorf("a URL of %d octets", len(to.url.String()))
+		}
 		// What is dialed and what is sent are the same to any reader of the URL.
 		again, err := url.Parse(to.url.String())
 		if err != nil || again.Hostname() != to.host || again.Fragment != "" {
 			t.Errorf("%q: %s reads as %v, %v", location, to.url, again, err)
 		}
-		if strings.ContainsAny(to.url.RequestURI(), " \r\n\x00") {
+		if line := to.url.RequestURI(); line[0] != '/' || strings.ContainsFunc(line, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 			t.Errorf("%q: request line %q", location, to.url.RequestURI())
 		}
 	})
