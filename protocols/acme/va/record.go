@@ -1,0 +1,17 @@
+package va
+
+import "github.com/enrollgate/enrollgate/protocols/internal/outbound"
+
+// Record is what a validation did, for the audit. It is complete up to the point
+// of failure when the validation failed. URLs hold text that targets chose: at most
+// 2 KiB each, percent-encoded, and not for the requester's eyes.
+type Record struct {
+	Hops []Hop `json:"hops"`
+}
+
+// Hop is one request: the first, or one that a redirect led to.
+type Hop struct {
+	URL    string        `json:"url"`
+	Path   outbound.Path `json:"path"`             // addresses resolved, refused, tried and used
+	Status int           `json:"status,omitempty"` // of the HTTP answer; 0 if there was none
+}
