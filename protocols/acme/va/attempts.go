@@ -35,6 +35,15 @@ func NewAttempts(schedule []time.Duration) (Attempts, error) {
 	return Attempts{waits: slices.Clone(schedule)}, nil
 }
 
+// Longest gives how long all attempts can take when each takes at most attempt.
+func (a Attempts) Longest(attempt time.Duration) time.Duration {
+	total := attempt
+	for _, wait := range a.waits {
+		total += wait + attempt
+	}
+	return total
+}
+
 // Run calls validate until it succeeds, fails with a Problem that no retry mends,
 // or the plan is at its end; it returns the last call's record and error. After
 // each call it tells onAttempt (may be nil) the number of the call, from 1, and

@@ -1,0 +1,204 @@
+package acme
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/claim"
+	"github.com/enrollgate/enrollgate/protocols/acme/state"
+)
+
+// Core is what the door asks of the Authority.
+type Core interface {
+	Check(ctx context.Context, r *ca.Request) (*ca.Decision, error)
+	Enroll(ctx context.Context, requests ...*ca.Request) []ca.Result
+}
+
+// Certificates finds what was issued, for the certificate resource.
+type Certificates interface {
+	Certificate(ctx context.Context, tenant, ca string, serial ca.Serial) (*ca.Certificate, error)
+}
+
+// Options is what the door is made of. All fields are needed unless said otherwise.
+type Options struct {
+	BaseURL      string        // external https URL without trailing slash: what clients sign as "url" (RFC 8555 section 6.4)
+	Endpoints    []ca.Endpoint // those of door "acme"; others are an error
+	Core         Core
+	Issuers      ca.Authorities // for the chain of a certificate
+	Certificates Certificates
+	Store        state.Store
+	Callers      caller.Verifier
+	Claims       claim.Verifier
+	Nonces       NonceKeys
+	Validator    Validator
+	Log          *slog.Logger
+	Now          func() time.Time
+
+	OrderLifetime         time.Duration   // how long an order may stay unfinished; zero: 7 days
+	AuthorizationLifetime time.Duration   // how long a proof counts; zero: 7 days
+	Schedule              []time.Duration // waits before each retry of a validation; nil: 1, 2, 2, 2 s
+	Validations           int             // validations at one time; zero: 64
+}
+
+// Door serves every ACME endpoint of the configuration.
+type Door struct {
+	Options
+	endpoints   map[string]*endpoint // by TENANT/CA/PROFILE, built at load, never split
+	nonces      *noncer
+	struck      *struckSet
+	validations *validations
+}
+
+// endpoint is one directory with everything about it that never changes.
+type endpoint struct {
+	ca.Endpoint
+	base      string // https://HOST/acme/TENANT/CA/PROFILE
+	directory []byte
+}
+
+// New checks the options and builds the directories. Close ends the
+// validations that run in the background.
+func New(o Options) (*Door, error) {
+	if o.Core == nil || o.Issuers == nil || o.Certificates == nil || o.Store == nil || o.Nonces == nil || o.Validator == nil || o.Log == nil || o.Now == nil {
+		return nil, errors.New("acme: a part is missing")
+	}
+	if !strings.HasPrefix(o.BaseURL, "https://") || strings.HasSuffix(o.BaseURL, "/") {
+		return nil, fmt.Errorf("acme: base URL %q must start with https:// and not end in a slash (RFC 8555 section 6.1)", o.BaseURL)
+	}
+	if o.OrderLifetime == 0 {
+		o.OrderLifetime = 7 * 24 * time.Hour
+	}
+	if o.AuthorizationLifetime == 0 {
+		o.AuthorizationLifetime = 7 * 24 * time.Hour
+	}
+	if o.Validations == 0 {
+		o.Validations = 64
+	}
+	d := &Door{Options: o, endpoints: map[string]*endpoint{}, nonces: newNoncer(o.Nonces, o.Now), struck: newStruckSet(0, o.Now)}
+	for _, e := range o.Endpoints {
+		if e.Door != caller.ACME {
+			return nil, fmt.Errorf("acme: endpoint %s is of door %s", e.ID, e.Door)
+		}
+		path := e.Tenant + "/" + e.CA + "/" + e.Profile
+		if _, taken := d.endpoints[path]; taken {
+			return nil, fmt.Errorf("acme: two endpoints share the path %s", path)
+		}
+		d.endpoints[path] = newEndpoint(e, o.BaseURL+"/acme/"+path)
+	}
+	validations, err := newValidations(d)
+	if err != nil {
+		return nil, err
+	}
+	d.validations = validations
+	return d, nil
+}
+
+// Close waits for running validations until ctx ends and then drops them; a
+// dropped one is started again when its client asks for the authorization.
+func (d *Door) Close(ctx context.Context) { d.validations.close(ctx) }
+
+// handler is one resource: it answers or returns an error for the one table.
+type handler func(w http.ResponseWriter, r *request) error
+
+// resource is one row of the door's closed table of methods and paths.
+type resource struct {
+	method, path string
+	serve        func(*Door) handler
+}
+
+// resources is everything the door answers; the rest is refused before
+// anything is read.
+var resources = []resource{
+	{http.MethodGet, "/directory", func(d *Door) handler { return d.serveDirectory }},
+	{http.MethodHead, "/directory", func(d *Door) handler { return d.serveDirectory }},
+	{http.MethodHead, "/new-nonce", func(d *Door) handler { return d.newNonceOK }},
+	{http.MethodGet, "/new-nonce", func(d *Door) handler { return d.newNonceEmpty }},
+	{http.MethodPost, "/new-account", func(d *Door) handler { return d.newAccount }},
+	{http.MethodPost, "/account/{id}", func(d *Door) handler { return d.account }},
+	{http.MethodPost, "/new-order", func(d *Door) handler { return d.newOrder }},
+	{http.MethodPost, "/order/{id}", func(d *Door) handler { return d.order }},
+	{http.MethodPost, "/order/{id}/finalize", func(d *Door) handler { return d.finalize }},
+	{http.MethodPost, "/authorization/{id}", func(d *Door) handler { return d.authorization }},
+	{http.MethodPost, "/challenge/{id}/{type}", func(d *Door) handler { return d.challenge }},
+	{http.MethodPost, "/certificate/{id}", func(d *Door) handler { return d.certificate }},
+}
+
+// Routes mounts the door under /acme of an https listener.
+func (d *Door) Routes(r chi.Router) {
+	r.Route("/acme", func(r chi.Router) {
+		for _, res := range resources {
+			r.Method(res.method, "/{tenant}/{ca}/{profile}"+res.path, d.serve(res.serve(d)))
+		}
+		r.NotFound(d.serve(func(http.ResponseWriter, *request) error {
+			return fail(http.StatusNotFound, typeMalformed, "there is no such resource")
+		}))
+		r.MethodNotAllowed(d.serve(func(_ http.ResponseWriter, q *request) error {
+			return fail(http.StatusMethodNotAllowed, typeMalformed, "%s is not allowed here (RFC 8555 section 6.3)", q.Method)
+		}))
+	})
+}
+
+// request is one HTTP request on its way through the door.
+type request struct {
+	*http.Request
+	endpoint *endpoint // nil outside a known directory
+	trace    string
+}
+
+// param gives a path parameter.
+func (r *request) param(name string) string { return chi.URLParam(r.Request, name) }
+
+// serve wraps a handler with what every reply of the door has: a fresh nonce,
+// the index link, no caching, and errors as problem documents, panics included.
+func (d *Door) serve(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, hr *http.Request) {
+		r := &request{Request: hr, trace: ca.NewTrace()}
+		r.endpoint = d.endpoints[chi.URLParam(hr, "tenant")+"/"+chi.URLParam(hr, "ca")+"/"+chi.URLParam(hr, "profile")]
+		w.Header().Set("Replay-Nonce", d.nonces.mint()) // RFC 8555 section 6.5
+		w.Header().Set("Cache-Control", "no-store")
+		if r.endpoint != nil {
+			w.Header().Set("Link", "<"+r.endpoint.base+`/directory>;rel="index"`) // RFC 8555 section 7.1
+		}
+		defer func() {
+			if p := recover(); p != nil {
+				if p == http.ErrAbortHandler {
+					panic(p)
+				}
+				d.refuse(w, r, ca.InternalError(fmt.Errorf("panic: %v", p)))
+			}
+		}()
+		if r.endpoint == nil {
+			d.refuse(w, r, fail(http.StatusNotFound, typeMalformed, "there is no such ACME directory"))
+			return
+		}
+		if err := h(w, r); err != nil {
+			d.refuse(w, r, err)
+		}
+	}
+}
+
+func (d *Door) serveDirectory(w http.ResponseWriter, r *request) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.Write(r.endpoint.directory) // an error means that the client is gone
+	return nil
+}
+
+// newNonceOK and newNonceEmpty answer HEAD with 200 and GET with 204 (RFC 8555 section 7.2).
+func (d *Door) newNonceOK(w http.ResponseWriter, _ *request) error {
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func (d *Door) newNonceEmpty(w http.ResponseWriter, _ *request) error {
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

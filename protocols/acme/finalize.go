@@ -1,0 +1,184 @@
+package acme
+
+import (
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/claim"
+	"github.com/enrollgate/enrollgate/ca/pkix"
+	"github.com/enrollgate/enrollgate/protocols/acme/state"
+)
+
+// finalize turns a ready order into a certificate (RFC 8555 section 7.4): the
+// nonce, the order's end and the certificate are one commit.
+func (d *Door) finalize(w http.ResponseWriter, r *request) error {
+	s, err := d.authenticate(r)
+	if err != nil {
+		return err
+	}
+	var in finalizeRequest
+	if err := decode(s.payload, &in); err != nil {
+		return err
+	}
+	order, authorizations, err := d.Store.Order(r.Context(), r.endpoint.Tenant, r.endpoint.ID, r.param("id"))
+	if err != nil {
+		return err
+	}
+	if err := own(s, order.Account); err != nil {
+		return err
+	}
+	w.Header().Set("Location", r.endpoint.orderURL(order.ID))
+	switch status := order.At(d.Now(), authorizations); status {
+	case state.Ready:
+	case state.Valid: // a client that lost our answer asks again
+		return answer(w, http.StatusOK, r.endpoint.orderObject(order, authorizations, d.Now()))
+	default:
+		return fail(http.StatusForbidden, typeOrderNotReady, "the order is %s, not ready", status)
+	}
+	enrollment, err := d.enrollment(r, s, order, authorizations, in.CSR)
+	if err != nil {
+		return err
+	}
+	if err := d.Core.Enroll(r.Context(), enrollment)[0].Err; err != nil {
+		return d.answerLost(w, r, order, err)
+	}
+	return d.answerOrder(w, r, order.ID)
+}
+
+// enrollment makes the core's request from the order and its CSR.
+func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizations []*state.Authorization, encoded string) (*ca.Request, error) {
+	der, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	if err != nil {
+		return nil, fail(http.StatusBadRequest, typeMalformed, "csr is not base64url without padding (RFC 8555 section 7.4)")
+	}
+	csr, possession, err := claim.VerifyCSR(der, false)
+	if err != nil {
+		return nil, fail(http.StatusBadRequest, typeBadCSR, "%s", err)
+	}
+	if err := sameNames(order, csr); err != nil {
+		return nil, err
+	}
+	claims, err := d.claims(s, authorizations)
+	if err != nil {
+		return nil, err
+	}
+	return &ca.Request{Trace: r.trace, Endpoint: r.endpoint.ID, Operation: ca.Enroll, Caller: s.caller, Possession: possession,
+		Claims:      claims,
+		Asserted:    ca.Asserted{Subject: csr.Subject, AltNames: csr.AltNames, Extensions: csr.Extensions, NotBefore: order.NotBefore, NotAfter: order.NotAfter},
+		Transaction: order.ID, Window: d.OrderLifetime,
+		Effects: []ca.Effect{
+			d.Store.Strike(order.Tenant, s.nonce),
+			d.Store.FinishOrder(order.Tenant, order.Endpoint, order.ID, ca.RandomID(20)),
+		}}, nil
+}
+
+// answerLost answers when a guard of the commit did not hold: a nonce that was
+// used on another replica, or an order that another request finished first.
+func (d *Door) answerLost(w http.ResponseWriter, r *request, order *state.Order, err error) error {
+	var lost *ca.LostEffect
+	if !errors.As(err, &lost) {
+		return err
+	}
+	if lost.Index == 0 {
+		return badNonce()
+	}
+	return d.answerOrder(w, r, order.ID)
+}
+
+// answerOrder reads the order again and answers with it if it is valid now.
+func (d *Door) answerOrder(w http.ResponseWriter, r *request, id string) error {
+	order, authorizations, err := d.Store.Order(r.Context(), r.endpoint.Tenant, r.endpoint.ID, id)
+	if err != nil {
+		return err
+	}
+	if order.Status != state.Valid {
+		return fail(http.StatusForbidden, typeOrderNotReady, "the order is %s, not ready", order.At(d.Now(), authorizations))
+	}
+	return answer(w, http.StatusOK, r.endpoint.orderObject(order, authorizations, d.Now()))
+}
+
+// sameNames checks that the CSR names exactly the order's identifiers, in its
+// subjectAltName and common names together (RFC 8555 section 7.4). A CSR
+// without any name is read as asking for the order's.
+func sameNames(order *state.Order, csr *pkix.CSR) error {
+	ordered := map[string]bool{}
+	for _, id := range order.Identifiers {
+		ordered[id.Value] = true
+	}
+	rdns, err := pkix.ParseName(csr.Subject)
+	if err != nil {
+		return fail(http.StatusBadRequest, typeBadCSR, "%s", err)
+	}
+	named := map[string]bool{}
+	for _, cn := range pkix.CommonNames(rdns) {
+		named[strings.ToLower(cn)] = true
+	}
+	for _, n := range csr.AltNames {
+		if n.Kind != pkix.DNSName {
+			return fail(http.StatusBadRequest, typeBadCSR, "the CSR asks for %s, which is not an identifier of the order (RFC 8555 section 7.4)", n.Kind)
+		}
+		named[strings.ToLower(string(n.Raw))] = true
+	}
+	if len(named) == 0 {
+		return nil
+	}
+	var extra, missing []string
+	for n := range named {
+		if !ordered[n] {
+			extra = append(extra, clip(n))
+		}
+	}
+	for n := range ordered {
+		if !named[n] {
+			missing = append(missing, n)
+		}
+	}
+	slices.Sort(extra)
+	slices.Sort(missing)
+	if len(extra)+len(missing) > 0 {
+		return fail(http.StatusBadRequest, typeBadCSR, "the CSR must name exactly the order's identifiers (RFC 8555 section 7.4); not ordered: %q, missing: %q", extra, missing)
+	}
+	return nil
+}
+
+func clip(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "..."
+	}
+	return s
+}
+
+// certificate gives an issued certificate with its chain (section 7.4.2).
+func (d *Door) certificate(w http.ResponseWriter, r *request) error {
+	s, err := d.read(r)
+	if err != nil {
+		return err
+	}
+	order, err := d.Store.OrderByCertificate(r.Context(), r.endpoint.Tenant, r.endpoint.ID, r.param("id"))
+	if err != nil {
+		return err
+	}
+	if err := own(s, order.Account); err != nil {
+		return err
+	}
+	cert, err := d.Certificates.Certificate(r.Context(), order.Tenant, order.CA, order.Serial)
+	if err != nil {
+		return err
+	}
+	issuer, err := d.Issuers.IssuerOf(cert)
+	if err != nil {
+		return err
+	}
+	chain := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.DER})
+	for _, der := range issuer.Facts().Chain {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	w.Header().Set("Content-Type", "application/pem-certificate-chain")
+	w.Write(chain) // an error means that the client is gone
+	return nil
+}

@@ -1,0 +1,175 @@
+package acme
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/protocols/acme/state"
+)
+
+func newEndpoint(e ca.Endpoint, base string) *endpoint {
+	directory, err := json.Marshal(directoryObject{
+		NewNonce: base + "/new-nonce", NewAccount: base + "/new-account", NewOrder: base + "/new-order",
+	})
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return &endpoint{Endpoint: e, base: base, directory: directory}
+}
+
+// directoryObject advertises what works, and only that (RFC 8555 section 7.1.1).
+type directoryObject struct {
+	NewNonce   string `json:"newNonce"`
+	NewAccount string `json:"newAccount"`
+	NewOrder   string `json:"newOrder"`
+}
+
+// accountObject is the wire form of an account (RFC 8555 section 7.1.2).
+type accountObject struct {
+	Status  state.Status `json:"status"`
+	Contact []string     `json:"contact,omitempty"`
+	Terms   bool         `json:"termsOfServiceAgreed,omitempty"`
+}
+
+// accountRequest is the payload of newAccount and of account updates
+// (sections 7.3, 7.3.2, 7.3.6). Contact is nil where absent.
+type accountRequest struct {
+	Contact            *[]string    `json:"contact"`
+	TermsAgreed        bool         `json:"termsOfServiceAgreed"`
+	OnlyReturnExisting bool         `json:"onlyReturnExisting"`
+	Status             state.Status `json:"status"`
+}
+
+// orderRequest is the payload of newOrder (section 7.4).
+type orderRequest struct {
+	Identifiers []state.Identifier `json:"identifiers"`
+	NotBefore   string             `json:"notBefore"`
+	NotAfter    string             `json:"notAfter"`
+}
+
+// orderObject is the wire form of an order (section 7.1.3).
+type orderObject struct {
+	Status         state.Status       `json:"status"`
+	Expires        time.Time          `json:"expires"`
+	Identifiers    []state.Identifier `json:"identifiers"`
+	NotBefore      time.Time          `json:"notBefore,omitzero"`
+	NotAfter       time.Time          `json:"notAfter,omitzero"`
+	Error          json.RawMessage    `json:"error,omitempty"`
+	Authorizations []string           `json:"authorizations"`
+	Finalize       string             `json:"finalize"`
+	Certificate    string             `json:"certificate,omitempty"`
+}
+
+// authorizationObject is the wire form of an authorization (section 7.1.4).
+type authorizationObject struct {
+	Identifier state.Identifier  `json:"identifier"`
+	Status     state.Status      `json:"status"`
+	Expires    time.Time         `json:"expires"`
+	Challenges []challengeObject `json:"challenges"`
+	Wildcard   bool              `json:"wildcard,omitempty"`
+}
+
+// challengeObject is the wire form of a challenge (section 7.1.5).
+type challengeObject struct {
+	Type      string          `json:"type"`
+	URL       string          `json:"url"`
+	Status    state.Status    `json:"status"`
+	Token     string          `json:"token"`
+	Validated time.Time       `json:"validated,omitzero"`
+	Error     json.RawMessage `json:"error,omitempty"`
+}
+
+// finalizeRequest is the payload of finalize (section 7.4).
+type finalizeRequest struct {
+	CSR string `json:"csr"`
+}
+
+func (e *endpoint) orderURL(id string) string { return e.base + "/order/" + id }
+
+func (e *endpoint) orderObject(o *state.Order, authorizations []*state.Authorization, now time.Time) orderObject {
+	out := orderObject{Status: o.At(now, authorizations), Expires: o.Expires.UTC().Truncate(time.Second), Identifiers: o.Identifiers,
+		NotBefore: o.NotBefore, NotAfter: o.NotAfter, Error: o.Error, Finalize: e.orderURL(o.ID) + "/finalize"}
+	for _, id := range o.Authorizations {
+		out.Authorizations = append(out.Authorizations, e.base+"/authorization/"+id)
+	}
+	if o.Certificate != "" {
+		out.Certificate = e.base + "/certificate/" + o.Certificate
+	}
+	if out.Status == state.Invalid && out.Error == nil {
+		out.Error = orderError(authorizations, now)
+	}
+	return out
+}
+
+// orderError says why an order is invalid, from its authorizations.
+func orderError(authorizations []*state.Authorization, now time.Time) json.RawMessage {
+	p := problem{Type: urn + typeUnauthorized, Detail: "the order has expired", Status: http.StatusForbidden}
+	for _, a := range authorizations {
+		if s := a.At(now); s != state.Valid && s != state.Pending {
+			sub := problem{Type: urn + typeUnauthorized, Detail: "the authorization is " + string(s), Identifier: &a.Identifier}
+			for _, c := range a.Challenges {
+				if c.Status == state.Invalid && c.Error != nil {
+					var cause problem
+					if json.Unmarshal(c.Error, &cause) == nil {
+						sub.Type, sub.Detail = cause.Type, cause.Detail
+					}
+				}
+			}
+			p.Detail, p.Subproblems = "an authorization of the order did not succeed", append(p.Subproblems, sub)
+		}
+	}
+	out, err := json.Marshal(p)
+	if err != nil {
+		return nil
+	}
+	return out
+}
+
+func (e *endpoint) authorizationObject(a *state.Authorization, now time.Time) authorizationObject {
+	out := authorizationObject{Identifier: a.Identifier, Status: a.At(now), Expires: a.Expires.UTC().Truncate(time.Second),
+		Wildcard: a.Wildcard, Challenges: []challengeObject{}}
+	for _, c := range a.Challenges {
+		if a.Status == state.Valid && c.Status != state.Valid { // section 7.1.4: only what proved it
+			continue
+		}
+		out.Challenges = append(out.Challenges, e.challengeObject(a, c))
+	}
+	return out
+}
+
+func (e *endpoint) challengeObject(a *state.Authorization, c state.Challenge) challengeObject {
+	return challengeObject{Type: c.Type, URL: e.base + "/challenge/" + a.ID + "/" + c.Type, Status: c.Status, Token: c.Token,
+		Validated: c.Validated.UTC().Truncate(time.Second), Error: c.Error}
+}
+
+// decode reads a JSON payload. Unknown members are ignored, as RFC 8555
+// section 6.2 leaves room for extensions; trailing data is an error.
+func decode(payload []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(payload))
+	if err := dec.Decode(into); err != nil {
+		return fail(http.StatusBadRequest, typeMalformed, "the payload is not the JSON object that this resource wants")
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return fail(http.StatusBadRequest, typeMalformed, "the payload holds more than one JSON value")
+	}
+	return nil
+}
+
+// answer writes a JSON reply.
+func answer(w http.ResponseWriter, status int, object any) error {
+	body, err := json.Marshal(object)
+	if err != nil {
+		return ca.InternalError(err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	w.Write(body) // an error means that the client is gone
+	return nil
+}
