@@ -61,8 +61,8 @@ func parseJWK(raw []byte) (accountKey, error) {
 
 func badKey(public string) *ca.Error { return refusal(ca.BadRequest, "badPublicKey", public) }
 
-// member decodes a base64url member.
-func member(members map[string]json.RawMessage, name string) ([]byte, error) {
+// jwkOctets decodes a base64url member.
+func jwkOctets(members map[string]json.RawMessage, name string) ([]byte, error) {
 	text, ok := jsonString(members[name])
 	if !ok {
 		return nil, badKey(fmt.Sprintf("the JWK has no text %q", name))
@@ -74,10 +74,10 @@ func member(members map[string]json.RawMessage, name string) ([]byte, error) {
 	return value, nil
 }
 
-// integer decodes a Base64urlUInt, which has no leading zero octet (RFC 7518
+// jwkInteger decodes a Base64urlUInt, which has no leading zero octet (RFC 7518
 // section 2): otherwise one key would have several thumbprints.
-func integer(members map[string]json.RawMessage, name string) (*big.Int, error) {
-	value, err := member(members, name)
+func jwkInteger(members map[string]json.RawMessage, name string) (*big.Int, error) {
+	value, err := jwkOctets(members, name)
 	if err != nil {
 		return nil, err
 	}
@@ -88,11 +88,11 @@ func integer(members map[string]json.RawMessage, name string) (*big.Int, error) 
 }
 
 func parseRSA(members map[string]json.RawMessage) (accountKey, error) {
-	n, err := integer(members, "n")
+	n, err := jwkInteger(members, "n")
 	if err != nil {
 		return accountKey{}, err
 	}
-	e, err := integer(members, "e")
+	e, err := jwkInteger(members, "e")
 	if err != nil {
 		return accountKey{}, err
 	}
@@ -119,11 +119,11 @@ func parseEC(members map[string]json.RawMessage) (accountKey, error) {
 	default:
 		return accountKey{}, badKey("the JWK's curve is not supported; use P-256, P-384 or P-521")
 	}
-	x, err := member(members, "x")
+	x, err := jwkOctets(members, "x")
 	if err != nil {
 		return accountKey{}, err
 	}
-	y, err := member(members, "y")
+	y, err := jwkOctets(members, "y")
 	if err != nil {
 		return accountKey{}, err
 	}
@@ -143,7 +143,7 @@ func parseOKP(members map[string]json.RawMessage) (accountKey, error) {
 	if name, _ := jsonString(members["crv"]); name != "Ed25519" {
 		return accountKey{}, badKey("the JWK's curve is not supported; use Ed25519")
 	}
-	x, err := member(members, "x")
+	x, err := jwkOctets(members, "x")
 	if err != nil {
 		return accountKey{}, err
 	}

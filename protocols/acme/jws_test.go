@@ -339,10 +339,12 @@ func FuzzParseJWS(f *testing.F) {
 			if (m.Key == nil) == (m.KID == "") || m.URL == "" || m.Nonce == "" || findAlgorithm(m.Alg) == nil {
 				t.Errorf("accepted %+v", m)
 			}
-			if m.Key != nil && m.verify(m.Key.Public) == nil && !strings.Contains(string(m.signed), ".") {
-				t.Errorf("verified %+v", m)
+			if m.Key != nil {
+				m.verify(m.Key.Public)
 			}
-			m.verify(strangers[jose.SignatureAlgorithm(m.Alg)].Public())
+			if m.verify(strangers[jose.SignatureAlgorithm(m.Alg)].Public()) == nil && m.Key == nil {
+				t.Errorf("a key nobody signed with verifies %+v", m)
+			}
 		}
 		parseInnerJWS(body)
 		parseBindingJWS(body)

@@ -10,7 +10,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 )
 
-func key(version uint32) NonceKey {
+func nonceKey(version uint32) NonceKey {
 	return NonceKey{Version: version, Secret: bytes.Repeat([]byte{byte(version)}, 32)}
 }
 
@@ -21,7 +21,7 @@ func keysOf(all ...NonceKey) NonceKeys {
 
 func TestNonce(t *testing.T) {
 	now := time.Unix(1800000000, 999)
-	n := newNoncer(keysOf(key(1)), func() time.Time { return now })
+	n := newNoncer(keysOf(nonceKey(1)), func() time.Time { return now })
 	seen := make(map[string]bool)
 	ids := make(map[[16]byte]bool)
 	for range 1000 {
@@ -42,7 +42,7 @@ func TestNonce(t *testing.T) {
 
 func TestNonceAge(t *testing.T) {
 	now := time.Unix(1800000000, 0)
-	n := newNoncer(keysOf(key(1)), func() time.Time { return now })
+	n := newNoncer(keysOf(nonceKey(1)), func() time.Time { return now })
 	nonce, minted := n.mint(), now
 	first, _, err := n.check(nonce)
 	if err != nil {
@@ -71,24 +71,24 @@ func TestNonceAge(t *testing.T) {
 // key and another installation do not.
 func TestNonceKeys(t *testing.T) {
 	now := func() time.Time { return time.Unix(1800000000, 0) }
-	nonce := newNoncer(keysOf(key(1)), now).mint()
-	for name, keys := range map[string]NonceKeys{"replica": keysOf(key(1)), "rotated": keysOf(key(1), key(2)), "twice": keysOf(key(3), key(1), key(2))} {
+	nonce := newNoncer(keysOf(nonceKey(1)), now).mint()
+	for name, keys := range map[string]NonceKeys{"replica": keysOf(nonceKey(1)), "rotated": keysOf(nonceKey(1), nonceKey(2)), "twice": keysOf(nonceKey(3), nonceKey(1), nonceKey(2))} {
 		if _, _, err := newNoncer(keys, now).check(nonce); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, keys := range map[string]NonceKeys{"withdrawn": keysOf(key(2)), "foreign": keysOf(NonceKey{Version: 1, Secret: make([]byte, 32)}), "none": func() (NonceKey, []NonceKey) { return NonceKey{}, nil }} {
+	for name, keys := range map[string]NonceKeys{"withdrawn": keysOf(nonceKey(2)), "foreign": keysOf(NonceKey{Version: 1, Secret: make([]byte, 32)}), "none": func() (NonceKey, []NonceKey) { return NonceKey{}, nil }} {
 		_, _, err := newNoncer(keys, now).check(nonce)
 		t.Run(name, func(t *testing.T) { wantRefusal(t, err, ca.BadProof, "badNonce", "try again") })
 	}
-	rotated := newNoncer(keysOf(key(1), key(2)), now)
-	if _, _, err := newNoncer(keysOf(key(2)), now).check(rotated.mint()); err != nil {
+	rotated := newNoncer(keysOf(nonceKey(1), nonceKey(2)), now)
+	if _, _, err := newNoncer(keysOf(nonceKey(2)), now).check(rotated.mint()); err != nil {
 		t.Errorf("the current key did not mint: %v", err)
 	}
 }
 
 func TestNonceForged(t *testing.T) {
-	n := newNoncer(keysOf(key(1)), func() time.Time { return time.Unix(1800000000, 0) })
+	n := newNoncer(keysOf(nonceKey(1)), func() time.Time { return time.Unix(1800000000, 0) })
 	nonce := n.mint()
 	raw, err := decodeBase64URL(nonce)
 	if err != nil {
@@ -110,7 +110,7 @@ func TestNonceForged(t *testing.T) {
 
 func FuzzNonce(f *testing.F) {
 	now := time.Unix(1800000000, 0)
-	n := newNoncer(keysOf(key(1), key(2)), func() time.Time { return now })
+	n := newNoncer(keysOf(nonceKey(1), nonceKey(2)), func() time.Time { return now })
 	good := n.mint()
 	for _, seed := range []string{good, good[:47], good + "A", "", "AQAAAAEAa0nSAA", "AQAAAAIAa0nSAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"} {
 		f.Add(seed)
@@ -189,7 +189,7 @@ func TestStruckSetIsBounded(t *testing.T) {
 func TestStruckSetConcurrently(t *testing.T) {
 	now := time.Unix(1800000000, 0)
 	s := newStruckSet(0, func() time.Time { return now })
-	n := newNoncer(keysOf(key(1)), func() time.Time { return now })
+	n := newNoncer(keysOf(nonceKey(1)), func() time.Time { return now })
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	won := make(map[[16]byte]int)
@@ -226,7 +226,7 @@ func TestStruckSetConcurrently(t *testing.T) {
 }
 
 func BenchmarkNonceMint(b *testing.B) {
-	n := newNoncer(keysOf(key(1)), time.Now)
+	n := newNoncer(keysOf(nonceKey(1)), time.Now)
 	b.ReportAllocs()
 	for b.Loop() {
 		n.mint()
@@ -234,7 +234,7 @@ func BenchmarkNonceMint(b *testing.B) {
 }
 
 func BenchmarkNonceCheckAndStrike(b *testing.B) {
-	n := newNoncer(keysOf(key(1)), time.Now)
+	n := newNoncer(keysOf(nonceKey(1)), time.Now)
 	s := newStruckSet(0, time.Now)
 	b.ReportAllocs()
 	for b.Loop() {
