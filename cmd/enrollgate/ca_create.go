@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/admin"
+	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/keys"
+	"github.com/enrollgate/enrollgate/ca/lint"
+	"github.com/enrollgate/enrollgate/config"
+)
+
+type caCmd struct {
+	Create caCreateCmd `cmd:"" help:"Make a root and an issuing CA, keys included."`
+}
+
+type caCreateCmd struct {
+	source
+	Tenant    string `required:"" help:"Tenant of the CA."`
+	CA        string `required:"" name:"ca" help:"Id of the issuing CA, as in the configuration; its key is made at cas[].key."`
+	Name      string `required:"" help:"Organization name in both subjects."`
+	RootKey   string `required:"" help:"Where the root's key is made: file:/PATH. Keep it offline afterwards." placeholder:"URI"`
+	Algorithm string `help:"Key algorithm: ecdsa-p256, ecdsa-p384, ecdsa-p521, rsa-2048, rsa-3072, rsa-4096 or ed25519." default:"ecdsa-p256"`
+}
+
+// Run makes the hierarchy and prints the root certificate.
+func (cmd *caCreateCmd) Run(c console) error {
+	cfg, err := cmd.load()
+	if err != nil {
+		return err
+	}
+	var target *config.CA
+	for i := range cfg.CAs {
+		if cfg.CAs[i].Tenant == cmd.Tenant && cfg.CAs[i].ID == cmd.CA {
+			target = &cfg.CAs[i]
+		}
+	}
+	if target == nil {
+		return fmt.Errorf("%w: the configuration has no CA %s of tenant %s", errUsage, cmd.CA, cmd.Tenant)
+	}
+	ctx := context.Background()
+	d := &daemon{cfg: cfg, log: newLog(cfg.Log, c.err)}
+	if err := d.openStore(ctx); err != nil {
+		return err
+	}
+	defer d.store.Close()
+	defer d.keyring().Close()
+	g, err := d.createCA(ctx, *target, cmd.Name, cmd.RootKey, cmd.Algorithm)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.err, "made CA %s of tenant %s; clients must trust this root:\n", g.CA, g.Tenant)
+	return pem.Encode(c.out, &pem.Block{Type: "CERTIFICATE", Bytes: g.Root})
+}
+
+// createCA makes a root and an issuing CA in the name of whoever runs this process.
+func (d *daemon) createCA(ctx context.Context, c config.CA, name, rootKey, algorithm string) (*ca.Generation, error) {
+	actor, err := localOperator(c.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	generations, err := d.store.Generations(ctx, c.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range generations {
+		if g.CA == c.ID {
+			return nil, ca.Errorf(ca.Conflict, "CA %s has a certificate already; its id stays taken", c.ID)
+		}
+	}
+	return admin.CreateHierarchy(ctx, d.store, d.keyring(), lint.New(), admin.NewHierarchy{Tenant: c.Tenant, CA: c.ID, Name: name,
+		RootKey: rootKey, IssuingKey: c.Key, Algorithm: algorithm, Secret: c.KeyPassword, Actor: actor, Now: time.Now()})
+}
+
+// localOperator is whoever runs this process.
+func localOperator(tenant string) (caller.Caller, error) {
+	name := fmt.Sprint(os.Getuid())
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	return caller.FromOperator(caller.NewVerifier(caller.Operator), caller.OperatorIdentity{Tenant: tenant, User: name, UID: os.Getuid(), At: time.Now()})
+}
+
+// ensureDevCA makes the dev CA on the first start.
+func (d *daemon) ensureDevCA(ctx context.Context, dir string) error {
+	for _, c := range d.cfg.CAs {
+		if c.Tenant != devTenant || c.ID != devCA {
+			continue
+		}
+		_, err := d.createCA(ctx, c, "Enrollgate Development", "file:"+filepath.Join(dir, "keys", "root.pem"), keys.Algorithms()[0])
+		if err != nil && !ca.IsKind(err, ca.Conflict) {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+
+	"github.com/enrollgate/enrollgate/config"
+)
+
+// The dev defaults: one tenant, one issuing CA, a bound profile for every door
+// that exists.
+const (
+	devTenant = "default"
+	devCA     = "issuing"
+)
+
+var devTemplate = template.Must(template.New("dev").Parse(`
+listen: {https: "127.0.0.1:8443", http: "127.0.0.1:8080", est: "127.0.0.1:9443", admin: "127.0.0.1:8444"}
+store: {url: "sqlite://{{.}}/enrollgate.db"}
+seal: {key: "file:{{.}}/secrets/seal.key"}
+tenants:
+  - {id: default, name: "Development"}
+cas:
+  - {id: issuing, tenant: default, key: "file:{{.}}/keys/issuing.pem", key_password: "file:{{.}}/secrets/ca-password"}
+endpoints:
+  - {id: acme-client-server, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-client-server, authentication: [[acme-account]]}
+  - {id: acme-server, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account]]}
+acme:
+  http01: {port: 5002}
+  allow_targets: ["127.0.0.0/8", "::1/128"]
+  localhost_to_loopback: true
+`))
+
+// devDefaults is the configuration that --dev starts from.
+func devDefaults(dir string) []byte {
+	var b strings.Builder
+	if err := devTemplate.Execute(&b, dir); err != nil {
+		panic(err) // constant template, text argument
+	}
+	return []byte(b.String())
+}
+
+// prepareDev makes the folder and its secrets on the first start and leaves
+// them alone on every other.
+func prepareDev(dir string) error {
+	for _, d := range []string{dir, filepath.Join(dir, "secrets"), filepath.Join(dir, "keys")} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"seal.key", "ca-password"} {
+		secret := make([]byte, 32)
+		rand.Read(secret) // never fails (crypto/rand)
+		err := writeNew(filepath.Join(dir, "secrets", name), []byte(base64.StdEncoding.EncodeToString(secret)+"\n"))
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeNew(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}
+
+// writeTrust writes what clients need: root.pem, chain.pem, and the
+// credentials of the doors that exist (ACME needs none).
+func writeTrust(dir string, root []byte, chain [][]byte) error {
+	block := func(der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}) }
+	var all []byte
+	for _, der := range chain {
+		all = append(all, block(der)...)
+	}
+	files := map[string][]byte{"root.pem": block(root), "chain.pem": append(all, block(root)...), "dev-credentials.json": []byte("{}\n")}
+	for name, data := range files {
+		mode := fs.FileMode(0o644)
+		if name == "dev-credentials.json" {
+			mode = 0o600
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, mode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// welcome says loudly what this is, and prints commands that work when pasted.
+func welcome(w io.Writer, dir string, cfg *config.Config) {
+	fmt.Fprintf(w, `
+  DEVELOPMENT MODE: keys, secrets and the CA under %s are for trying things out.
+  Loopback names may be validated, and two ACME profiles were bound for you.
+
+Trust anchor: %s
+`, dir, filepath.Join(dir, "root.pem"))
+	if len(cfg.Endpoints) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nEnrollment URLs:")
+	for _, e := range cfg.Endpoints {
+		fmt.Fprintf(w, "  %-5s %s\n", e.Door, cfg.URL(&e))
+	}
+	fmt.Fprintf(w, `
+Get a certificate with certbot (apt install certbot), in a second terminal:
+  REQUESTS_CA_BUNDLE=%[1]s/root.pem certbot certonly --standalone --non-interactive --agree-tos \
+    --register-unsafely-without-email --server %[2]s \
+    --http-01-port %[3]d --http-01-address 127.0.0.1 -d test.localhost \
+    --config-dir %[1]s/certbot --work-dir %[1]s/certbot --logs-dir %[1]s/certbot
+
+`, dir, cfg.URL(&cfg.Endpoints[0]), cfg.ACME.HTTP01.Port)
+}
+
+// externalURL is how clients on this machine reach a bound address.
+func externalURL(scheme, bound string) (string, error) {
+	host, port, err := net.SplitHostPort(bound)
+	if err != nil {
+		return "", err
+	}
+	if ip := net.ParseIP(host); ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port), nil
+}

@@ -1,0 +1,98 @@
+// Enrollgate is a daemon through which devices, servers and people get
+// certificates, and the commands to operate it.
+//
+//	enrollgate serve --dev              try it out on embedded defaults
+//	enrollgate serve --config FILE      run it
+//	enrollgate check --config FILE      every mistake of a configuration at once
+//	enrollgate migrate --config FILE    make or update the store's tables
+//	enrollgate ca create --config FILE  make a root and an issuing CA
+//	enrollgate urls [--json]            the enrollment URLs
+//	enrollgate version [--json]         what this binary is
+//
+// Exit codes: 0 done, 1 failed, 2 wrong usage. Errors go to stderr and say what
+// to do.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/enrollgate/enrollgate/ca"
+)
+
+// console is what a command talks to.
+type console struct {
+	out, err io.Writer
+}
+
+type commands struct {
+	Serve   serveCmd   `cmd:"" help:"Run the daemon."`
+	Check   checkCmd   `cmd:"" help:"Say every mistake of a configuration file, with its line."`
+	Migrate migrateCmd `cmd:"" help:"Make or update the tables of the store."`
+	CA      caCmd      `cmd:"" name:"ca" help:"Certification authorities."`
+	URLs    urlsCmd    `cmd:"" name:"urls" help:"List the enrollment URLs of the endpoints."`
+	Version versionCmd `cmd:"" help:"Say what this binary is."`
+}
+
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// errUsage marks a command line that cannot be carried out as given.
+var errUsage = errors.New("wrong usage")
+
+// errSaid marks a failure that the command has printed itself.
+var errSaid = errors.New("failed")
+
+func main() { os.Exit(run(os.Args[1:], console{os.Stdout, os.Stderr})) }
+
+// run carries out one command line and gives its exit code.
+func run(args []string, c console) (code int) {
+	exited := -1
+	parser, err := kong.New(&commands{}, kong.Name("enrollgate"), kong.Writers(c.out, c.err),
+		kong.Description("Certificates for devices, servers and people, through one policy."),
+		kong.Exit(func(n int) { exited = n }), kong.Bind(c), kong.UsageOnError())
+	if err != nil {
+		fmt.Fprintln(c.err, "enrollgate:", err)
+		return exitFailed
+	}
+	ctx, err := parser.Parse(args)
+	if exited >= 0 { // --help was answered
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(c.err, "enrollgate: %v; `enrollgate --help` lists the commands\n", err)
+		return exitUsage
+	}
+	switch err := ctx.Run(c); {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errSaid):
+		return exitFailed
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(c.err, "enrollgate:", err)
+		return exitUsage
+	default:
+		fmt.Fprintln(c.err, "enrollgate:", sentence(err))
+		return exitFailed
+	}
+}
+
+// sentence prints an error for the operator: our own errors with the cause,
+// because whoever runs a command may read it.
+func sentence(err error) string {
+	var e *ca.Error
+	if errors.As(err, &e) && e.Err != nil && e.Public != "" {
+		return fmt.Sprintf("%s (%v)", e.Public, e.Err)
+	}
+	if errors.As(err, &e) {
+		return e.Public
+	}
+	return err.Error()
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/credential"
+	"github.com/enrollgate/enrollgate/ca/keys"
+	"github.com/enrollgate/enrollgate/ca/seal"
+	"github.com/enrollgate/enrollgate/config"
+	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/store/postgres"
+	"github.com/enrollgate/enrollgate/store/sqlite"
+)
+
+// store is what a driver offers to core and doors together.
+type store interface {
+	ca.Ledger
+	ca.Leases
+	ca.Outbox
+	ca.Generations
+	seal.Store
+	credential.Burner
+	state.Store
+	io.Closer
+}
+
+// openStore opens the configured store.
+func (d *daemon) openStore(ctx context.Context) error {
+	s, replica := d.cfg.Store, ca.RandomID(10)
+	if s.Engine == config.SQLite {
+		opened, err := sqlite.Open(ctx, sqlite.Options{Path: s.Path, Log: d.log, Replica: replica})
+		if err != nil {
+			return err
+		}
+		d.store = opened
+		return nil
+	}
+	dsn, err := withPassword(s.URL, s.Password)
+	if err != nil {
+		return err
+	}
+	opened, err := postgres.Open(ctx, postgres.Options{URL: dsn, Replica: replica, Writers: s.Writers,
+		UnsafeReason: s.UnsafeDurabilityReason, Log: d.log})
+	if err != nil {
+		return err
+	}
+	d.store = opened
+	return nil
+}
+
+// migrate makes or updates the tables and grants the runtime role what it
+// needs. It gives a warning where there is something to think about.
+func migrate(ctx context.Context, s config.Store) (warning string, err error) {
+	if s.Engine == config.SQLite {
+		return "", sqlite.Migrate(ctx, s.Path)
+	}
+	owner, err := withPassword(s.MigrateURL, s.MigratePassword)
+	if err != nil {
+		return "", err
+	}
+	runtime, err := url.Parse(s.URL)
+	if err != nil {
+		return "", fmt.Errorf("store.url: %w", err)
+	}
+	return postgres.Migrate(ctx, owner, runtime.User.Username())
+}
+
+// withPassword puts a password, looked up now, into a connection URL that is
+// handed to the driver and nowhere else.
+func withPassword(dsn string, password keys.Secret) (string, error) {
+	if password.IsZero() {
+		return dsn, nil
+	}
+	secret, err := password.Resolve()
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return "", fmt.Errorf("store.url: %w", err)
+	}
+	u.User = url.UserPassword(u.User.Username(), string(secret))
+	return u.String(), nil
+}

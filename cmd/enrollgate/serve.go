@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/enrollgate/enrollgate/config"
+)
+
+type serveCmd struct {
+	source
+}
+
+// Run starts the daemon and stops it on SIGINT or SIGTERM: new connections are
+// refused at once, requests in flight get drain_timeout to finish.
+func (s *serveCmd) Run(c console) error {
+	cfg, err := s.load()
+	if err != nil {
+		return err
+	}
+	log := newLog(cfg.Log, c.err)
+	for _, w := range cfg.Warnings {
+		log.Warn("config.warning", "text", w)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	d, err := s.start(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	if s.Dev {
+		welcome(c.out, s.Data, cfg)
+	}
+	fmt.Fprintln(c.out, "ready")
+	select {
+	case <-ctx.Done():
+	case err = <-d.failed:
+	}
+	stop() // a second signal ends the process at once
+	return errors.Join(err, d.stop(cfg.Drain))
+}
+
+// start brings everything up; what was started before a failure is stopped again.
+func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logger) (d *daemon, err error) {
+	d = &daemon{cfg: cfg, log: log, failed: make(chan error, 4)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.stop(cfg.Drain))
+		}
+	}()
+	if s.Dev {
+		if err := prepareDev(s.Data); err != nil {
+			return d, err
+		}
+		warning, err := migrate(ctx, cfg.Store)
+		if err != nil {
+			return d, err
+		}
+		if warning != "" {
+			log.Warn("store.migrated", "text", warning)
+		}
+	}
+	if err := d.openStore(ctx); err != nil {
+		return d, err
+	}
+	if err := d.bind(); err != nil {
+		return d, err
+	}
+	if s.Dev {
+		if err := d.ensureDevCA(ctx, s.Data); err != nil {
+			return d, err
+		}
+	}
+	if err := d.openCAs(ctx); err != nil {
+		return d, err
+	}
+	if s.Dev {
+		issuer, err := d.issuers.Issuer(devTenant, devCA)
+		if err != nil {
+			return d, err
+		}
+		if err := writeTrust(s.Data, issuer.Facts().Root, issuer.Facts().Chain); err != nil {
+			return d, err
+		}
+	}
+	if err := d.assemble(ctx); err != nil {
+		return d, err
+	}
+	if err := d.openTLS(ctx, s.Data); err != nil {
+		return d, err
+	}
+	if s.Dev {
+		if err := d.writeRun(filepath.Join(s.Data, "run.json")); err != nil {
+			return d, err
+		}
+	}
+	d.serve()
+	return d, nil
+}
+
+func newLog(l config.Log, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: l.Level}
+	if l.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,348 @@
+package acme
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/admin"
+	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/claim"
+	"github.com/enrollgate/enrollgate/ca/issuer"
+	"github.com/enrollgate/enrollgate/ca/keys"
+	"github.com/enrollgate/enrollgate/ca/lint"
+	"github.com/enrollgate/enrollgate/ca/profile"
+	"github.com/enrollgate/enrollgate/protocols/acme/va"
+	"github.com/enrollgate/enrollgate/store/sqlite"
+)
+
+// bench is a door over the real core and a real store, with a validator that
+// the test commands.
+type bench struct {
+	t         *testing.T
+	door      *Door
+	server    *httptest.Server
+	store     *sqlite.Store
+	validator *verdicts
+	roots     *x509.CertPool
+}
+
+// verdicts is a validator that knows the answers.
+type verdicts struct {
+	mu    sync.Mutex
+	asked []string
+	fail  map[string]error
+	gate  chan struct{} // where set, every validation waits for it
+}
+
+func (v *verdicts) Validate(ctx context.Context, domain, token, keyAuthorization string) (va.Record, error) {
+	v.mu.Lock()
+	v.asked = append(v.asked, keyAuthorization)
+	gate, err := v.gate, v.fail[domain]
+	v.mu.Unlock()
+	if !strings.HasPrefix(keyAuthorization, token+".") {
+		return va.Record{}, errors.New("not a key authorization of this token")
+	}
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return va.Record{}, ctx.Err()
+		}
+	}
+	return va.Record{}, err
+}
+
+// hierarchy is made once: its encrypted keys cost a second each.
+var hierarchy = sync.OnceValues(func() (*keys.Ring, error) { return keys.NewRing(), nil })
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "test.db")
+	if err := sqlite.Migrate(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	store, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Log: log, Replica: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b := &bench{t: t, store: store, validator: &verdicts{fail: map[string]error{}}}
+	core, issuers, endpoints := b.core(dir, log)
+	router := chi.NewRouter()
+	b.server = httptest.NewTLSServer(router)
+	t.Cleanup(b.server.Close)
+	b.door, err = New(Options{BaseURL: b.server.URL, Endpoints: endpoints, Core: core, Issuers: issuers, Certificates: store, Store: store,
+		Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME), Validator: b.validator, Log: log, Now: time.Now,
+		Schedule: []time.Duration{},
+		Nonces: func() (NonceKey, []NonceKey) {
+			k := NonceKey{Version: 1, Secret: bytes.Repeat([]byte{7}, 32)}
+			return k, []NonceKey{k}
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.door.Close(context.Background()) })
+	b.door.Routes(router)
+	return b
+}
+
+// core makes a CA for each of two tenants and binds an endpoint to each.
+func (b *bench) core(dir string, log *slog.Logger) (*ca.Authority, *issuer.Registry, []ca.Endpoint) {
+	b.t.Helper()
+	ring, err := hierarchy()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	secret := keys.LiteralSecret("correct horse battery staple")
+	b.roots = x509.NewCertPool()
+	var bindings []issuer.Binding
+	var endpoints []ca.Endpoint
+	profiles := map[string]*profile.Profile{}
+	for _, tenant := range []string{"one", "two"} {
+		actor, err := caller.FromOperator(caller.NewVerifier(caller.Operator), caller.OperatorIdentity{Tenant: tenant, User: "test", At: time.Now()})
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		g, err := admin.CreateHierarchy(b.t.Context(), b.store, ring, lint.New(), admin.NewHierarchy{Tenant: tenant, CA: "issuing", Name: "Test",
+			RootKey: "file:" + filepath.Join(dir, tenant+"-root.pem"), IssuingKey: "file:" + filepath.Join(dir, tenant+"-issuing.pem"),
+			Algorithm: "ecdsa-p256", Secret: secret, Actor: actor, Now: time.Now()})
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		root, err := x509.ParseCertificate(g.Root)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		b.roots.AddCert(root)
+		bindings = append(bindings, issuer.Binding{Tenant: tenant, CA: "issuing", Secret: secret})
+		e := ca.Endpoint{ID: "acme-" + tenant, Door: caller.ACME, Tenant: tenant, CA: "issuing", Profile: "privatessl-tls-server",
+			Policies: [][]caller.Method{{caller.ACMEAccount}}}
+		endpoints, profiles[e.ID] = append(endpoints, e), profile.Builtin()[e.Profile]
+	}
+	issuers, err := issuer.Load(b.t.Context(), b.store, ring, bindings)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	engine, err := profile.NewEngine(profiles)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, p := range engine.Profiles() {
+		if err := b.store.KeepProfile(b.t.Context(), p.Hash(), p.Text()); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	core, err := ca.NewAuthority(ca.Parts{Endpoints: endpoints, Policy: engine, Linter: lint.New(), Issuers: issuers, Ledger: b.store, Log: log, Now: time.Now})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return core, issuers, endpoints
+}
+
+// client signs requests by hand, so that a test can get every part wrong.
+type client struct {
+	b     *bench
+	base  string
+	key   *ecdsa.PrivateKey
+	kid   string
+	nonce string
+}
+
+func (b *bench) client(tenant string) *client {
+	b.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return &client{b: b, base: b.server.URL + "/acme/" + tenant + "/issuing/privatessl-tls-server", key: key}
+}
+
+// registered gives a client with an account.
+func (b *bench) registered(tenant string) *client {
+	c := b.client(tenant)
+	r := c.post(c.base+"/new-account", `{"termsOfServiceAgreed":true}`)
+	if r.status != http.StatusCreated {
+		b.t.Fatalf("newAccount: %d %s", r.status, r.body)
+	}
+	c.kid = r.header.Get("Location")
+	return c
+}
+
+func (c *client) jwk() string {
+	raw, err := c.key.PublicKey.Bytes()
+	if err != nil {
+		c.b.t.Fatal(err)
+	}
+	enc := base64.RawURLEncoding
+	return fmt.Sprintf(`{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}`, enc.EncodeToString(raw[1:33]), enc.EncodeToString(raw[33:]))
+}
+
+func (c *client) freshNonce() string {
+	if c.nonce != "" {
+		n := c.nonce
+		c.nonce = ""
+		return n
+	}
+	r, err := c.b.server.Client().Head(c.base + "/new-nonce")
+	if err != nil {
+		c.b.t.Fatal(err)
+	}
+	r.Body.Close()
+	return r.Header.Get("Replay-Nonce")
+}
+
+// reply is an answer read to its end.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (r reply) problem(t *testing.T) problem {
+	t.Helper()
+	var p problem
+	if err := json.Unmarshal(r.body, &p); err != nil || r.header.Get("Content-Type") != "application/problem+json" {
+		t.Fatalf("not a problem document: %d %q %s", r.status, r.header.Get("Content-Type"), r.body)
+	}
+	return p
+}
+
+func (r reply) into(t *testing.T, v any) {
+	t.Helper()
+	if err := json.Unmarshal(r.body, v); err != nil {
+		t.Fatalf("%d %s: %v", r.status, r.body, err)
+	}
+}
+
+// sign makes a flattened JWS with the members given.
+func (c *client) sign(nonce, url, payload string) string {
+	id := `"jwk":` + c.jwk()
+	if c.kid != "" {
+		id = `"kid":"` + c.kid + `"`
+	}
+	return c.signHeader(fmt.Sprintf(`{"alg":"ES256",%s,"nonce":%q,"url":%q}`, id, nonce, url), payload)
+}
+
+func (c *client) signHeader(header, payload string) string {
+	enc := base64.RawURLEncoding
+	protected, body := enc.EncodeToString([]byte(header)), enc.EncodeToString([]byte(payload))
+	digest := sha256.Sum256([]byte(protected + "." + body))
+	r, s, err := ecdsa.Sign(rand.Reader, c.key, digest[:])
+	if err != nil {
+		c.b.t.Fatal(err)
+	}
+	signature := append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+	return fmt.Sprintf(`{"protected":%q,"payload":%q,"signature":%q}`, protected, body, enc.EncodeToString(signature))
+}
+
+// post sends a properly signed request.
+func (c *client) post(url, payload string) reply {
+	c.b.t.Helper()
+	return c.send(url, c.sign(c.freshNonce(), url, payload))
+}
+
+// send sends any body and keeps the fresh nonce that every reply must carry.
+func (c *client) send(url, body string) reply {
+	c.b.t.Helper()
+	resp, err := c.b.server.Client().Post(url, "application/jose+json", strings.NewReader(body))
+	if err != nil {
+		c.b.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.b.t.Fatal(err)
+	}
+	c.nonce = resp.Header.Get("Replay-Nonce")
+	if c.nonce == "" {
+		c.b.t.Errorf("%s: %d without Replay-Nonce (RFC 8555 section 6.5)", url, resp.StatusCode)
+	}
+	return reply{resp.StatusCode, resp.Header, data}
+}
+
+// order opens an order and gives its URL.
+func (c *client) order(names ...string) (string, orderObject) {
+	c.b.t.Helper()
+	var ids []string
+	for _, n := range names {
+		ids = append(ids, fmt.Sprintf(`{"type":"dns","value":%q}`, n))
+	}
+	r := c.post(c.base+"/new-order", `{"identifiers":[`+strings.Join(ids, ",")+`]}`)
+	if r.status != http.StatusCreated {
+		c.b.t.Fatalf("newOrder: %d %s", r.status, r.body)
+	}
+	var o orderObject
+	r.into(c.b.t, &o)
+	return r.header.Get("Location"), o
+}
+
+// prove starts the http-01 challenge of every authorization and waits until
+// the order is settled.
+func (c *client) prove(url string, o orderObject) orderObject {
+	c.b.t.Helper()
+	for _, a := range o.Authorizations {
+		var z authorizationObject
+		c.post(a, "").into(c.b.t, &z)
+		if r := c.post(z.Challenges[0].URL, "{}"); r.status != http.StatusOK {
+			c.b.t.Fatalf("challenge: %d %s", r.status, r.body)
+		}
+	}
+	return c.settled(url)
+}
+
+func (c *client) settled(url string) (o orderObject) {
+	c.b.t.Helper()
+	c.b.door.validations.running.Wait()
+	c.post(url, "").into(c.b.t, &o)
+	return o
+}
+
+// csr makes a base64url PKCS#10 request for a fresh key.
+func (c *client) csr(cn string, names ...string) string {
+	c.b.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		c.b.t.Fatal(err)
+	}
+	return c.csrWith(key, cn, names...)
+}
+
+func (c *client) csrWith(key crypto.Signer, cn string, names ...string) string {
+	c.b.t.Helper()
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: cn}, DNSNames: names}, key)
+	if err != nil {
+		c.b.t.Fatal(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(der)
+}
+
+func readAll(r *http.Response) ([]byte, error) { return io.ReadAll(r.Body) }

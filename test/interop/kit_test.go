@@ -1,0 +1,108 @@
+// Package interop enrolls against the built binary, started as a user would,
+// with clients that nobody here wrote.
+package interop
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/enrollgate/enrollgate/test/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
+
+// stores are what every conversation runs on: each gives the lines of the
+// configuration that say so.
+var stores = map[string]func(t *testing.T) string{
+	"sqlite":   func(*testing.T) string { return "" },
+	"postgres": postgresLines,
+}
+
+func postgresLines(t *testing.T) string {
+	t.Helper()
+	owner, runtime := harness.Postgres(t).Database(t)
+	return fmt.Sprintf("store: {url: %q, password: %q, migrate_url: %q, migrate_password: %q}\n",
+		bare(t, runtime), passwordOf(t, runtime), bare(t, owner), passwordOf(t, owner))
+}
+
+// bare takes the password out of a connection URL.
+func bare(t *testing.T, dsn string) string {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.User(u.User.Username())
+	return u.String()
+}
+
+// passwordOf writes the password of a connection URL to a file and gives the reference.
+func passwordOf(t *testing.T, dsn string) string {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := u.User.Password()
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "file:" + file
+}
+
+// site is a running daemon with the DNS it asks and the port it validates at.
+type site struct {
+	*harness.Process
+	dns  *harness.DNSServer
+	port int
+}
+
+// start runs a dev daemon on a store, with test DNS and a free http-01 port.
+func start(t *testing.T, storeLines string, args ...string) *site {
+	t.Helper()
+	s := &site{dns: harness.DNS(t), port: harness.FreePort(t)}
+	file := filepath.Join(t.TempDir(), "enrollgate.yaml")
+	text := storeLines + fmt.Sprintf("acme: {resolvers: [%q], http01: {port: %d}}\n", s.dns.Addr(), s.port)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Process = harness.StartDev(t, append([]string{"--config", file}, args...)...)
+	return s
+}
+
+// directory asks the binary for the URL of an ACME endpoint.
+func (s *site) directory(t *testing.T, profile string) string {
+	t.Helper()
+	out, err := exec.Command(harness.Binary(t), "urls", "--dev", "--json", "--data", filepath.Dir(s.File("root.pem"))).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []struct{ Protocol, Profile, URL string }
+	if err := json.Unmarshal(out, &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		if e.Protocol == "acme" && e.Profile == profile {
+			return e.URL
+		}
+	}
+	t.Fatalf("no ACME endpoint with profile %s in %s", profile, out)
+	return ""
+}
+
+// openssl runs the openssl command and gives what it printed.
+func openssl(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("openssl", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("openssl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
