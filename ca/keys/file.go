@@ -31,6 +31,8 @@ type fileOptions struct {
 	baseDir   string
 	plaintext bool
 	limits    Limits
+
+	iterations int // of PBKDF2 in files that are written; 0: 600,000, and only tests take less
 }
 
 // fileBackend keeps keys in encrypted PKCS #8 files. Its workers bound the
@@ -43,6 +45,9 @@ type fileBackend struct {
 var _ Backend = (*fileBackend)(nil)
 
 func newFileBackend(o fileOptions) *fileBackend {
+	if o.iterations == 0 {
+		o.iterations = writeIterations
+	}
 	return &fileBackend{fileOptions: o, pool: NewPool(o.limits)}
 }
 

@@ -90,7 +90,7 @@ func (b *fileBackend) Generate(ctx context.Context, uri, name string, secret Sec
 		return ca.InternalError(err)
 	}
 	defer clear(der)
-	content, err := sealPEM(der, password, writeIterations)
+	content, err := sealPEM(der, password, b.iterations)
 	if err != nil {
 		return ca.InternalError(err)
 	}

@@ -68,8 +68,8 @@ type Signer interface {
 // *rsa.PKCS1v15DecryptOptions with SessionKeyLen set: a message whose padding
 // is wrong then gives a random key of that length and no error, so that the
 // failure shows only where the content is decrypted (RFC 3218 section 2.3.2).
-// What can be told to be undecryptable without revealing the padding answers
-// ca.BadRequest. Lanes, deadline and queue are those of Signer.
+// OAEP that does not decrypt answers ca.BadRequest. Lanes, deadline and queue
+// are those of Signer.
 type Decrypter interface {
 	Signer
 	Decrypt(ctx context.Context, lane Lane, tenant string, msg []byte, opts crypto.DecrypterOpts) ([]byte, error)

@@ -46,7 +46,8 @@ func WithPlaintext() Option {
 }
 
 // WithBackend adds a backend for the URIs of a scheme ("pkcs11"). The Ring
-// owns it from then on and closes it.
+// owns it from then on and closes it. One for "file" takes the place of the
+// backend built in.
 func WithBackend(scheme string, backend Backend) Option {
 	return func(o *options) { o.backends[strings.ToLower(scheme)] = backend }
 }

@@ -31,14 +31,10 @@ const redacted = "[redacted]"
 // is used, so that it can be changed, and shows as "[redacted]" however it is
 // printed, logged or encoded. The zero Secret is no secret at all.
 type Secret struct {
-	// A pointer, because fmt follows no pointer inside a struct: a Secret in
-	// an unexported field, whose methods fmt may not call, shows an address.
-	source *secretSource
-}
-
-type secretSource struct {
-	file, env string
-	literal   []byte
+	// A closure, because fmt may not call the methods of an unexported field
+	// and looks into pointers under some verbs; of a func it has only the
+	// address.
+	lookup func() ([]byte, error)
 }
 
 // ParseSecret reads a reference: "file:/absolute/path" or "env:NAME". The
@@ -50,9 +46,9 @@ func ParseSecret(ref string) (Secret, error) {
 	case ref == "":
 		return Secret{}, nil
 	case kind == "file" && filepath.IsAbs(value) && !strings.ContainsRune(value, 0):
-		return Secret{&secretSource{file: value}}, nil
+		return Secret{func() ([]byte, error) { return secretFromFile(value) }}, nil
 	case kind == "env" && envName.MatchString(value):
-		return Secret{&secretSource{env: value}}, nil
+		return Secret{func() ([]byte, error) { return secretFromEnv(value) }}, nil
 	default:
 		return Secret{}, ca.Errorf(ca.BadRequest, "a secret is given as file:/absolute/path or env:NAME, never as the value itself")
 	}
@@ -63,44 +59,49 @@ var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // LiteralSecret holds the value itself: for tests and for passwords that the
 // program has just made, never for configuration.
 func LiteralSecret(value string) Secret {
-	return Secret{&secretSource{literal: []byte(value)}}
+	return Secret{func() ([]byte, error) { return []byte(value), nil }}
 }
 
 // IsZero tells whether there is no secret.
-func (s Secret) IsZero() bool { return s.source == nil }
+func (s Secret) IsZero() bool { return s.lookup == nil }
 
 // Resolve looks the secret up and gives its bytes, 1 to 4096 of them; the
 // caller clears them after use. From a file one trailing newline is trimmed.
 // The zero Secret is an error. Errors name the file or variable, never the
 // value.
 func (s Secret) Resolve() ([]byte, error) {
-	var value []byte
-	switch {
-	case s.source == nil:
+	if s.IsZero() {
 		return nil, ca.Errorf(ca.BadRequest, "a secret is needed; give it as file:/absolute/path or env:NAME")
-	case s.source.file != "":
-		content, err := readPrivate(s.source.file, maxSecret+2, secretModes)
-		if err != nil {
-			return nil, err
-		}
-		value = bytes.TrimSuffix(content, []byte("\n"))
-		if len(value) < len(content) {
-			value = bytes.TrimSuffix(value, []byte("\r"))
-		}
-	case s.source.env != "":
-		text, ok := os.LookupEnv(s.source.env)
-		if !ok {
-			return nil, ca.Wrap(ca.NotFound, fmt.Errorf("variable %s", s.source.env), "the environment variable of a secret is not set; set it or use file:/absolute/path")
-		}
-		value = []byte(text)
-	default:
-		value = bytes.Clone(s.source.literal)
+	}
+	value, err := s.lookup()
+	if err != nil {
+		return nil, err
 	}
 	if len(value) == 0 || len(value) > maxSecret {
 		clear(value)
 		return nil, ca.Errorf(ca.BadRequest, "a secret has 1 to %d bytes; this one is empty or longer", maxSecret)
 	}
 	return value, nil
+}
+
+func secretFromFile(path string) ([]byte, error) {
+	content, err := readPrivate(path, maxSecret+2, secretModes)
+	if err != nil {
+		return nil, err
+	}
+	value := bytes.TrimSuffix(content, []byte("\n"))
+	if len(value) < len(content) {
+		value = bytes.TrimSuffix(value, []byte("\r"))
+	}
+	return value, nil
+}
+
+func secretFromEnv(name string) ([]byte, error) {
+	value, ok := os.LookupEnv(name)
+	if !ok {
+		return nil, ca.Wrap(ca.NotFound, fmt.Errorf("variable %s", name), "the environment variable of a secret is not set; set it or use file:/absolute/path")
+	}
+	return []byte(value), nil
 }
 
 // readPrivate reads a regular file of at most limit bytes that has none of the
