@@ -1,0 +1,49 @@
+package config
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+
+	"github.com/enrollgate/enrollgate/ca"
+)
+
+// Digest is SHA-256 over the policy: base URLs, tenants, CAs with their key
+// URIs, endpoints, profiles and ACME settings, whatever the order in the file.
+// What may differ between replicas (listeners, the store's address, TLS files,
+// logging) and every secret is left out, so that replicas with the same policy
+// have the same digest.
+func (c *Config) Digest() [32]byte {
+	type authority struct{ Tenant, ID, Key string }
+	policy := struct {
+		Format    int
+		BaseURL   BaseURL
+		Tenants   []Tenant
+		CAs       []authority
+		Endpoints []ca.Endpoint
+		Profiles  map[string]string // id to hash; encoding/json sorts keys
+		ACME      ACME
+	}{
+		Format: 1, BaseURL: c.BaseURL, Tenants: slices.Clone(c.Tenants), Endpoints: slices.Clone(c.Endpoints),
+		Profiles: map[string]string{}, ACME: c.ACME,
+	}
+	for _, a := range c.CAs {
+		policy.CAs = append(policy.CAs, authority{a.Tenant, a.ID, a.Key})
+	}
+	for id, p := range c.Profiles {
+		hash := p.Hash()
+		policy.Profiles[id] = hex.EncodeToString(hash[:])
+	}
+	slices.SortFunc(policy.Tenants, func(a, b Tenant) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(policy.CAs, func(a, b authority) int {
+		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.ID, b.ID))
+	})
+	slices.SortFunc(policy.Endpoints, func(a, b ca.Endpoint) int { return cmp.Compare(a.ID, b.ID) })
+	text, err := json.Marshal(policy)
+	if err != nil {
+		panic("config: a policy of strings and numbers does not encode: " + err.Error())
+	}
+	return sha256.Sum256(text)
+}

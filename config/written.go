@@ -1,0 +1,105 @@
+package config
+
+import "github.com/enrollgate/enrollgate/ca/profile"
+
+// The written types: one struct a block of the file, one field a key. What each
+// key means, its default and the accident it prevents stands in example.yaml; a
+// test holds the two together. Fields are pointers where a written zero differs
+// from nothing written.
+
+type writtenFile struct {
+	Listen       writtenListen     `yaml:"listen"`
+	BaseURL      writtenBaseURL    `yaml:"base_url"`
+	TLS          writtenTLS        `yaml:"tls"`
+	Store        writtenStore      `yaml:"store"`
+	Seal         writtenSeal       `yaml:"seal"`
+	Tenants      []writtenTenant   `yaml:"tenants"`
+	CAs          []writtenCA       `yaml:"cas"`
+	Profiles     []writtenProfile  `yaml:"profiles"`
+	Endpoints    []writtenEndpoint `yaml:"endpoints"`
+	ACME         writtenACME       `yaml:"acme"`
+	Log          writtenLog        `yaml:"log"`
+	DrainTimeout string            `yaml:"drain_timeout"`
+}
+
+type writtenListen struct {
+	HTTPS string `yaml:"https"`
+	HTTP  string `yaml:"http"`
+	EST   string `yaml:"est"`
+	Admin string `yaml:"admin"`
+}
+
+type writtenBaseURL struct {
+	HTTPS string `yaml:"https"`
+	HTTP  string `yaml:"http"`
+}
+
+type writtenTLS struct {
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+	KeyPassword string `yaml:"key_password"`
+}
+
+type writtenStore struct {
+	URL                    string `yaml:"url"`
+	Password               string `yaml:"password"`
+	MigrateURL             string `yaml:"migrate_url"`
+	MigratePassword        string `yaml:"migrate_password"`
+	Writers                *int   `yaml:"writers"`
+	UnsafeDurabilityReason string `yaml:"unsafe_durability_reason"`
+}
+
+type writtenSeal struct {
+	Key string `yaml:"key"`
+}
+
+type writtenTenant struct {
+	ID      string `yaml:"id"`
+	Name    string `yaml:"name"`
+	Enabled *bool  `yaml:"enabled"`
+}
+
+type writtenCA struct {
+	ID          string `yaml:"id"`
+	Tenant      string `yaml:"tenant"`
+	Key         string `yaml:"key"`
+	KeyPassword string `yaml:"key_password"`
+	Certificate string `yaml:"certificate"`
+	Enabled     *bool  `yaml:"enabled"`
+}
+
+type writtenProfile struct {
+	profile.Written `yaml:",inline"`
+	Enabled         *bool `yaml:"enabled"`
+}
+
+type writtenEndpoint struct {
+	ID             string     `yaml:"id"`
+	Protocol       string     `yaml:"protocol"`
+	Tenant         string     `yaml:"tenant"`
+	CA             string     `yaml:"ca"`
+	Profile        string     `yaml:"profile"`
+	Authentication [][]string `yaml:"authentication"`
+	Enabled        *bool      `yaml:"enabled"`
+}
+
+type writtenACME struct {
+	HTTP01                writtenHTTP01 `yaml:"http01"`
+	Resolvers             []string      `yaml:"resolvers"`
+	AllowTargets          []string      `yaml:"allow_targets"`
+	LocalhostToLoopback   bool          `yaml:"localhost_to_loopback"`
+	OrderLifetime         string        `yaml:"order_lifetime"`
+	AuthorizationLifetime string        `yaml:"authorization_lifetime"`
+}
+
+type writtenHTTP01 struct {
+	Port      *int     `yaml:"port"`
+	Retries   *int     `yaml:"retries"`
+	Intervals []string `yaml:"intervals"`
+	Timeout   string   `yaml:"timeout"`
+}
+
+type writtenLog struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
