@@ -52,4 +52,6 @@ func FromFiles(chain string, key crypto.Signer) (*Files, error) {
 }
 
 // Certificate serves handshakes.
-func (f *Files) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) { return f.certificate, nil }
+func (f *Files) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return f.certificate, nil
+}

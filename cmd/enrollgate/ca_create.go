@@ -75,7 +75,7 @@ func (d *daemon) createCA(ctx context.Context, c config.CA, name, rootKey, algor
 			return nil, ca.Errorf(ca.Conflict, "CA %s has a certificate already; its id stays taken", c.ID)
 		}
 	}
-	return admin.CreateHierarchy(ctx, d.store, d.keyring(), lint.New(), admin.NewHierarchy{Tenant: c.Tenant, CA: c.ID, Name: name,
+	return admin.CreateHierarchy(ctx, d.store, d.keyring(), lint.Linter{}, admin.NewHierarchy{Tenant: c.Tenant, CA: c.ID, Name: name,
 		RootKey: rootKey, IssuingKey: c.Key, Algorithm: algorithm, Secret: c.KeyPassword, Actor: actor, Now: time.Now()})
 }
 

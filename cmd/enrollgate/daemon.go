@@ -24,7 +24,6 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/acme"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
 	"github.com/enrollgate/enrollgate/protocols/aia"
-	"github.com/enrollgate/enrollgate/protocols/internal/outbound"
 	"github.com/enrollgate/enrollgate/protocols/operations"
 )
 
@@ -112,7 +111,7 @@ func (d *daemon) assemble(ctx context.Context) error {
 			return err
 		}
 	}
-	d.authority, err = ca.NewAuthority(ca.Parts{Endpoints: endpoints, Policy: engine, Linter: lint.New(), Issuers: d.issuers,
+	d.authority, err = ca.NewAuthority(ca.Parts{Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: d.issuers,
 		Ledger: d.store, Log: d.log, Now: time.Now})
 	if err != nil {
 		return err
@@ -146,19 +145,9 @@ func (d *daemon) assembleACME(ctx context.Context) error {
 }
 
 func (d *daemon) validator() (acme.Validator, error) {
-	policy, err := outbound.NewPolicy(d.cfg.ACME.AllowTargets)
-	if err != nil {
-		return nil, err
-	}
-	resolver, err := outbound.NewResolver(outbound.ResolverConfig{Servers: d.cfg.ACME.Resolvers, LocalhostToLoopback: d.cfg.ACME.LocalhostToLoopback})
-	if err != nil {
-		return nil, err
-	}
-	dialer, err := outbound.NewDialer(resolver, policy, 0)
-	if err != nil {
-		return nil, err
-	}
-	return va.HTTP01{Dialer: dialer, Port: d.cfg.ACME.HTTP01.Port, Timeout: d.cfg.ACME.HTTP01.Timeout}, nil
+	c := d.cfg.ACME
+	return va.NewHTTP01(va.Options{Resolvers: c.Resolvers, Allow: c.AllowTargets, LocalhostToLoopback: c.LocalhostToLoopback,
+		Port: c.HTTP01.Port, Timeout: c.HTTP01.Timeout})
 }
 
 // nonceKeys unwraps the data keys that ACME nonces are authenticated with.

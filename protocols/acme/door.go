@@ -162,7 +162,7 @@ func (r *request) param(name string) string { return chi.URLParam(r.Request, nam
 func (d *Door) serve(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, hr *http.Request) {
 		r := &request{Request: hr, trace: ca.NewTrace()}
-		r.endpoint = d.endpoints[chi.URLParam(hr, "tenant")+"/"+chi.URLParam(hr, "ca")+"/"+chi.URLParam(hr, "profile")]
+		r.endpoint = d.endpoints[directoryPath(hr.URL.Path)]
 		w.Header().Set("Replay-Nonce", d.nonces.mint()) // RFC 8555 section 6.5
 		w.Header().Set("Cache-Control", "no-store")
 		if r.endpoint != nil {
@@ -184,6 +184,16 @@ func (d *Door) serve(h handler) http.HandlerFunc {
 			d.refuse(w, r, err)
 		}
 	}
+}
+
+// directoryPath is TENANT/CA/PROFILE of a path below /acme/, also where no
+// resource matched and the router knows no parameters.
+func directoryPath(path string) string {
+	parts := strings.SplitN(path, "/", 6) // "", "acme", tenant, ca, profile, rest
+	if len(parts) < 5 {
+		return ""
+	}
+	return strings.Join(parts[2:5], "/")
 }
 
 func (d *Door) serveDirectory(w http.ResponseWriter, r *request) error {

@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -75,13 +76,70 @@ func (v *verdicts) Validate(ctx context.Context, domain, token, keyAuthorization
 	return va.Record{}, err
 }
 
-// hierarchy is made once: its encrypted keys cost a second each.
-var hierarchy = sync.OnceValues(func() (*keys.Ring, error) { return keys.NewRing(), nil })
+// authorities are made once: opening and making an encrypted key costs a second
+// with the race detector on.
+var authorities = sync.OnceValue(makeAuthorities)
+
+type madeAuthorities struct {
+	err     error
+	issuers *issuer.Registry
+	roots   *x509.CertPool
+}
+
+// tenants each have a CA "issuing".
+var tenants = []string{"one", "two"}
+
+// captured takes the generations that are made.
+type captured []ca.Generation
+
+func (c *captured) AddGeneration(_ context.Context, g *ca.Generation, _ ca.Audit) error {
+	*c = append(*c, *g)
+	return nil
+}
+
+func (c *captured) Generations(_ context.Context, tenant string) (out []ca.Generation, err error) {
+	for _, g := range *c {
+		if g.Tenant == tenant {
+			out = append(out, g)
+		}
+	}
+	return out, nil
+}
+
+func makeAuthorities() (made madeAuthorities) {
+	dir, err := os.MkdirTemp("", "enrollgate-acme-test-")
+	if err != nil {
+		return madeAuthorities{err: err}
+	}
+	defer os.RemoveAll(dir)
+	ring, secret, store := keys.NewRing(), keys.LiteralSecret("correct horse battery staple"), &captured{}
+	made.roots = x509.NewCertPool()
+	var bindings []issuer.Binding
+	for _, tenant := range tenants {
+		actor, err := caller.FromOperator(caller.NewVerifier(caller.Operator), caller.OperatorIdentity{Tenant: tenant, User: "test", At: time.Now()})
+		if err != nil {
+			return madeAuthorities{err: err}
+		}
+		g, err := admin.CreateHierarchy(context.Background(), store, ring, lint.Linter{}, admin.NewHierarchy{Tenant: tenant, CA: "issuing",
+			Name: "Test", RootKey: "file:" + filepath.Join(dir, tenant+"-root.pem"), IssuingKey: "file:" + filepath.Join(dir, tenant+"-issuing.pem"),
+			Algorithm: "ecdsa-p256", Secret: secret, Actor: actor, Now: time.Now()})
+		if err != nil {
+			return madeAuthorities{err: err}
+		}
+		root, err := x509.ParseCertificate(g.Root)
+		if err != nil {
+			return madeAuthorities{err: err}
+		}
+		made.roots.AddCert(root)
+		bindings = append(bindings, issuer.Binding{Tenant: tenant, CA: "issuing", Secret: secret})
+	}
+	made.issuers, made.err = issuer.Load(context.Background(), store, ring, bindings)
+	return made
+}
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	dir := t.TempDir()
-	path := filepath.Join(dir, "test.db")
+	path := filepath.Join(t.TempDir(), "test.db")
 	if err := sqlite.Migrate(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +154,7 @@ func newBench(t *testing.T) *bench {
 		}
 	})
 	b := &bench{t: t, store: store, validator: &verdicts{fail: map[string]error{}}}
-	core, issuers, endpoints := b.core(dir, log)
+	core, issuers, endpoints := b.core(log)
 	router := chi.NewRouter()
 	b.server = httptest.NewTLSServer(router)
 	t.Cleanup(b.server.Close)
@@ -115,42 +173,21 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// core makes a CA for each of two tenants and binds an endpoint to each.
-func (b *bench) core(dir string, log *slog.Logger) (*ca.Authority, *issuer.Registry, []ca.Endpoint) {
+// core binds an endpoint to each tenant's CA.
+func (b *bench) core(log *slog.Logger) (*ca.Authority, *issuer.Registry, []ca.Endpoint) {
 	b.t.Helper()
-	ring, err := hierarchy()
-	if err != nil {
-		b.t.Fatal(err)
+	made := authorities()
+	if made.err != nil {
+		b.t.Fatal(made.err)
 	}
-	secret := keys.LiteralSecret("correct horse battery staple")
-	b.roots = x509.NewCertPool()
-	var bindings []issuer.Binding
+	b.roots = made.roots
+	issuers := made.issuers
 	var endpoints []ca.Endpoint
 	profiles := map[string]*profile.Profile{}
-	for _, tenant := range []string{"one", "two"} {
-		actor, err := caller.FromOperator(caller.NewVerifier(caller.Operator), caller.OperatorIdentity{Tenant: tenant, User: "test", At: time.Now()})
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		g, err := admin.CreateHierarchy(b.t.Context(), b.store, ring, lint.New(), admin.NewHierarchy{Tenant: tenant, CA: "issuing", Name: "Test",
-			RootKey: "file:" + filepath.Join(dir, tenant+"-root.pem"), IssuingKey: "file:" + filepath.Join(dir, tenant+"-issuing.pem"),
-			Algorithm: "ecdsa-p256", Secret: secret, Actor: actor, Now: time.Now()})
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		root, err := x509.ParseCertificate(g.Root)
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		b.roots.AddCert(root)
-		bindings = append(bindings, issuer.Binding{Tenant: tenant, CA: "issuing", Secret: secret})
+	for _, tenant := range tenants {
 		e := ca.Endpoint{ID: "acme-" + tenant, Door: caller.ACME, Tenant: tenant, CA: "issuing", Profile: "privatessl-tls-server",
 			Policies: [][]caller.Method{{caller.ACMEAccount}}}
-		endpoints, profiles[e.ID] = append(endpoints, e), profile.Builtin()[e.Profile]
-	}
-	issuers, err := issuer.Load(b.t.Context(), b.store, ring, bindings)
-	if err != nil {
-		b.t.Fatal(err)
+		endpoints, profiles[e.ID] = append(endpoints, e), b.builtin(e.Profile)
 	}
 	engine, err := profile.NewEngine(profiles)
 	if err != nil {
@@ -161,11 +198,24 @@ func (b *bench) core(dir string, log *slog.Logger) (*ca.Authority, *issuer.Regis
 			b.t.Fatal(err)
 		}
 	}
-	core, err := ca.NewAuthority(ca.Parts{Endpoints: endpoints, Policy: engine, Linter: lint.New(), Issuers: issuers, Ledger: b.store, Log: log, Now: time.Now})
+	core, err := ca.NewAuthority(ca.Parts{Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: issuers, Ledger: b.store, Log: log, Now: time.Now})
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return core, issuers, endpoints
+}
+
+func (b *bench) builtin(id string) *profile.Profile {
+	b.t.Helper()
+	w, ok, err := profile.BuiltinByID(id)
+	if err != nil || !ok {
+		b.t.Fatal(ok, err)
+	}
+	p, err := profile.Compile(w)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return p
 }
 
 // client signs requests by hand, so that a test can get every part wrong.
