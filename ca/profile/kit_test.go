@@ -115,12 +115,12 @@ func facts(t fatal) *ca.Facts {
 	if err != nil {
 		t.Fatalf("issuer algorithm: %v", err)
 	}
-	return &ca.Facts{Tenant: "default", CA: "issuing", Subject: name(t, "CN", "Test Issuing CA"), KeyID: key.KeyID(), Key: key, Signature: algorithm,
+	return &ca.Facts{Tenant: "default", CA: "issuing", Subject: subject(t, "CN", "Test Issuing CA"), KeyID: key.KeyID(), Key: key, Signature: algorithm,
 		NotBefore: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), AIA: []string{"http://pki.example/aia/issuing.cer"}}
 }
 
-// name makes a Name of pairs of attribute and value, an RDN each.
-func name(t fatal, pairs ...string) pkix.RawName {
+// subject makes a Name of pairs of attribute and value, an RDN each.
+func subject(t fatal, pairs ...string) pkix.RawName {
 	t.Helper()
 	var rdns []pkix.RDN
 	for i := 0; i < len(pairs); i += 2 {
