@@ -34,7 +34,7 @@ func identified(list *node) bool {
 func (m *merger) mappings(base, over *node, path string) *node {
 	merged := &node{kind: mappingKind, at: over.at, entries: append([]entry(nil), base.entries...)}
 	for _, e := range over.entries {
-		if i := merged.index(e.key); i < 0 {
+		if i := base.index(e.key); i < 0 { // keys of over are unique
 			merged.entries = append(merged.entries, e)
 		} else {
 			merged.entries[i] = entry{e.key, e.at, m.merge(merged.entries[i].value, e.value, join(path, e.key))}

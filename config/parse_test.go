@@ -219,6 +219,8 @@ func TestBroken(t *testing.T) {
 func TestBounds(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"size", strings.Repeat("#", maxFile+1), "f: the file has 1048577 bytes; at most 1048576 are read"},
+		{"items", "tenants: [" + strings.Repeat("a,", 4097) + "]", "f:1: tenants: at most 4096 items or keys are read here"},
+		{"keys", strings.Repeat("a: 1\n", 4097), "f:1: at most 4096 items or keys are read here"},
 		{"depth", "a: " + strings.Repeat("[", 40) + strings.Repeat("]", 40), "f:1: lists and mappings nest deeper than 32 levels"},
 	}
 	for _, tt := range tests {

@@ -17,6 +17,8 @@ const (
 	maxFile = 1 << 20
 	// maxDepth bounds how deeply lists and mappings nest.
 	maxDepth = 32
+	// maxItems bounds how many items a list or keys a mapping has.
+	maxItems = 4096
 )
 
 type kind uint8
@@ -128,6 +130,9 @@ func (c *converter) convert(y *yaml.Node, path string, depth int) *node {
 	switch {
 	case depth > maxDepth:
 		c.refuse(y, "", "lists and mappings nest deeper than %d levels", maxDepth)
+		return n
+	case len(y.Content) > maxItems*2 || y.Kind == yaml.SequenceNode && len(y.Content) > maxItems:
+		c.refuse(y, path, "at most %d items or keys are read here", maxItems)
 		return n
 	case y.Kind == yaml.AliasNode:
 		c.refuse(y, path, "YAML aliases are not read here; write the value out, or put a text that begins with * in quotes")

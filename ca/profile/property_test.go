@@ -16,12 +16,13 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/claim"
+	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
 // holdInvariants checks what must be true of any decision under a profile
 // without grants: names are a subset of claims, nothing forbidden came from
-// the request, and the whole can be encoded.
+// the request, and the whole passes lint.
 func holdInvariants(t fatal, r *ca.Request, d *ca.Decision) {
 	t.Helper()
 	proven := map[string]bool{}
@@ -72,6 +73,16 @@ func holdInvariants(t fatal, r *ca.Request, d *ca.Decision) {
 	}
 	if usage, err := pkix.ParseKeyUsageValue(d.Extensions[1].Value); err != nil || usage&^(pkix.DigitalSignature|pkix.DataEncipherment) != 0 {
 		t.Fatalf("keyUsage: %v, %v", usage.Names(), err)
+	}
+	issuer, serial := facts(t), ca.NewSerial(d.NotAfter)
+	template := &pkix.Template{Serial: serial[:], Signature: issuer.Signature, Issuer: issuer.Subject, NotBefore: d.NotBefore, NotAfter: d.NotAfter,
+		Subject: d.Subject, Key: r.Possession.Key(), Extensions: d.Extensions}
+	tbs, err := template.MarshalTBS()
+	if err != nil {
+		t.Fatalf("the decision cannot be encoded: %v", err)
+	}
+	if err := (lint.Linter{}).Lint(tbs, template); err != nil {
+		t.Fatalf("the decision does not pass lint: %v", err)
 	}
 }
 
