@@ -23,9 +23,16 @@ type checkCmd struct {
 	JSON   bool   `name:"json" help:"Print one JSON object on stdout."`
 }
 
-// run checks the file and gives the exit code.
-func (c *checkCmd) run(stdout, stderr io.Writer) int {
-	return runCheck(c.Config, c.JSON, stdout, stderr)
+// Run checks the file; the mistakes were told when it returns.
+func (c *checkCmd) Run(to console) error {
+	switch runCheck(c.Config, c.JSON, to.out, to.err) {
+	case exitOK:
+		return nil
+	case exitUsage:
+		return errUsage
+	default:
+		return errSaid
+	}
 }
 
 // checkReport is what `check --json` prints.

@@ -47,7 +47,7 @@ func TestCheckText(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			code := (&checkCmd{Config: tt.path}).run(&stdout, &stderr)
+			code := runCheck(tt.path, false, &stdout, &stderr)
 			if code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
@@ -72,7 +72,7 @@ func TestCheckJSON(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var stdout, stderr, compact bytes.Buffer
-		if code := (&checkCmd{Config: tt.path, JSON: true}).run(&stdout, &stderr); code != tt.code || stderr.Len() > 0 {
+		if code := runCheck(tt.path, true, &stdout, &stderr); code != tt.code || stderr.Len() > 0 {
 			t.Errorf("exit code %d, want %d; stderr %q", code, tt.code, stderr.String())
 		}
 		if err := json.Compact(&compact, stdout.Bytes()); err != nil {

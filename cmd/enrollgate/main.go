@@ -38,12 +38,6 @@ type commands struct {
 	Version versionCmd `cmd:"" help:"Say what this binary is."`
 }
 
-const (
-	exitDone   = 0
-	exitFailed = 1
-	exitUsage  = 2
-)
-
 // errUsage marks a command line that cannot be carried out as given.
 var errUsage = errors.New("wrong usage")
 
@@ -72,7 +66,7 @@ func run(args []string, c console) (code int) {
 	}
 	switch err := ctx.Run(c); {
 	case err == nil:
-		return exitDone
+		return exitOK
 	case errors.Is(err, errSaid):
 		return exitFailed
 	case errors.Is(err, errUsage):
