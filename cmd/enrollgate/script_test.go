@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"enrollgate": main})
+}
+
+// scriptConfig is the configuration that every script finds, with its own
+// folder in it: enrollgate.yaml, and fresh.yaml on another store.
+const scriptConfig = `
+listen: {https: "127.0.0.1:8443"}
+base_url: {https: "https://pki.example.com"}
+tls: {certificate: "%[1]s/tls.pem", key: "file:%[1]s/tls.key", key_password: "env:CA_PASSWORD"}
+store: {url: "sqlite://%[1]s/%[2]s.db"}
+seal: {key: "env:SEAL_KEY"}
+tenants: [{id: default}]
+cas: [{id: issuing, tenant: default, key: "file:%[1]s/issuing.pem", key_password: "env:CA_PASSWORD"}]
+`
+
+// TestScripts runs the conversations under testdata: each is a text that a
+// user could have typed.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: func(e *testscript.Env) error {
+		e.Setenv("SEAL_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+		e.Setenv("CA_PASSWORD", "correct horse battery staple")
+		for _, name := range []string{"enrollgate", "fresh"} {
+			text := fmt.Sprintf(scriptConfig, e.WorkDir, name)
+			if err := os.WriteFile(filepath.Join(e.WorkDir, name+".yaml"), []byte(text), 0o600); err != nil {
+				return err
+			}
+		}
+		return os.Chmod(e.WorkDir, 0o700)
+	}})
+}
