@@ -1,0 +1,110 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Binary returns the path of the enrollgate program, built from this tree once
+// per test process, with the race detector when the test itself runs under it.
+func Binary(t testing.TB) string {
+	t.Helper()
+	return build(t, "./cmd/enrollgate")
+}
+
+// build compiles pkg, a path relative to the module root, once per process.
+func build(t testing.TB, pkg string) string {
+	t.Helper()
+	root := ModuleRoot(t)
+	touchSources(t, root)
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if path, ok := shared.built[pkg]; ok {
+		return path
+	}
+	dir, err := shared.folder("bin")
+	if err != nil {
+		t.Fatalf("harness: %v", err)
+	}
+	path := filepath.Join(dir, filepath.Base(pkg))
+	// No version stamp: git refuses to answer in a checkout owned by another
+	// user, as it is when CI runs as root.
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-o", path}
+	if raceDetector {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, pkg)...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("harness: go build %s: %v\n%s", pkg, err, out)
+	}
+	if shared.built == nil {
+		shared.built = make(map[string]string)
+	}
+	shared.built[pkg] = path
+	return path
+}
+
+// ModuleRoot returns the folder that holds go.mod, looking upwards from the
+// test's working folder.
+func ModuleRoot(t testing.TB) string {
+	t.Helper()
+	dir, err := moduleRoot()
+	if err != nil {
+		t.Fatalf("harness: %v", err)
+	}
+	return dir
+}
+
+func moduleRoot() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("no go.mod above %s", start)
+		}
+	}
+}
+
+// touchSources looks at every file that may go into the program. The go
+// command remembers which files a test looked at and runs it again when one
+// changed; without this a cached "ok" would outlive a change to the daemon,
+// which the test does not import.
+func touchSources(t testing.TB, root string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // another test's scratch file
+		} else if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() {
+			if path != root && (strings.HasPrefix(name, ".") || name == "bin" || name == "tmp" || name == "testdata") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		if _, err = os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("harness: read the sources: %v", err)
+	}
+}

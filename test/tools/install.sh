@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs from apt what the tests start and this machine lacks. When nothing
+# is missing it touches neither apt nor the network.
+#
+# It starts no service: PostgreSQL's package would create and start a cluster
+# of its own, so for the time of the installation it is told not to, and
+# services that the packages bring along are held back by a policy-rc.d.
+set -eu
+
+die() { echo "install.sh: $*" >&2; exit 1; }
+
+has_postgres() {
+	for bin in /usr/lib/postgresql/*/bin; do
+		[ -x "$bin/initdb" ] && [ -x "$bin/postgres" ] && return 0
+	done
+	command -v initdb >/dev/null && command -v postgres >/dev/null
+}
+
+# A compiler alone is not enough for the race detector: it needs libc's headers.
+has_cc() {
+	command -v gcc >/dev/null && echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1
+}
+
+missing=()
+for tool in certbot openssl curl git make; do
+	command -v "$tool" >/dev/null || missing+=("$tool")
+done
+has_cc || missing+=(gcc libc6-dev)
+has_postgres || missing+=(postgresql)
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+command -v apt-get >/dev/null || die "missing: ${missing[*]}, and there is no apt-get here; install them by hand"
+root=()
+if [ "$(id -u)" -ne 0 ]; then
+	command -v sudo >/dev/null || die "missing: ${missing[*]}; run as root, or install sudo"
+	root=(sudo)
+fi
+
+echo "install.sh: installing ${missing[*]}"
+nocluster=/etc/postgresql-common/createcluster.d/enrollgate-tests.conf
+policy=/usr/sbin/policy-rc.d
+placed=("$nocluster")
+[ -e "$policy" ] || placed+=("$policy")
+cleanup() { "${root[@]}" rm -f "${placed[@]}"; }
+trap cleanup EXIT
+"${root[@]}" mkdir -p "$(dirname "$nocluster")"
+echo 'create_main_cluster = false' | "${root[@]}" tee "$nocluster" >/dev/null
+if [ ! -e "$policy" ]; then
+	printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
+	"${root[@]}" chmod 755 "$policy"
+fi
+
+apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1 apt-get -qq -o DPkg::Lock::Timeout=300)
+"${apt[@]}" update || die "apt-get update failed; the tests need ${missing[*]}"
+"${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null || die "apt-get could not install ${missing[*]}"
+has_postgres || die "postgresql is installed, but its initdb and postgres were not found"
