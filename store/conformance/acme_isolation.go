@@ -1,0 +1,107 @@
+package conformance
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/protocols/acme/state"
+)
+
+// place is a tenant and an endpoint.
+type place struct{ tenant, endpoint string }
+
+// isolated tries each method of state.Store at a place that does not own the
+// objects; it returns the error that must say not found (or conflict).
+var isolated = map[string]func(k *kit, p place, a *state.Account, o *state.Order, az *state.Authorization) error{
+	"Account": func(k *kit, p place, a *state.Account, _ *state.Order, _ *state.Authorization) error {
+		_, err := k.ACME.Account(k.Context(), p.tenant, p.endpoint, a.ID)
+		return err
+	},
+	"AccountByKey": func(k *kit, p place, a *state.Account, _ *state.Order, _ *state.Authorization) error {
+		_, err := k.ACME.AccountByKey(k.Context(), p.tenant, p.endpoint, a.Thumbprint)
+		return err
+	},
+	"UpdateAccount": func(k *kit, p place, a *state.Account, _ *state.Order, _ *state.Authorization) error {
+		moved := *a
+		moved.Tenant, moved.Endpoint, moved.Status = p.tenant, p.endpoint, state.Deactivated
+		return k.ACME.UpdateAccount(k.Context(), &moved, k.nonce())
+	},
+	"Order": func(k *kit, p place, _ *state.Account, o *state.Order, _ *state.Authorization) error {
+		_, _, err := k.ACME.Order(k.Context(), p.tenant, p.endpoint, o.ID)
+		return err
+	},
+	"OrderByCertificate": func(k *kit, p place, _ *state.Account, o *state.Order, _ *state.Authorization) error {
+		_, err := k.ACME.OrderByCertificate(k.Context(), p.tenant, p.endpoint, o.Certificate)
+		return err
+	},
+	"Authorization": func(k *kit, p place, _ *state.Account, _ *state.Order, az *state.Authorization) error {
+		_, err := k.ACME.Authorization(k.Context(), p.tenant, p.endpoint, az.ID)
+		return err
+	},
+	"BeginChallenge": func(k *kit, p place, _ *state.Account, _ *state.Order, az *state.Authorization) error {
+		before, after := *az, begun(az, k.now())
+		before.Tenant, before.Endpoint = p.tenant, p.endpoint
+		after.Tenant, after.Endpoint = p.tenant, p.endpoint
+		return k.ACME.BeginChallenge(k.Context(), &before, after, k.nonce())
+	},
+	"EndChallenge": func(k *kit, p place, _ *state.Account, _ *state.Order, az *state.Authorization) error {
+		after := ended(az, k.now(), state.Valid)
+		after.Tenant, after.Endpoint = p.tenant, p.endpoint
+		return k.ACME.EndChallenge(k.Context(), after)
+	},
+	"DeactivateAuthorization": func(k *kit, p place, _ *state.Account, _ *state.Order, az *state.Authorization) error {
+		return k.ACME.DeactivateAuthorization(k.Context(), p.tenant, p.endpoint, az.ID, k.nonce())
+	},
+	"FinishOrder": nil, // finishElsewhere
+	"Strike":      nil, // strikeEffect: the same nonce in another tenant
+	// These make objects of their own; that ids and keys are taken for one place only is in their own cases.
+	"CreateAccount": nil, "CreateOrder": nil,
+}
+
+// acmeIsolation: nothing of one tenant or endpoint is found or changed through another.
+func acmeIsolation(t T, open func() *Driver) {
+	of := reflect.TypeFor[state.Store]()
+	for i := range of.NumMethod() {
+		if _, ok := isolated[of.Method(i).Name]; !ok {
+			t.Errorf("method %s is not classified: try it at another tenant and endpoint", of.Method(i).Name)
+		}
+	}
+	k := start(t, open)
+	a := k.account(tenantA, endpointA)
+	o, az := k.order(a, "a.example", "b.example")
+	finished, _ := k.finishedOrder(a)
+	for _, p := range []place{{tenantB, endpointA}, {tenantA, endpointB}, {tenantB, endpointB}} {
+		for name, try := range isolated {
+			if try == nil {
+				continue
+			}
+			order := o
+			if name == "OrderByCertificate" {
+				order = finished
+			}
+			if err := try(k, p, a, order, az[0]); !ca.IsKind(err, ca.NotFound) && !ca.IsKind(err, ca.Conflict) {
+				t.Errorf("%s at %v: got %v, want not found", name, p, err)
+			}
+		}
+		finishElsewhere(k, p, o)
+	}
+	k.sameAuthorization(az[0])
+	got, err := k.ACME.Account(t.Context(), tenantA, endpointA, a.ID)
+	if err != nil || got.Status != state.Valid {
+		t.Errorf("the account was changed from elsewhere: %v, %v", got, err)
+	}
+}
+
+// finishElsewhere: a ready order is not finished through another place.
+func finishElsewhere(k *kit, p place, _ *state.Order) {
+	a := k.account(tenantA, endpointA)
+	o, az := k.order(a, "ready.example")
+	k.validate(az)
+	e := k.entryUntil(p.tenant, time.Now().AddDate(0, 1, 0), k.ACME.FinishOrder(p.tenant, p.endpoint, o.ID, ca.RandomID(16)))
+	_, err := k.Store.Record(k.Context(), e)
+	k.lost(err, 0, 0)
+	if got := k.readOrder(o); got.Status != state.Pending {
+		k.Errorf("an order was finished through %v", p)
+	}
+}

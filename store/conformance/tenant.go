@@ -1,0 +1,176 @@
+package conformance
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/credential"
+)
+
+var tenantCases = []Case{
+	{"MethodsClassified", methodsClassified},
+	{"TenantSwap", tenantSwap},
+}
+
+// swap is what one method does when it is called with another tenant than the
+// one that owns the data; shared says why a method takes no tenant.
+type swap struct {
+	shared string
+	try    func(k *kit, e *ca.Entry)
+}
+
+// swaps classifies every method of a Store: a new one must be put here.
+var swaps = map[string]swap{
+	"Close":         {shared: "ends the process's use of the store"},
+	"Now":           {shared: "one clock"},
+	"Feed":          {shared: "the status feed is read by replicas, for every tenant; rows carry theirs"},
+	"KeepProfile":   {shared: "a text is found by its hash alone, whoever wrote it"},
+	"Profile":       {shared: "a text is found by its hash alone, whoever wrote it"},
+	"Note":          {shared: "appends a row that carries its tenant; reads nothing"},
+	"Acquire":       {shared: "leases belong to the installation"},
+	"Release":       {shared: "leases belong to the installation"},
+	"Held":          {shared: "leases belong to the installation"},
+	"Waiting":       {shared: "the outbox is delivered by replicas, for every tenant; rows carry theirs"},
+	"DataKeys":      {shared: "data keys belong to the installation; what they seal is bound to its tenant"},
+	"AddDataKey":    {shared: "data keys belong to the installation; what they seal is bound to its tenant"},
+	"Certificate":   {try: swapCertificate},
+	"Decision":      {try: swapDecision},
+	"Record":        {try: swapRecord},
+	"Revoke":        {try: swapRevoke},
+	"Post":          {try: swapPost},
+	"Delivered":     {try: swapDelivered},
+	"Burn":          {try: swapBurn},
+	"AddUses":       {try: swapAddUses},
+	"UsesLeft":      {try: swapUsesLeft},
+	"Generations":   {try: swapGenerations},
+	"AddGeneration": {try: swapGenerations},
+}
+
+func methodsClassified(t T, open func() *Driver) {
+	k := start(t, open)
+	of := reflect.TypeFor[Store]()
+	for i := range of.NumMethod() {
+		name := of.Method(i).Name
+		if s, ok := swaps[name]; !ok || (s.shared == "") == (s.try == nil) {
+			t.Errorf("method %s is not classified: say why it takes no tenant, or try it with another one", name)
+		}
+	}
+	if len(swaps) != of.NumMethod() {
+		t.Errorf("%d methods are classified, a Store has %d", len(swaps), of.NumMethod())
+	}
+	if names, err := k.AltNames(t.Context(), tenantB, caID, ca.NewSerial(time.Now())); err != nil || len(names) != 0 {
+		t.Errorf("names of nothing: %v, %v", names, err)
+	}
+}
+
+// tenantSwap: with another tenant's name nothing of a tenant is found or changed.
+func tenantSwap(t T, open func() *Driver) {
+	for name, s := range swaps {
+		if s.try == nil {
+			continue
+		}
+		k := start(t, open)
+		e := k.keyed(newKey())
+		k.record(e)
+		s.try(k, e)
+		if !k.stored(e) || k.state(e) != ca.Issued || len(k.feed(0)) != 0 {
+			t.Errorf("%s: the other tenant changed the certificate", name)
+		}
+		if names, err := k.AltNames(t.Context(), tenantB, caID, e.Certificate.Serial); err != nil || len(names) != 0 {
+			t.Errorf("%s: the other tenant has its names: %v, %v", name, names, err)
+		}
+	}
+}
+
+func swapCertificate(k *kit, e *ca.Entry) {
+	_, err := k.Store.Certificate(k.Context(), tenantB, caID, e.Certificate.Serial)
+	k.kind("another tenant's certificate", err, ca.NotFound)
+}
+
+func swapDecision(k *kit, e *ca.Entry) {
+	_, _, err := k.Store.Decision(k.Context(), tenantB, caID, e.Certificate.Serial)
+	k.kind("another tenant's decision", err, ca.NotFound)
+}
+
+// swapRecord: the same key and serial in another tenant are another request and
+// another certificate.
+func swapRecord(k *kit, e *ca.Entry) {
+	other := k.entry(tenantB)
+	other.Idempotency, other.Certificate.Serial = e.Idempotency, e.Certificate.Serial
+	if k.record(other)[0].Replayed || !k.stored(other) {
+		k.Errorf("another tenant's recorded answer was given")
+	}
+}
+
+func swapRevoke(k *kit, e *ca.Entry) {
+	r := revocation(e, ca.Superseded)
+	r.Tenant, r.Audit.Tenant = tenantB, tenantB
+	_, err := k.Store.Revoke(k.Context(), r)
+	k.kind("revocation by another tenant", err, ca.NotFound)
+}
+
+func swapPost(k *kit, _ *ca.Entry) {
+	k.record(k.entry(tenantB, k.Store.Post(tenantB, "test", []byte("1"))))
+	got, err := k.Store.Waiting(k.Context(), 10)
+	if err != nil || len(got) != 1 || got[0].Tenant != tenantB {
+		k.Errorf("messages: %v, %v", got, err)
+	}
+}
+
+func swapDelivered(k *kit, _ *ca.Entry) {
+	k.record(k.entry(tenantA, k.Store.Post(tenantA, "test", []byte("1"))))
+	got, err := k.Store.Waiting(k.Context(), 10)
+	if err != nil || len(got) != 1 {
+		k.Fatalf("messages: %v, %v", got, err)
+	}
+	if err := k.Store.Delivered(k.Context(), tenantB, got[0].ID); err != nil && !ca.IsKind(err, ca.NotFound) {
+		k.Errorf("another tenant's message: %v", err)
+	}
+	if got, err := k.Store.Waiting(k.Context(), 10); err != nil || len(got) != 1 {
+		k.Errorf("another tenant ended a message: %v, %v", got, err)
+	}
+}
+
+func swapBurn(k *kit, _ *ca.Entry) {
+	id := k.credential(tenantA, 1)
+	e := k.entry(tenantB, k.Store.Burn(tenantB, id))
+	_, err := k.Store.Record(k.Context(), e)
+	k.lost(err, 0, 0)
+	if k.usesLeft(tenantA, id) != 1 {
+		k.Errorf("another tenant burnt a use")
+	}
+}
+
+func swapAddUses(k *kit, _ *ca.Entry) {
+	id := k.credential(tenantA, 1)
+	if err := k.Store.AddUses(k.Context(), credential.Uses{Tenant: tenantB, ID: id, Left: 7, Expires: k.now().Add(time.Hour)}); err != nil {
+		k.Errorf("the same id in another tenant: %v", err)
+	}
+	if a, b := k.usesLeft(tenantA, id), k.usesLeft(tenantB, id); a != 1 || b != 7 {
+		k.Errorf("uses left: %d and %d, want 1 and 7", a, b)
+	}
+}
+
+func swapUsesLeft(k *kit, _ *ca.Entry) {
+	id := k.credential(tenantA, 1)
+	_, err := k.Store.UsesLeft(k.Context(), tenantB, id)
+	k.kind("another tenant's credential", err, ca.NotFound)
+}
+
+func swapGenerations(k *kit, _ *ca.Entry) {
+	for _, tenant := range []string{tenantA, tenantB} {
+		g := &ca.Generation{Tenant: tenant, CA: caID, Number: 1, KeyURI: "file:" + tenant, DER: []byte{1}, Root: []byte{1}}
+		err := k.Store.AddGeneration(k.Context(), g, ca.Audit{Tenant: tenant, Event: "ca.created", Actor: "x", Trace: ca.NewTrace(), Detail: []byte("{}")})
+		if err != nil {
+			k.Errorf("the same number in another tenant: %v", err)
+		}
+		got, err := k.Store.Generations(k.Context(), tenant)
+		if err != nil || len(got) != 1 || got[0].Tenant != tenant || got[0].KeyURI != "file:"+tenant {
+			k.Errorf("generations of %s: %v, %v", tenant, got, err)
+		}
+	}
+	if got, err := k.Store.Generations(k.Context(), "third"); err != nil || len(got) != 0 {
+		k.Errorf("generations of a tenant without any: %v, %v", got, err)
+	}
+}
