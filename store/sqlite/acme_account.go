@@ -1,0 +1,81 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/protocols/acme/state"
+)
+
+var _ state.Store = (*Store)(nil)
+
+// struck commits a door's change together with its nonce. Where the change is
+// refused, the nonce is not struck either.
+func (s *Store) struck(ctx context.Context, tenant string, n state.Nonce, guard func(*batch) error) error {
+	return s.change(ctx, func(b *batch) error {
+		fresh, err := b.exec(insertNonce, tenant, n.ID[:], micros(n.Expires))
+		if err != nil {
+			return err
+		}
+		if fresh == 0 {
+			return state.ErrNonce
+		}
+		return guard(b)
+	})
+}
+
+// Strike makes the effect that strikes a nonce.
+func (s *Store) Strike(tenant string, n state.Nonce) ca.Effect {
+	return s.effect(tenant, insertNonce, func(*batch, *ca.Entry) []any { return []any{tenant, n.ID[:], micros(n.Expires)} })
+}
+
+// CreateAccount adds an account; Conflict where the key has one already.
+func (s *Store) CreateAccount(ctx context.Context, a *state.Account, n state.Nonce) error {
+	contact, err := json.Marshal(a.Contact)
+	if err != nil {
+		return ca.InternalError(err)
+	}
+	return s.struck(ctx, a.Tenant, n, func(b *batch) error {
+		return b.must("the key has an account already", insertAccount, a.Tenant, a.Endpoint, a.ID, string(a.Status), octets(a.Key),
+			a.Thumbprint[:], string(contact), a.TermsAgreed, micros(a.CreatedAt))
+	})
+}
+
+// Account finds an account by its id.
+func (s *Store) Account(ctx context.Context, tenant, endpoint, id string) (*state.Account, error) {
+	return scanAccount(s.read[selectAccount].QueryRowContext(ctx, tenant, id, endpoint))
+}
+
+// AccountByKey finds an account by the thumbprint of its key (RFC 7638).
+func (s *Store) AccountByKey(ctx context.Context, tenant, endpoint string, thumbprint [32]byte) (*state.Account, error) {
+	return scanAccount(s.read[selectAccountByKey].QueryRowContext(ctx, tenant, endpoint, thumbprint[:]))
+}
+
+func scanAccount(row *sql.Row) (*state.Account, error) {
+	a := &state.Account{}
+	var thumbprint, contact []byte
+	var created int64
+	err := row.Scan(&a.Tenant, &a.Endpoint, &a.ID, &a.Status, &a.Key, &thumbprint, &contact, &a.TermsAgreed, &created)
+	if err != nil {
+		return nil, readError(err, "there is no such account")
+	}
+	copy(a.Thumbprint[:], thumbprint)
+	a.CreatedAt = fromMicros(created)
+	if err := json.Unmarshal(contact, &a.Contact); err != nil {
+		return nil, ca.InternalError(err)
+	}
+	return a, nil
+}
+
+// UpdateAccount changes contact, terms and status of a valid account.
+func (s *Store) UpdateAccount(ctx context.Context, a *state.Account, n state.Nonce) error {
+	contact, err := json.Marshal(a.Contact)
+	if err != nil {
+		return ca.InternalError(err)
+	}
+	return s.struck(ctx, a.Tenant, n, func(b *batch) error {
+		return b.must("the account is not valid", updateAccount, string(a.Status), string(contact), a.TermsAgreed, a.Tenant, a.ID, a.Endpoint)
+	})
+}

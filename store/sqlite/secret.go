@@ -1,0 +1,83 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/credential"
+	"github.com/enrollgate/enrollgate/ca/seal"
+)
+
+var (
+	_ credential.Burner = (*Store)(nil)
+	_ seal.Store        = (*Store)(nil)
+	_ ca.Generations    = (*Store)(nil)
+)
+
+// AddUses records a new credential's uses.
+func (s *Store) AddUses(ctx context.Context, u credential.Uses) error {
+	return s.change(ctx, func(b *batch) error {
+		return b.must("the credential id is taken", insertUses, u.Tenant, u.ID, u.Left, micros(u.Expires))
+	})
+}
+
+// Burn makes the effect that takes one use.
+func (s *Store) Burn(tenant, id string) ca.Effect {
+	return s.effect(tenant, burnUse, func(b *batch, _ *ca.Entry) []any { return []any{tenant, id, micros(b.now)} })
+}
+
+// UsesLeft tells how many uses are left.
+func (s *Store) UsesLeft(ctx context.Context, tenant, id string) (n int, err error) {
+	if err := s.read[selectUses].QueryRowContext(ctx, tenant, id).Scan(&n); err != nil {
+		return 0, readError(err, "there is no such credential")
+	}
+	return n, nil
+}
+
+// DataKeys lists the wrapped data keys of a purpose, by version.
+func (s *Store) DataKeys(ctx context.Context, p seal.Purpose) ([]seal.WrappedKey, error) {
+	rows, err := s.read[selectDataKeys].QueryContext(ctx, string(p))
+	return collect(rows, err, func(rows *sql.Rows) (seal.WrappedKey, error) {
+		k := seal.WrappedKey{Purpose: p}
+		var at int64
+		err := rows.Scan(&k.Version, &k.Wrapped, &at)
+		k.CreatedAt = fromMicros(at)
+		return k, err
+	})
+}
+
+// AddDataKey stores a wrapped data key.
+func (s *Store) AddDataKey(ctx context.Context, k seal.WrappedKey) error {
+	return s.change(ctx, func(b *batch) error {
+		return b.must("the data key's version is taken", insertDataKey, string(k.Purpose), k.Version, octets(k.Wrapped), micros(b.now))
+	})
+}
+
+// AddGeneration records a CA generation together with its audit row.
+func (s *Store) AddGeneration(ctx context.Context, g *ca.Generation, a ca.Audit) error {
+	chain, err := json.Marshal(g.Chain)
+	if err != nil {
+		return ca.InternalError(err)
+	}
+	return s.change(ctx, func(b *batch) error {
+		return b.must("the CA has this generation already", insertGeneration, g.Tenant, g.CA, g.Number, g.KeyURI,
+			octets(g.DER), string(chain), octets(g.Root), micros(b.now))
+	}, a)
+}
+
+// Generations lists the generations of every CA of a tenant, by CA and number.
+func (s *Store) Generations(ctx context.Context, tenant string) ([]ca.Generation, error) {
+	rows, err := s.read[selectGenerations].QueryContext(ctx, tenant)
+	return collect(rows, err, func(rows *sql.Rows) (ca.Generation, error) {
+		g := ca.Generation{Tenant: tenant}
+		var chain []byte
+		var at int64
+		if err := rows.Scan(&g.CA, &g.Number, &g.KeyURI, &g.DER, &chain, &g.Root, &at); err != nil {
+			return g, err
+		}
+		g.CreatedAt = fromMicros(at)
+		return g, json.Unmarshal(chain, &g.Chain)
+	})
+}

@@ -1,0 +1,177 @@
+package sqlite
+
+// query names a statement. Every statement of the driver is in one table, so
+// that a test can look at the plan of each.
+type query int
+
+const (
+	beginBatch query = iota
+	commitBatch
+	rollbackBatch
+
+	insertMonth
+	insertCertificate
+	insertSAN
+	insertDecision
+	selectCertificate
+	selectDecision
+
+	selectIdempotency
+	putIdempotency
+	selectBlocked
+	insertBlocked
+
+	selectState
+	putRevocation
+	insertFeed
+	selectFeed
+	selectKeyHash
+
+	insertAudit
+	insertBatch
+	selectChain
+	putChain
+	settleChain
+
+	insertProfile
+	selectProfile
+
+	takeLease
+	selectLease
+	releaseLease
+	heldLease
+
+	insertOutbox
+	selectOutbox
+	deleteOutbox
+
+	insertUses
+	burnUse
+	selectUses
+
+	insertDataKey
+	selectDataKeys
+	insertGeneration
+	selectGenerations
+
+	insertNonce
+	insertAccount
+	selectAccount
+	selectAccountByKey
+	updateAccount
+	insertOrder
+	selectOrder
+	selectOrderByCertificate
+	finishOrder
+	insertAuthorization
+	selectAuthorization
+	selectAuthorizations
+	beginChallenge
+	endChallenge
+	deactivateAuthorization
+
+	sweepNonces
+	sweepIdempotency
+
+	queries // how many there are
+)
+
+const (
+	accountColumns       = `tenant, endpoint, id, status, key, thumbprint, contact, terms_agreed, created_at`
+	orderColumns         = `tenant, endpoint, id, account, status, identifiers, authorizations, not_before, not_after, created_at, expires, certificate, ca, serial, error`
+	authorizationColumns = `tenant, endpoint, id, account, identifier, wildcard, status, created_at, expires, challenges`
+)
+
+var statements = [queries]string{
+	beginBatch:    `BEGIN IMMEDIATE`,
+	commitBatch:   `COMMIT`,
+	rollbackBatch: `ROLLBACK`,
+
+	insertMonth: `INSERT INTO months (month, made_at) VALUES (?, ?) ON CONFLICT DO NOTHING`,
+	insertCertificate: `INSERT INTO certificates (tenant, ca, month, serial, der, not_before, not_after, profile, requester, endpoint, trace,
+		issued_at, subject, key_id, key_hash, tbs_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	insertSAN:      `INSERT INTO sans (tenant, ca, month, serial, position, kind, value) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+	insertDecision: `INSERT INTO decisions (tenant, ca, month, serial, profile_hash, detail) VALUES (?, ?, ?, ?, ?, ?)`,
+	selectCertificate: `SELECT c.der, c.not_before, c.not_after, c.profile, c.requester, c.endpoint, c.trace, c.issued_at, coalesce(r.state, 'issued')
+		FROM certificates c LEFT JOIN revocations r USING (tenant, ca, month, serial)
+		WHERE c.tenant = ? AND c.ca = ? AND c.month = ? AND c.serial = ?`,
+	selectDecision: `SELECT profile_hash, detail FROM decisions WHERE tenant = ? AND ca = ? AND month = ? AND serial = ?`,
+
+	selectIdempotency: `SELECT digest, ca, serial FROM idempotency WHERE tenant = ? AND key = ? AND expires > ?`,
+	putIdempotency: `INSERT INTO idempotency (tenant, key, digest, ca, serial, expires) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (tenant, key) DO UPDATE SET digest = excluded.digest, ca = excluded.ca, serial = excluded.serial, expires = excluded.expires`,
+	selectBlocked: `SELECT 1 FROM blocked_keys WHERE key_hash = ?`,
+	insertBlocked: `INSERT INTO blocked_keys (key_hash, tenant, blocked_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+
+	selectState: `SELECT coalesce(r.state, 'issued') FROM certificates c LEFT JOIN revocations r USING (tenant, ca, month, serial)
+		WHERE c.tenant = ? AND c.ca = ? AND c.month = ? AND c.serial = ?`,
+	putRevocation: `INSERT INTO revocations (tenant, ca, month, serial, state, reason, invalid, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (tenant, ca, month, serial) DO UPDATE SET state = excluded.state, reason = excluded.reason,
+			invalid = excluded.invalid, changed_at = excluded.changed_at`,
+	insertFeed:    `INSERT INTO status_feed (tenant, ca, serial, state, reason, invalid, at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+	selectFeed:    `SELECT position, tenant, ca, serial, state, reason, invalid, at FROM status_feed WHERE position > ? ORDER BY position LIMIT ?`,
+	selectKeyHash: `SELECT key_hash FROM certificates WHERE tenant = ? AND ca = ? AND month = ? AND serial = ?`,
+
+	insertAudit: `INSERT INTO audit (batch, tenant, event, actor, trace, detail, at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+	insertBatch: `INSERT INTO batches (chain, seq, id, prev, hash, rows, at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+	selectChain: `SELECT seq, hash, last FROM chains WHERE chain = ?`,
+	putChain: `INSERT INTO chains (chain, seq, hash, last) VALUES (?, ?, ?, ?)
+		ON CONFLICT (chain) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, last = excluded.last`,
+	settleChain: `UPDATE chains SET last = ? WHERE chain = ?`,
+
+	insertProfile: `INSERT INTO profiles (hash, text, kept_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+	selectProfile: `SELECT text FROM profiles WHERE hash = ?`,
+
+	takeLease: `INSERT INTO leases (name, holder, fence, until) VALUES (?1, ?2, 1, ?3)
+		ON CONFLICT (name) DO UPDATE SET fence = fence + (holder <> excluded.holder OR until <= ?4), holder = excluded.holder, until = excluded.until
+		WHERE holder = excluded.holder OR until <= ?4`,
+	selectLease:  `SELECT fence FROM leases WHERE name = ?`,
+	releaseLease: `UPDATE leases SET until = 0 WHERE name = ? AND holder = ? AND fence = ?`,
+	heldLease:    `UPDATE leases SET fence = fence WHERE name = ? AND holder = ? AND fence = ? AND until > ?`,
+
+	insertOutbox: `INSERT INTO outbox (tenant, topic, payload, at) VALUES (?, ?, ?, ?)`,
+	selectOutbox: `SELECT id, tenant, topic, payload, at FROM outbox WHERE id > 0 ORDER BY id LIMIT ?`,
+	deleteOutbox: `DELETE FROM outbox WHERE id = ? AND tenant = ?`,
+
+	insertUses: `INSERT INTO credential_uses (tenant, id, uses, expires) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	burnUse:    `UPDATE credential_uses SET uses = uses - 1 WHERE tenant = ? AND id = ? AND uses > 0 AND expires > ?`,
+	selectUses: `SELECT uses FROM credential_uses WHERE tenant = ? AND id = ?`,
+
+	insertDataKey:  `INSERT INTO data_keys (purpose, version, wrapped, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	selectDataKeys: `SELECT version, wrapped, created_at FROM data_keys WHERE purpose = ? ORDER BY version`,
+	insertGeneration: `INSERT INTO ca_generations (tenant, ca, number, key_uri, der, chain, root, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO NOTHING`,
+	selectGenerations: `SELECT ca, number, key_uri, der, chain, root, created_at FROM ca_generations WHERE tenant = ? ORDER BY ca, number`,
+
+	insertNonce:        `INSERT INTO acme_nonces (tenant, id, expires) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+	insertAccount:      `INSERT INTO acme_accounts (` + accountColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	selectAccount:      `SELECT ` + accountColumns + ` FROM acme_accounts WHERE tenant = ? AND id = ? AND endpoint = ?`,
+	selectAccountByKey: `SELECT ` + accountColumns + ` FROM acme_accounts WHERE tenant = ? AND endpoint = ? AND thumbprint = ?`,
+	updateAccount: `UPDATE acme_accounts SET status = ?, contact = ?, terms_agreed = ?
+		WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'valid'`,
+	insertOrder:              `INSERT INTO acme_orders (` + orderColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	selectOrder:              `SELECT ` + orderColumns + ` FROM acme_orders WHERE tenant = ? AND id = ? AND endpoint = ?`,
+	selectOrderByCertificate: `SELECT ` + orderColumns + ` FROM acme_orders WHERE tenant = ? AND certificate = ? AND endpoint = ?`,
+	finishOrder: `UPDATE acme_orders AS o SET status = 'valid', certificate = ?1, ca = ?2, serial = ?3
+		WHERE tenant = ?4 AND id = ?5 AND endpoint = ?6 AND status = 'pending' AND expires > ?7
+			AND EXISTS (SELECT 1 FROM acme_authorizations a WHERE a.tenant = o.tenant AND a.order_id = o.id)
+			AND NOT EXISTS (SELECT 1 FROM acme_authorizations a WHERE a.tenant = o.tenant AND a.order_id = o.id
+				AND (a.status <> 'valid' OR a.expires <= ?7))`,
+	insertAuthorization: `INSERT INTO acme_authorizations (` + authorizationColumns + `, order_id, position)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	selectAuthorization:  `SELECT ` + authorizationColumns + ` FROM acme_authorizations WHERE tenant = ? AND id = ? AND endpoint = ?`,
+	selectAuthorizations: `SELECT ` + authorizationColumns + ` FROM acme_authorizations WHERE tenant = ? AND order_id = ? ORDER BY position`,
+	beginChallenge: `UPDATE acme_authorizations SET challenges = ?
+		WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'pending' AND challenges = ?`,
+	endChallenge: `UPDATE acme_authorizations SET status = ?, challenges = ? WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'pending'`,
+	deactivateAuthorization: `UPDATE acme_authorizations SET status = 'deactivated'
+		WHERE tenant = ? AND id = ? AND endpoint = ? AND status IN ('pending', 'valid')`,
+
+	sweepNonces: `DELETE FROM acme_nonces WHERE (tenant, id) IN (SELECT tenant, id FROM acme_nonces WHERE expires <= ? ORDER BY expires LIMIT ?)`,
+	sweepIdempotency: `DELETE FROM idempotency WHERE (tenant, key) IN
+		(SELECT tenant, key FROM idempotency WHERE expires <= ? ORDER BY expires LIMIT ?)`,
+}
+
+// readStatements are those that the read pool prepares.
+var readStatements = []query{selectCertificate, selectDecision, selectFeed, selectProfile, selectOutbox, selectUses, selectDataKeys,
+	selectGenerations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations}

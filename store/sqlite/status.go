@@ -1,0 +1,126 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/enrollgate/enrollgate/ca"
+)
+
+// Revoke records a revocation, its feed row and its audit row in one commit.
+// The reason certificateHold holds; removeFromCRL releases a hold.
+func (s *Store) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error) {
+	own, err := s.own(r.Tenant, r.Effects, false)
+	if err != nil {
+		return nil, err
+	}
+	status := &ca.Status{Tenant: r.Tenant, CA: r.CA, Serial: r.Serial, State: stateAfter(r.Reason), Reason: r.Reason, Invalid: r.Invalid}
+	guard := func(b *batch) error {
+		if err := b.mayChange(r, status.State); err != nil {
+			return err
+		}
+		if err := b.take(own, 0, nil); err != nil {
+			return err
+		}
+		return b.change(r, status)
+	}
+	if err := s.queue.Submit(ctx, &write{guard: guard, audits: []ca.Audit{r.Audit}}); err != nil {
+		return nil, err
+	}
+	return status, nil
+}
+
+func stateAfter(reason ca.Reason) ca.State {
+	switch reason {
+	case ca.CertificateHold:
+		return ca.Held
+	case ca.RemoveFromCRL:
+		return ca.Issued
+	}
+	return ca.Revoked
+}
+
+// mayChange: only a hold may change (RFC 5280 section 5.3.1).
+func (b *batch) mayChange(r *ca.Revocation, next ca.State) error {
+	var now ca.State
+	found, err := b.scan(selectState, []any{r.Tenant, r.CA, int64(r.Serial.Month()), r.Serial[:]}, &now)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return ca.Errorf(ca.NotFound, "there is no such certificate")
+	case now == ca.Revoked:
+		return ca.Errorf(ca.Conflict, "the certificate is revoked already")
+	case now == next:
+		return ca.Errorf(ca.Conflict, "the certificate is %s already", now)
+	}
+	return nil
+}
+
+// change writes the new state, its row in the feed and, for a compromised key,
+// the block. The feed's position is SQLite's next row id; with one writer at a
+// time, order of positions is order of visibility.
+func (b *batch) change(r *ca.Revocation, status *ca.Status) error {
+	month := int64(r.Serial.Month())
+	status.At = b.now
+	if _, err := b.exec(putRevocation, r.Tenant, r.CA, month, r.Serial[:], string(status.State), int64(r.Reason), micros(r.Invalid), micros(b.now)); err != nil {
+		return err
+	}
+	result, err := b.w.exec(insertFeed, r.Tenant, r.CA, r.Serial[:], string(status.State), int64(r.Reason), micros(r.Invalid), micros(b.now))
+	if err != nil {
+		return &failure{insertFeed, err}
+	}
+	b.changed++
+	if status.Position, err = result.LastInsertId(); err != nil {
+		return &failure{insertFeed, err}
+	}
+	if !r.BlockKey {
+		return nil
+	}
+	var hash []byte
+	found, err := b.scan(selectKeyHash, []any{r.Tenant, r.CA, month, r.Serial[:]}, &hash)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return &failure{selectKeyHash, fmt.Errorf("certificate %s lost its row in one transaction", r.Serial)}
+	}
+	_, err = b.exec(insertBlocked, hash, r.Tenant, micros(b.now))
+	return err
+}
+
+// Feed gives at most limit status rows after a position, of every tenant.
+func (s *Store) Feed(ctx context.Context, after int64, limit int) ([]ca.Status, error) {
+	rows, err := s.read[selectFeed].QueryContext(ctx, after, limit)
+	return collect(rows, err, func(rows *sql.Rows) (st ca.Status, err error) {
+		var serial []byte
+		var invalid sql.NullInt64
+		var at int64
+		if err := rows.Scan(&st.Position, &st.Tenant, &st.CA, &serial, &st.State, &st.Reason, &invalid, &at); err != nil {
+			return st, err
+		}
+		copy(st.Serial[:], serial)
+		st.Invalid, st.At = fromNullMicros(invalid), fromMicros(at)
+		return st, nil
+	})
+}
+
+// collect reads every row of a query.
+func collect[R any](rows *sql.Rows, err error, one func(*sql.Rows) (R, error)) (all []R, _ error) {
+	if err != nil {
+		return nil, answer(err)
+	}
+	defer rows.Close() // its error is rows.Err's
+	for rows.Next() {
+		r, err := one(rows)
+		if err != nil {
+			return nil, answer(err)
+		}
+		all = append(all, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, answer(err)
+	}
+	return all, nil
+}
