@@ -1,0 +1,180 @@
+package postgres
+
+// sql is every statement that the running daemon sends, so that a test can
+// explain each of them. $1 of a statement that needs the store's clock is its
+// offset, which is zero outside of tests.
+var sql = struct {
+	Begin, Commit, Rollback, Pin, Settings, Version, EnsureMonth, Months, Now                 string
+	ChainFind, ChainAdd, ChainHead                                                            string
+	Strike, Check, Idempotency                                                                string
+	Burn, LeaseHeld, LeaseAcquire, LeaseRelease                                               string
+	UsesAdd, UsesLeft, ProfileKeep, Profile, GenerationAdd, Generations, DataKeyAdd, DataKeys string
+	Revoke, Unhold, BlockKey                                                                  string
+	Certificates, Names, Decisions, Audit, Feed, Outbox, Batch, BatchVoid                     string
+	Settle, Settled                                                                           string
+	CertificateFind, DecisionFind, FeedRead, ReplayFind                                       string
+	OutboxWaiting, OutboxDelivered                                                            string
+	AccountAdd, AccountUpdate, AccountFind, AccountByKey                                      string
+	Orders, Authorizations, OrderFinish, OrderFind, OrderByCertificate, AuthorizationFind     string
+	ChallengeBegin, ChallengeEnd, AuthorizationDeactivate                                     string
+	SweepNonces, SweepIdempotency                                                             string
+}{
+	Begin:    `begin`,
+	Commit:   `commit`,
+	Rollback: `rollback`,
+	// For poolers that give a session to somebody else after each transaction.
+	Pin:      `select set_config('synchronous_commit', $1, true), set_config('statement_timeout', $2, true), set_config('lock_timeout', $3, true)`,
+	Settings: `select current_setting('fsync', true), current_setting('full_page_writes', true), current_setting('synchronous_commit', true)`,
+	Version: `select (select max(version_id) from enrollgate.schema_version where is_applied),
+		(select least from enrollgate.compatibility)`,
+	EnsureMonth: `select enrollgate.ensure_month($1::integer)`,
+	Months:      `select month from enrollgate.months`,
+	Now:         `select clock_timestamp() + $1::interval`,
+
+	ChainFind: `select number from enrollgate.chains where name = $1`,
+	ChainAdd:  `insert into enrollgate.chains (name) values ($1) on conflict (name) do nothing`,
+	ChainHead: `select seq, hash from enrollgate.batches where chain = $1 order by seq desc limit 1`,
+
+	// The guards and changes of a batch.
+	Strike: `insert into enrollgate.acme_nonces (tenant, id, expires)
+		select * from unnest($1::text[], $2::bytea[], $3::timestamptz[])
+		on conflict (tenant, id) do nothing returning tenant, id`,
+	Check: `select now() + $1::interval,
+		array(select key_hash from enrollgate.blocked_keys where key_hash = any($2::bytea[])),
+		array(select hash from enrollgate.profiles where hash = any($3::bytea[]))`,
+	Idempotency: `insert into enrollgate.idempotency as i (tenant, key, digest, ca, serial, expires)
+		select tenant, key, digest, ca, serial, now() + $1::interval + micros * interval '1 microsecond'
+		from unnest($2::text[], $3::bytea[], $4::bytea[], $5::text[], $6::bytea[], $7::bigint[]) u(tenant, key, digest, ca, serial, micros)
+		on conflict (tenant, key) do update
+			set digest = excluded.digest, ca = excluded.ca, serial = excluded.serial, expires = excluded.expires
+			where i.expires <= now() + $1::interval
+		returning tenant, key`,
+	Burn: `update enrollgate.credential_uses set uses = uses - 1
+		where tenant = $2 and id = $3 and uses > 0 and expires > now() + $1::interval`,
+	LeaseHeld: `select from enrollgate.leases
+		where name = $2 and holder = $3 and fence = $4 and until > now() + $1::interval for share`,
+	LeaseAcquire: `insert into enrollgate.leases as l (name, holder, fence, until)
+		values ($2, $3, 1, now() + $1::interval + $4::interval)
+		on conflict (name) do update set holder = excluded.holder, until = excluded.until,
+			fence = l.fence + case when l.holder = excluded.holder and l.until > now() + $1::interval then 0 else 1 end
+			where l.holder = excluded.holder or l.until <= now() + $1::interval
+		returning fence, until`,
+	LeaseRelease: `update enrollgate.leases set until = now() + $1::interval where name = $2 and holder = $3 and fence = $4`,
+
+	UsesAdd:     `insert into enrollgate.credential_uses (tenant, id, uses, expires) values ($1, $2, $3, $4) on conflict do nothing`,
+	UsesLeft:    `select uses from enrollgate.credential_uses where tenant = $1 and id = $2`,
+	ProfileKeep: `insert into enrollgate.profiles (hash, text, at) values ($2, $3, now() + $1::interval) on conflict do nothing`,
+	Profile:     `select text from enrollgate.profiles where hash = $1`,
+	GenerationAdd: `insert into enrollgate.generations (tenant, ca, number, key_uri, der, chain, root, created_at)
+		values ($2, $3, $4, $5, $6, $7::bytea[], $8, now() + $1::interval) on conflict do nothing`,
+	Generations: `select ca, number, key_uri, der, chain, root, created_at from enrollgate.generations
+		where tenant = $1 order by ca, number`,
+	DataKeyAdd: `insert into enrollgate.data_keys (purpose, version, wrapped, created_at)
+		values ($2, $3, $4, now() + $1::interval) on conflict do nothing`,
+	DataKeys: `select version, wrapped, created_at from enrollgate.data_keys where purpose = $1 order by version`,
+
+	Revoke: `insert into enrollgate.revocations as r (tenant, ca, serial, state, reason, invalid, at)
+		select tenant, ca, serial, $6::text, $7::smallint, $8::timestamptz, now() + $1::interval
+		from enrollgate.certificates where tenant = $2 and ca = $3 and month = $4 and serial = $5
+		on conflict (tenant, ca, serial) do update
+			set state = excluded.state, reason = excluded.reason, invalid = excluded.invalid, at = excluded.at
+			where r.state = 'issued' or (r.state = 'held' and excluded.state = 'revoked')`,
+	Unhold: `update enrollgate.revocations set state = 'issued', reason = $5::smallint, invalid = $6::timestamptz, at = now() + $1::interval
+		where tenant = $2 and ca = $3 and serial = $4 and state = 'held'`,
+	BlockKey: `insert into enrollgate.blocked_keys (key_hash, tenant, at)
+		select key_hash, tenant, now() + $1::interval
+		from enrollgate.certificates where tenant = $2 and ca = $3 and month = $4 and serial = $5
+		on conflict do nothing`,
+
+	// The rows of a batch.
+	Certificates: `insert into enrollgate.certificates (tenant, ca, month, serial, der, not_before, not_after, profile, requester,
+			endpoint, trace, subject, key_id, key_hash, tbs_hash, issued_at)
+		select u.*, $1::timestamptz from unnest($2::text[], $3::text[], $4::integer[], $5::bytea[], $6::bytea[], $7::timestamptz[],
+			$8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::bytea[], $15::bytea[], $16::bytea[]) u`,
+	Names: `insert into enrollgate.sans (tenant, ca, month, serial, n, kind, value)
+		select * from unnest($1::text[], $2::text[], $3::integer[], $4::bytea[], $5::smallint[], $6::smallint[], $7::bytea[])`,
+	Decisions: `insert into enrollgate.decisions (tenant, ca, month, serial, profile_hash, detail)
+		select * from unnest($1::text[], $2::text[], $3::integer[], $4::bytea[], $5::bytea[], $6::bytea[])`,
+	Audit: `insert into enrollgate.audit (chain, seq, n, tenant, event, actor, trace, detail, at)
+		select $1::integer, $2::bigint, u.* from unnest($3::integer[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::timestamptz[]) u`,
+	Feed: `with allocated as (update enrollgate.feed_position set last = last + $1::bigint where only_row returning last - $1::bigint as base)
+		insert into enrollgate.status_feed (position, tenant, ca, serial, state, reason, invalid, at)
+		select base + ord, tenant, ca, serial, state, reason, invalid, $2::timestamptz
+		from allocated, unnest($3::text[], $4::text[], $5::bytea[], $6::text[], $7::smallint[], $8::timestamptz[])
+			with ordinality u(tenant, ca, serial, state, reason, invalid, ord)
+		returning position`,
+	Outbox: `insert into enrollgate.outbox (tenant, topic, payload, at)
+		select tenant, topic, payload, $1::timestamptz
+		from unnest($2::text[], $3::text[], $4::bytea[]) with ordinality u(tenant, topic, payload, ord) order by ord`,
+	Batch: `insert into enrollgate.batches (chain, seq, id, prev, hash, rows, void, at)
+		values ($1, $2, $3, $4, $5, $6, false, $7)`,
+
+	// The settlement of a commit of unknown outcome.
+	Settle: `insert into enrollgate.batches (chain, seq, id, prev, hash, rows, void, at)
+		values ($1, $2, $3, $4, $5, 0, true, $6) on conflict (id) do nothing`,
+	Settled: `select void from enrollgate.batches where id = $1`,
+
+	// What is read.
+	CertificateFind: `select c.der, c.not_before, c.not_after, c.profile, c.requester, c.endpoint, c.trace, c.issued_at, coalesce(r.state, 'issued')
+		from enrollgate.certificates c
+		left join enrollgate.revocations r on r.tenant = c.tenant and r.ca = c.ca and r.serial = c.serial
+		where c.tenant = $1 and c.ca = $2 and c.month = $3 and c.serial = $4`,
+	DecisionFind: `select detail, profile_hash from enrollgate.decisions where tenant = $1 and ca = $2 and month = $3 and serial = $4`,
+	FeedRead: `select position, tenant, ca, serial, state, reason, invalid, at from enrollgate.status_feed
+		where position > $1 order by position limit $2`,
+	ReplayFind: `select digest, ca, serial from enrollgate.idempotency
+		where tenant = $2 and key = $3 and expires > now() + $1::interval`,
+	OutboxWaiting:   `select id, tenant, topic, payload, at from enrollgate.outbox order by id limit $1`,
+	OutboxDelivered: `delete from enrollgate.outbox where tenant = $1 and id = $2`,
+
+	// The ACME door.
+	AccountAdd: `insert into enrollgate.acme_accounts (tenant, endpoint, id, status, key, thumbprint, contact, terms, created_at)
+		values ($1, $2, $3, $4, $5, $6, $7::text[], $8, $9) on conflict do nothing`,
+	AccountUpdate: `update enrollgate.acme_accounts set status = $4, contact = $5::text[], terms = $6
+		where tenant = $1 and endpoint = $2 and id = $3 and status = 'valid'`,
+	AccountFind: `select id, status, key, thumbprint, contact, terms, created_at from enrollgate.acme_accounts
+		where tenant = $1 and endpoint = $2 and id = $3`,
+	AccountByKey: `select id, status, key, thumbprint, contact, terms, created_at from enrollgate.acme_accounts
+		where tenant = $1 and endpoint = $2 and thumbprint = $3`,
+	// Lists do not travel inside lists: each order's authorizations come joined by a comma, which no id holds.
+	Orders: `insert into enrollgate.acme_orders (tenant, endpoint, id, account, status, identifiers, not_before, not_after,
+			created_at, expires, authorizations, error)
+		select tenant, endpoint, id, account, status, identifiers, not_before, not_after, created_at, expires,
+			string_to_array(authorizations, ','), error
+		from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[], $8::timestamptz[],
+			$9::timestamptz[], $10::timestamptz[], $11::text[], $12::bytea[])
+			u(tenant, endpoint, id, account, status, identifiers, not_before, not_after, created_at, expires, authorizations, error)`,
+	Authorizations: `insert into enrollgate.acme_authorizations (tenant, endpoint, id, account, type, value, wildcard, status,
+			created_at, expires, challenges)
+		select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::text[],
+			$9::timestamptz[], $10::timestamptz[], $11::bytea[])`,
+	OrderFinish: `update enrollgate.acme_orders o set status = 'valid', certificate = $5, ca = $6, serial = $7
+		where o.tenant = $2 and o.endpoint = $3 and o.id = $4 and o.status = 'pending' and o.expires > now() + $1::interval
+			and cardinality(o.authorizations) > 0
+			and cardinality(o.authorizations) = (select count(*) from enrollgate.acme_authorizations a
+				where a.tenant = $2 and a.endpoint = $3 and a.id = any(o.authorizations)
+					and a.status = 'valid' and a.expires > now() + $1::interval)`,
+	OrderFind: `select o.account, o.status, o.identifiers, o.not_before, o.not_after, o.created_at, o.expires, o.authorizations,
+			coalesce(o.certificate, ''), o.ca, o.serial, o.error,
+			a.id, a.account, a.type, a.value, a.wildcard, a.status, a.created_at, a.expires, a.challenges
+		from enrollgate.acme_orders o
+		left join enrollgate.acme_authorizations a on a.tenant = $1 and a.endpoint = $2 and a.id = any(o.authorizations)
+		where o.tenant = $1 and o.endpoint = $2 and o.id = $3`,
+	OrderByCertificate: `select id, account, status, identifiers, not_before, not_after, created_at, expires, authorizations,
+			coalesce(certificate, ''), ca, serial, error
+		from enrollgate.acme_orders where tenant = $1 and endpoint = $2 and certificate = $3`,
+	AuthorizationFind: `select account, type, value, wildcard, status, created_at, expires, challenges
+		from enrollgate.acme_authorizations where tenant = $1 and endpoint = $2 and id = $3`,
+	ChallengeBegin: `update enrollgate.acme_authorizations set challenges = $5
+		where tenant = $1 and endpoint = $2 and id = $3 and status = 'pending' and challenges = $4`,
+	ChallengeEnd: `update enrollgate.acme_authorizations set status = $4, challenges = $5
+		where tenant = $1 and endpoint = $2 and id = $3 and status = 'pending'`,
+	AuthorizationDeactivate: `update enrollgate.acme_authorizations set status = 'deactivated'
+		where tenant = $1 and endpoint = $2 and id = $3 and status in ('pending', 'valid')`,
+
+	// What time takes away.
+	SweepNonces: `delete from enrollgate.acme_nonces where (tenant, id) in
+		(select tenant, id from enrollgate.acme_nonces where expires <= now() + $1::interval order by expires limit $2 for update skip locked)`,
+	SweepIdempotency: `delete from enrollgate.idempotency where (tenant, key) in
+		(select tenant, key from enrollgate.idempotency where expires <= now() + $1::interval order by expires limit $2 for update skip locked)`,
+}
