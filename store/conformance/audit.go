@@ -74,7 +74,7 @@ func note(t T, open func() *Driver) {
 		k.Store.Note(a)
 	}
 	for _, trace := range traces {
-		for range 500 { // up to 5 s each, reached only by a store that lost it
+		for range 200 { // up to 2 s each, reached only by a store that lost it
 			if k.audited(trace) > 0 {
 				break
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/store/conformance"
+	"github.com/enrollgate/enrollgate/store/conformance/broken"
 	"github.com/enrollgate/enrollgate/store/trail"
 )
 
@@ -140,3 +141,7 @@ func readTrail(ctx context.Context, db *sql.DB) ([]trail.Batch, error) {
 	}
 	return batches, nil
 }
+
+func TestSuiteNoticesBrokenLedgers(t *testing.T) { broken.Ledger(t, underTest) }
+
+func TestSuiteNoticesBrokenACMEStores(t *testing.T) { broken.ACME(t, underTest) }
