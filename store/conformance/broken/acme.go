@@ -66,13 +66,14 @@ func (s *door) CreateOrder(ctx context.Context, o *state.Order, all []*state.Aut
 }
 
 func (s *door) BeginChallenge(ctx context.Context, before, after *state.Authorization, n state.Nonce) error {
-	err := s.Store.BeginChallenge(ctx, before, after, s.nonce(n))
-	if s.what == "stored challenges ignored" && ca.IsKind(err, ca.Conflict) {
-		now, err := s.Store.Authorization(ctx, before.Tenant, before.Endpoint, before.ID)
-		if err != nil {
+	n = s.nonce(n)
+	err := s.Store.BeginChallenge(ctx, before, after, n)
+	for s.what == "stored challenges ignored" && ca.IsKind(err, ca.Conflict) {
+		now, unread := s.Store.Authorization(ctx, before.Tenant, before.Endpoint, before.ID)
+		if unread != nil || now.Status != state.Pending {
 			return err
 		}
-		return s.Store.BeginChallenge(ctx, now, after, n)
+		err = s.Store.BeginChallenge(ctx, now, after, n)
 	}
 	return err
 }
