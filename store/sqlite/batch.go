@@ -53,6 +53,19 @@ func (b *batch) exec(q query, args ...any) (int64, error) {
 	return n, nil
 }
 
+// add inserts one row and gives its id.
+func (b *batch) add(q query, args ...any) (id int64, err error) {
+	r, err := b.w.exec(q, args...)
+	if err != nil {
+		return 0, &failure{q, err}
+	}
+	if id, err = r.LastInsertId(); err != nil {
+		return 0, &failure{q, err}
+	}
+	b.changed++
+	return id, nil
+}
+
 // scan reads one row.
 func (b *batch) scan(q query, args []any, into ...any) (bool, error) {
 	found, err := b.w.scan(q, args, into...)

@@ -88,7 +88,8 @@ func underTest(t *testing.T) *conformance.Driver {
 		},
 		Trail: func(ctx context.Context) ([]trail.Batch, error) { return readTrail(ctx, s.reads) },
 		AltNames: func(ctx context.Context, tenant, issuer string, serial ca.Serial) ([]pkix.GeneralName, error) {
-			rows, err := s.reads.QueryContext(ctx, `SELECT kind, value FROM sans WHERE tenant = ? AND ca = ? AND month = ? AND serial = ? ORDER BY position`,
+			rows, err := s.reads.QueryContext(ctx, `SELECT s.kind, s.value FROM certificates c
+				JOIN sans s ON s.certificate = c.id AND s.tenant = c.tenant WHERE c.tenant = ? AND c.ca = ? AND c.month = ? AND c.serial = ? ORDER BY s.position`,
 				tenant, issuer, int64(serial.Month()), serial[:])
 			return collect(rows, err, func(rows *sql.Rows) (n pkix.GeneralName, err error) {
 				return n, rows.Scan(&n.Kind, &n.Raw)
