@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,12 +23,30 @@ func TestLedger(t *testing.T) { conformance.Ledger(t, underTest) }
 
 func TestACME(t *testing.T) { conformance.ACME(t, underTest) }
 
+// migrated is the file of an empty database, made once for all tests.
+var migrated = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "enrollgate-sqlite-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "empty.db")
+	if err := Migrate(context.Background(), path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
 // fresh makes and opens a database.
 func fresh(t testing.TB, o Options) *Store {
 	t.Helper()
 	if o.Path == "" {
 		o.Path = filepath.Join(t.TempDir(), "100% of a file?.db")
-		if err := Migrate(t.Context(), o.Path); err != nil {
+		empty, err := migrated()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(o.Path, empty, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

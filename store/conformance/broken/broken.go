@@ -4,6 +4,7 @@
 package broken
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/enrollgate/enrollgate/store/conformance"
@@ -37,28 +38,32 @@ func check(t *testing.T, cases []conformance.Case, flaws []flaw, found map[strin
 	for _, c := range cases {
 		byName[c.Name] = c
 	}
-	for _, f := range flaws {
-		for _, name := range f.cases {
-			c, ok := byName[name]
-			if !ok {
-				t.Errorf("flaw %q names case %s, which there is not", f.name, name)
-				continue
-			}
-			t.Run(f.name+"/"+name, func(t *testing.T) {
-				failures := conformance.Failures(t.Context(), c, func() *conformance.Driver {
-					d := open(t)
-					f.spoil(d)
-					return d
-				})
-				if len(failures) == 0 {
-					t.Errorf("case %s does not notice", name)
-				} else {
-					found[name] = true
-					t.Logf("noticed: %s", failures[0])
+	var mu sync.Mutex
+	t.Run("flaws", func(t *testing.T) { // ends when every parallel one has
+		for _, f := range flaws {
+			for _, name := range f.cases {
+				c, ok := byName[name]
+				if !ok {
+					t.Errorf("flaw %q names case %s, which there is not", f.name, name)
+					continue
 				}
-			})
+				t.Run(f.name+"/"+name, func(t *testing.T) {
+					t.Parallel()
+					failures := conformance.Failures(t.Context(), c, func() *conformance.Driver {
+						d := open(t)
+						f.spoil(d)
+						return d
+					})
+					if len(failures) == 0 {
+						t.Fatalf("case %s does not notice", name)
+					}
+					mu.Lock()
+					found[name] = true
+					mu.Unlock()
+				})
+			}
 		}
-	}
+	})
 	for _, c := range cases {
 		if !found[c.Name] {
 			t.Errorf("case %s notices no flaw: add one that it must notice", c.Name)

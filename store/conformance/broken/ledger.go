@@ -52,7 +52,7 @@ func statusFlaws() []flaw {
 			revoking(func(_ context.Context, _ conformance.Store, r ca.Revocation) (*ca.Status, error) {
 				return pretendedStatus(r), nil
 			})},
-		{"revocation refusals swallowed", []string{"RevokeUnknown", "RevokeTwice", "Hold", "RevokeRace", "TenantSwap"},
+		{"revocation refusals swallowed", []string{"RevokeUnknown", "RevokeTwice", "Hold", "RevokeRace", "TenantSwapRevoke"},
 			revoking(func(ctx context.Context, next conformance.Store, r ca.Revocation) (*ca.Status, error) {
 				s, err := next.Revoke(ctx, &r)
 				if err != nil {
@@ -154,6 +154,9 @@ func (c *careless) AddDataKey(ctx context.Context, k seal.WrappedKey) error {
 }
 
 func (c *careless) AddUses(ctx context.Context, u credential.Uses) error {
+	if c.what == "credential's tenant" && u.Tenant == conformance.OtherTenant {
+		return ca.Errorf(ca.Conflict, "the credential id is taken")
+	}
 	if c.what == "expiry" {
 		u.Expires = u.Expires.AddDate(1, 0, 0)
 	}
@@ -163,7 +166,7 @@ func (c *careless) AddUses(ctx context.Context, u credential.Uses) error {
 func otherFlaws() (all []flaw) {
 	for what, cases := range map[string][]string{"profile": {"ProfileTexts"}, "note": {"Note", "Reopened"}, "lease": {"Lease", "LeaseRace"},
 		"held": {"LeaseHeld"}, "delivered": {"Outbox"}, "waiting": {"Outbox"}, "generation": {"Generations"}, "data key": {"DataKeys"},
-		"credential": {"CredentialTaken"}, "expiry": {"BurnExpired"}} {
+		"credential": {"CredentialTaken"}, "credential's tenant": {"TenantSwapAddUses"}, "expiry": {"BurnExpired"}} {
 		all = append(all, flaw{"careless with " + what, cases, func(d *conformance.Driver) { d.Store = &careless{d.Store, what} }})
 	}
 	return all

@@ -85,7 +85,7 @@ func recordFlaws() []flaw {
 		{"window too short", []string{"Replay"}, changing(func(_ conformance.Store, e *ca.Entry) { e.Idempotency.Window /= 2 })},
 		{"window always", []string{"NoWindow"}, changing(func(_ conformance.Store, e *ca.Entry) { e.Idempotency.Window += time.Hour })},
 		{"digest ignored", []string{"OtherDigest"}, changing(func(_ conformance.Store, e *ca.Entry) { e.Idempotency.Digest = [32]byte{} })},
-		{"key of all tenants", []string{"TenantSwap"}, recording(keyOfAllTenants)},
+		{"key of all tenants", []string{"TenantSwapRecord"}, recording(keyOfAllTenants)},
 		{"block in one tenant only", []string{"BlockedKey"}, changing(func(_ conformance.Store, e *ca.Entry) {
 			if e.Certificate.Tenant == conformance.OtherTenant {
 				e.KeyHash = [32]byte{1}

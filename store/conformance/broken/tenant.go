@@ -64,10 +64,10 @@ func (s *tenantless) Post(tenant, topic string, payload []byte) ca.Effect {
 
 func tenantFlaws() (all []flaw) {
 	for _, method := range []string{"Certificate", "Decision", "Revoke", "Delivered", "UsesLeft", "Generations", "AddGeneration", "Burn", "Post"} {
-		all = append(all, flaw{"tenant dropped in " + method, []string{"TenantSwap"},
+		all = append(all, flaw{"tenant dropped in " + method, []string{"TenantSwap" + method},
 			func(d *conformance.Driver) { d.Store = &tenantless{d.Store, method} }})
 	}
-	return append(all, flaw{"tenant dropped with names", []string{"TenantSwap"}, func(d *conformance.Driver) {
+	return append(all, flaw{"tenant dropped with names", []string{"TenantSwapCertificate"}, func(d *conformance.Driver) {
 		read := d.AltNames
 		d.AltNames = func(ctx context.Context, _, issuer string, serial ca.Serial) ([]pkix.GeneralName, error) {
 			return read(ctx, conformance.Tenant, issuer, serial)
