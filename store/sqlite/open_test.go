@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/enrollgate/enrollgate/ca"
 )
 
 func TestMigrateTogether(t *testing.T) {
@@ -124,5 +126,29 @@ func TestPlans(t *testing.T) {
 	}
 	if looked < 30 {
 		t.Errorf("only %d plan lines were looked at", looked)
+	}
+}
+
+// TestAppendOnly: what was issued, decided, revoked and audited does not change
+// either, but for a hold.
+func TestAppendOnly(t *testing.T) {
+	s := fresh(t, Options{})
+	e := mustRecord(t, s)
+	held := mustRecord(t, s)
+	for c, reason := range map[*ca.Entry]ca.Reason{e: ca.Superseded, held: ca.CertificateHold} {
+		if _, err := s.Revoke(t.Context(), &ca.Revocation{Tenant: "default", CA: "issuing", Serial: c.Certificate.Serial, Reason: reason,
+			Audit: ca.Audit{Tenant: "default", Event: "certificate.revoked"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db := raw(t, s.opts.Path)
+	for table, column := range map[string]string{"certificates": "der", "sans": "value", "decisions": "detail", "status_feed": "at",
+		"audit": "detail", "batches": "hash", "revocations": "reason"} {
+		if _, err := db.Exec("UPDATE " + table + " SET " + column + " = " + column); err == nil {
+			t.Errorf("table %s: rows were changed", table)
+		}
+	}
+	if _, err := db.Exec("UPDATE revocations SET reason = 4 WHERE state = 'held'"); err != nil {
+		t.Errorf("a hold cannot change: %v", err)
 	}
 }
