@@ -71,7 +71,11 @@ func TestRefusedSchemas(t *testing.T) {
 }
 
 func TestFilesArePrivateAndDurable(t *testing.T) {
-	s := fresh(t, Options{})
+	path := filepath.Join(t.TempDir(), "x.db")
+	if err := Migrate(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	s := fresh(t, Options{Path: path})
 	mustRecord(t, s)
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		info, err := os.Stat(s.opts.Path + suffix)

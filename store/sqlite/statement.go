@@ -54,6 +54,7 @@ const (
 	insertGeneration
 	selectGenerations
 
+	selectNonce
 	insertNonce
 	insertAccount
 	selectAccount
@@ -144,6 +145,7 @@ var statements = [queries]string{
 		ON CONFLICT DO NOTHING`,
 	selectGenerations: `SELECT ca, number, key_uri, der, chain, root, created_at FROM ca_generations WHERE tenant = ? ORDER BY ca, number`,
 
+	selectNonce:        `SELECT 1 FROM acme_nonces WHERE tenant = ? AND id = ?`,
 	insertNonce:        `INSERT INTO acme_nonces (tenant, id, expires) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
 	insertAccount:      `INSERT INTO acme_accounts (` + accountColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 	selectAccount:      `SELECT ` + accountColumns + ` FROM acme_accounts WHERE tenant = ? AND id = ? AND endpoint = ?`,
