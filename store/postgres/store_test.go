@@ -34,7 +34,7 @@ func TestConformanceThroughPooler(t *testing.T) {
 func migrated(t testing.TB, pg *harness.PG) (owner, runtime string) {
 	t.Helper()
 	owner, runtime = pg.Database(t)
-	warnings, err := Migrate(t.Context(), owner, roleOf(t, runtime))
+	warnings, err := migrate(t.Context(), owner, roleOf(t, runtime), 0) // few partitions: each is a dozen files
 	if err != nil || len(warnings) > 0 {
 		t.Fatalf("migrate: %v, warnings %q", err, warnings)
 	}
