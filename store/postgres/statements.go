@@ -4,13 +4,13 @@ package postgres
 // explain each of them. $1 of a statement that needs the store's clock is its
 // offset, which is zero outside of tests.
 var sql = struct {
-	Begin, Commit, Rollback, Pin, Settings, Version, EnsureMonth, Months, Now                 string
+	Begin, Commit, Rollback, Pin, PinSession, Settings, Version, EnsureMonth, Now             string
 	ChainFind, ChainAdd, ChainHead                                                            string
 	Strike, Check, Idempotency                                                                string
 	Burn, LeaseHeld, LeaseAcquire, LeaseRelease                                               string
 	UsesAdd, UsesLeft, ProfileKeep, Profile, GenerationAdd, Generations, DataKeyAdd, DataKeys string
 	Revoke, Unhold, BlockKey                                                                  string
-	Certificates, Names, Decisions, Audit, Feed, Outbox, Batch, BatchVoid                     string
+	Certificates, Names, Decisions, Audit, Feed, Outbox, Batch                                string
 	Settle, Settled                                                                           string
 	CertificateFind, DecisionFind, FeedRead, ReplayFind                                       string
 	OutboxWaiting, OutboxDelivered                                                            string
@@ -23,12 +23,12 @@ var sql = struct {
 	Commit:   `commit`,
 	Rollback: `rollback`,
 	// For poolers that give a session to somebody else after each transaction.
-	Pin:      `select set_config('synchronous_commit', $1, true), set_config('statement_timeout', $2, true), set_config('lock_timeout', $3, true)`,
-	Settings: `select current_setting('fsync', true), current_setting('full_page_writes', true), current_setting('synchronous_commit', true)`,
+	Pin:        `select set_config('synchronous_commit', $1, true), set_config('statement_timeout', $2, true), set_config('lock_timeout', $3, true)`,
+	PinSession: `select set_config('synchronous_commit', $1, false)`,
+	Settings:   `select current_setting('fsync', true), current_setting('full_page_writes', true), current_setting('synchronous_commit', true)`,
 	Version: `select (select max(version_id) from enrollgate.schema_version where is_applied),
 		(select least from enrollgate.compatibility)`,
 	EnsureMonth: `select enrollgate.ensure_month($1::integer)`,
-	Months:      `select month from enrollgate.months`,
 	Now:         `select clock_timestamp() + $1::interval`,
 
 	ChainFind: `select number from enrollgate.chains where name = $1`,

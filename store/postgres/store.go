@@ -145,7 +145,7 @@ func (s *Store) connect(ctx context.Context) (*pgx.Conn, error) {
 	if s.pooled || s.durability == "" {
 		return conn, nil
 	}
-	if _, err := conn.Exec(ctx, "select set_config('synchronous_commit', $1, false)", s.durability); err != nil {
+	if _, err := conn.Exec(ctx, sql.PinSession, s.durability); err != nil {
 		conn.Close(ctx)
 		return nil, fmt.Errorf("pin synchronous_commit: %w", err)
 	}
