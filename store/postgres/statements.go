@@ -127,7 +127,8 @@ var sql = struct {
 	OutboxWaiting:   `select id, tenant, topic, payload, at from enrollgate.outbox order by id limit $1`,
 	OutboxDelivered: `delete from enrollgate.outbox where tenant = $1 and id = $2`,
 
-	// The ACME door.
+	// The ACME door. A lateral subquery with a limit is looked up row by row, by
+	// key: a join could be planned as a walk through the tenant.
 	AccountAdd: `insert into enrollgate.acme_accounts (tenant, endpoint, id, status, key, thumbprint, contact, terms, created_at)
 		values ($1, $2, $3, $4, $5, $6, $7::text[], $8, $9) on conflict do nothing`,
 	AccountUpdate: `update enrollgate.acme_accounts set status = $4, contact = $5::text[], terms = $6
@@ -151,14 +152,16 @@ var sql = struct {
 	OrderFinish: `update enrollgate.acme_orders o set status = 'valid', certificate = $5, ca = $6, serial = $7
 		where o.tenant = $2 and o.endpoint = $3 and o.id = $4 and o.status = 'pending' and o.expires > now() + $1::interval
 			and cardinality(o.authorizations) > 0
-			and cardinality(o.authorizations) = (select count(*) from enrollgate.acme_authorizations a
-				where a.tenant = $2 and a.endpoint = $3 and a.id = any(o.authorizations)
-					and a.status = 'valid' and a.expires > now() + $1::interval)`,
+			and cardinality(o.authorizations) = (select count(*) from unnest(o.authorizations) named(id),
+				lateral (select from enrollgate.acme_authorizations a
+					where a.id = named.id and a.tenant = $2 and a.endpoint = $3 and a.status = 'valid' and a.expires > now() + $1::interval limit 1) valid)`,
 	OrderFind: `select o.account, o.status, o.identifiers, o.not_before, o.not_after, o.created_at, o.expires, o.authorizations,
 			coalesce(o.certificate, ''), o.ca, o.serial, o.error,
 			a.id, a.account, a.type, a.value, a.wildcard, a.status, a.created_at, a.expires, a.challenges
 		from enrollgate.acme_orders o
-		left join enrollgate.acme_authorizations a on a.tenant = $1 and a.endpoint = $2 and a.id = any(o.authorizations)
+		left join lateral unnest(o.authorizations) named(id) on true
+		left join lateral (select * from enrollgate.acme_authorizations
+			where id = named.id and tenant = $1 and endpoint = $2 limit 1) a on true
 		where o.tenant = $1 and o.endpoint = $2 and o.id = $3`,
 	OrderByCertificate: `select id, account, status, identifiers, not_before, not_after, created_at, expires, authorizations,
 			coalesce(certificate, ''), ca, serial, error
@@ -173,8 +176,8 @@ var sql = struct {
 		where tenant = $1 and endpoint = $2 and id = $3 and status in ('pending', 'valid')`,
 
 	// What time takes away.
-	SweepNonces: `delete from enrollgate.acme_nonces where (tenant, id) in
-		(select tenant, id from enrollgate.acme_nonces where expires <= now() + $1::interval order by expires limit $2 for update skip locked)`,
-	SweepIdempotency: `delete from enrollgate.idempotency where (tenant, key) in
-		(select tenant, key from enrollgate.idempotency where expires <= now() + $1::interval order by expires limit $2 for update skip locked)`,
+	SweepNonces: `delete from enrollgate.acme_nonces where ctid = any(array(
+		select ctid from enrollgate.acme_nonces where expires <= now() + $1::interval order by expires limit $2 for update skip locked))`,
+	SweepIdempotency: `delete from enrollgate.idempotency where ctid = any(array(
+		select ctid from enrollgate.idempotency where expires <= now() + $1::interval order by expires limit $2 for update skip locked))`,
 }

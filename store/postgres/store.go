@@ -129,6 +129,10 @@ func (s *Store) prepare(config *pgxpool.Config, o Options) {
 		params["statement_timeout"] = statementTimeout
 		params["lock_timeout"] = lockTimeout
 		params["idle_in_transaction_session_timeout"] = idleTimeout
+		// Every statement is made for its index and planned once. A plan that was
+		// made while a table was empty must not go on reading it whole.
+		params["enable_seqscan"] = "off"
+		params["plan_cache_mode"] = "force_generic_plan"
 	}
 	if config.ConnConfig.ConnectTimeout == 0 || config.ConnConfig.ConnectTimeout > connectTimeout {
 		config.ConnConfig.ConnectTimeout = connectTimeout
