@@ -110,10 +110,12 @@ type Ledger interface {
 	// Record commits the entries of one call whole or not at all, with one
 	// answer an entry. Concurrent calls share commits; a lone call waits for nobody.
 	// *LostEffect: an effect's guard did not hold, nothing was recorded.
-	// When an idempotency key is taken and live, nothing is recorded either:
-	// the recorded certificates are the answer where every digest matches, else Conflict.
-	// Denied: a key is blocked (revoked for keyCompromise).
-	// The profile text named by ProfileHash must have been kept with KeepProfile.
+	// When an idempotency key is taken and live, nothing is recorded either and no effect takes place, even where
+	// one could not any more: the recorded certificates are the answer where every entry has one and every digest
+	// matches, else Conflict.
+	// Denied: a key is blocked (revoked for keyCompromise), whichever tenant revoked it.
+	// Internal: an effect that another store, or this one for another tenant, made.
+	// The profile text named by ProfileHash must have been kept with KeepProfile, else Internal.
 	Record(ctx context.Context, entries ...*Entry) ([]Recorded, error)
 
 	// Certificate finds one certificate with its current state, or NotFound.
@@ -124,13 +126,14 @@ type Ledger interface {
 
 	// Revoke records a revocation, its feed row and its audit row in one
 	// commit. NotFound without such a certificate; Conflict when it is revoked
-	// already (RFC 5280 section 5.3.1: only a hold may change).
+	// already (RFC 5280 section 5.3.1: only a hold may change). The reason
+	// certificateHold holds; removeFromCRL releases a hold and nothing else.
 	Revoke(ctx context.Context, r *Revocation) (*Status, error)
 
 	// Feed gives at most limit status rows after a position, in order, of every tenant.
 	Feed(ctx context.Context, after int64, limit int) ([]Status, error)
 
-	// KeepProfile stores a validated profile's canonical text under its hash, once.
+	// KeepProfile stores a validated profile's canonical text under its SHA-256, once; Internal where the hash is another.
 	KeepProfile(ctx context.Context, hash [32]byte, text []byte) error
 
 	// Profile finds a kept profile text, or NotFound.

@@ -66,7 +66,7 @@ func ParseTBS(tbs []byte) (*Certificate, error) {
 		return nil, errors.New("certificate: malformed TBSCertificate")
 	}
 	var versionSeq, serial cryptobyte.String
-	if !body.ReadASN1(&versionSeq, versionTag) || !versionSeq.ReadASN1Integer(&version) || version != 2 {
+	if !body.ReadASN1(&versionSeq, versionTag) || !versionSeq.ReadASN1Integer(&version) || !versionSeq.Empty() || version != 2 {
 		return nil, errors.New("certificate: not version 3 (RFC 5280 section 4.1.2.1)")
 	}
 	if !body.ReadASN1(&serial, casn1.INTEGER) || !body.ReadASN1Element(&alg, casn1.SEQUENCE) ||

@@ -263,7 +263,6 @@ const maxExtensions = 64
 // refuses duplicates (RFC 5280 section 4.2).
 func ParseExtensions(seq cryptobyte.String) ([]Extension, error) {
 	var all []Extension
-	seen := map[string]bool{}
 	for !seq.Empty() {
 		var e Extension
 		var ext cryptobyte.String
@@ -276,10 +275,9 @@ func ParseExtensions(seq cryptobyte.String) ([]Extension, error) {
 		if !ext.ReadASN1((*cryptobyte.String)(&e.Value), casn1.OCTET_STRING) || !ext.Empty() {
 			return nil, fmt.Errorf("extensions: malformed value of %s", e.ID)
 		}
-		if seen[e.ID.String()] {
+		if _, twice := FindExtension(all, e.ID); twice {
 			return nil, fmt.Errorf("extensions: %s appears twice (RFC 5280 section 4.2)", e.ID)
 		}
-		seen[e.ID.String()] = true
 		if all = append(all, e); len(all) > maxExtensions {
 			return nil, fmt.Errorf("extensions: more than %d", maxExtensions)
 		}

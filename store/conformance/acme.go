@@ -10,9 +10,10 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
 
+// Endpoints of the ACME suite.
 const (
-	endpointA = "acme/default/issuing/tls"
-	endpointB = "acme/default/issuing/other"
+	Endpoint      = "acme/default/issuing/tls"
+	OtherEndpoint = "acme/default/issuing/other"
 )
 
 var accountCases = []Case{
@@ -60,44 +61,44 @@ func (k *kit) struck(what string, err error) {
 
 func account(t T, open func() *Driver) {
 	k := start(t, open)
-	a := k.account(tenantA, endpointA)
-	byID, err := k.ACME.Account(t.Context(), tenantA, endpointA, a.ID)
+	a := k.account(Tenant, Endpoint)
+	byID, err := k.ACME.Account(t.Context(), Tenant, Endpoint, a.ID)
 	k.must("account", err)
-	byKey, err := k.ACME.AccountByKey(t.Context(), tenantA, endpointA, a.Thumbprint)
+	byKey, err := k.ACME.AccountByKey(t.Context(), Tenant, Endpoint, a.Thumbprint)
 	k.must("account by key", err)
 	for _, got := range []*state.Account{byID, byKey} {
 		if diff := cmp.Diff(a, got); diff != "" {
 			t.Errorf("account:\n%s", diff)
 		}
 	}
-	bare := k.newAccount(tenantA, endpointA)
+	bare := k.newAccount(Tenant, Endpoint)
 	bare.Contact, bare.TermsAgreed = nil, false
 	k.must("create", k.ACME.CreateAccount(t.Context(), bare, k.nonce()))
-	got, err := k.ACME.Account(t.Context(), tenantA, endpointA, bare.ID)
+	got, err := k.ACME.Account(t.Context(), Tenant, Endpoint, bare.ID)
 	k.must("account", err)
 	if diff := cmp.Diff(bare, got); diff != "" {
 		t.Errorf("account without contacts:\n%s", diff)
 	}
-	_, err = k.ACME.Account(t.Context(), tenantA, endpointA, "unknown")
+	_, err = k.ACME.Account(t.Context(), Tenant, Endpoint, "unknown")
 	k.kind("an unknown account", err, ca.NotFound)
-	_, err = k.ACME.AccountByKey(t.Context(), tenantA, endpointA, random32())
+	_, err = k.ACME.AccountByKey(t.Context(), Tenant, Endpoint, random32())
 	k.kind("an unknown key", err, ca.NotFound)
 }
 
 func accountUniqueKey(t T, open func() *Driver) {
 	k := start(t, open)
-	a := k.account(tenantA, endpointA)
-	again := k.newAccount(tenantA, endpointA)
+	a := k.account(Tenant, Endpoint)
+	again := k.newAccount(Tenant, Endpoint)
 	again.Thumbprint = a.Thumbprint
 	k.kind("a key that has an account", k.ACME.CreateAccount(t.Context(), again, k.nonce()), ca.Conflict)
-	_, err := k.ACME.Account(t.Context(), tenantA, endpointA, again.ID)
+	_, err := k.ACME.Account(t.Context(), Tenant, Endpoint, again.ID)
 	k.kind("the refused account", err, ca.NotFound)
-	for _, at := range [][2]string{{tenantA, endpointB}, {tenantB, endpointA}} {
+	for _, at := range [][2]string{{Tenant, OtherEndpoint}, {OtherTenant, Endpoint}} {
 		other := k.newAccount(at[0], at[1])
 		other.Thumbprint = a.Thumbprint
 		k.must("the same key elsewhere", k.ACME.CreateAccount(t.Context(), other, k.nonce()))
 	}
-	got, err := k.ACME.AccountByKey(t.Context(), tenantA, endpointA, a.Thumbprint)
+	got, err := k.ACME.AccountByKey(t.Context(), Tenant, Endpoint, a.Thumbprint)
 	if err != nil || got.ID != a.ID {
 		t.Errorf("account by key: %v, %v", got, err)
 	}
@@ -105,7 +106,7 @@ func accountUniqueKey(t T, open func() *Driver) {
 
 func accountUpdate(t T, open func() *Driver) {
 	k := start(t, open)
-	a := k.account(tenantA, endpointA)
+	a := k.account(Tenant, Endpoint)
 	update := func(want *ca.Kind) {
 		t.Helper()
 		err := k.ACME.UpdateAccount(t.Context(), a, k.nonce())
@@ -114,7 +115,7 @@ func accountUpdate(t T, open func() *Driver) {
 			return
 		}
 		k.must("update", err)
-		got, err := k.ACME.Account(t.Context(), tenantA, endpointA, a.ID)
+		got, err := k.ACME.Account(t.Context(), Tenant, Endpoint, a.ID)
 		k.must("account", err)
 		if diff := cmp.Diff(a, got); diff != "" {
 			t.Errorf("account after update:\n%s", diff)
@@ -127,7 +128,7 @@ func accountUpdate(t T, open func() *Driver) {
 	conflict := ca.Conflict
 	a.Status = state.Valid // what ended stays ended (RFC 8555 section 7.1.6)
 	update(&conflict)
-	got, err := k.ACME.Account(t.Context(), tenantA, endpointA, a.ID)
+	got, err := k.ACME.Account(t.Context(), Tenant, Endpoint, a.ID)
 	if err != nil || got.Status != state.Deactivated {
 		t.Errorf("a deactivated account came back: %v, %v", got, err)
 	}
@@ -140,7 +141,7 @@ func accountRace(t T, open func() *Driver) {
 	results := make([]error, 12)
 	accounts := make([]*state.Account, 12)
 	k.gathered(12, func(i int) {
-		accounts[i] = k.newAccount(tenantA, endpointA)
+		accounts[i] = k.newAccount(Tenant, Endpoint)
 		accounts[i].Thumbprint = key
 		results[i] = k.ACME.CreateAccount(t.Context(), accounts[i], k.nonce())
 	})
@@ -151,7 +152,7 @@ func accountRace(t T, open func() *Driver) {
 			continue
 		}
 		won++
-		got, err := k.ACME.AccountByKey(t.Context(), tenantA, endpointA, key)
+		got, err := k.ACME.AccountByKey(t.Context(), Tenant, Endpoint, key)
 		if err != nil || got.ID != accounts[i].ID {
 			t.Errorf("the key leads to %v, %v", got, err)
 		}
@@ -165,38 +166,38 @@ func accountRace(t T, open func() *Driver) {
 func nonceOnce(t T, open func() *Driver) {
 	k := start(t, open)
 	used := k.nonce()
-	a := k.newAccount(tenantA, endpointA)
+	a := k.newAccount(Tenant, Endpoint)
 	k.must("create", k.ACME.CreateAccount(t.Context(), a, used))
 
-	second := k.newAccount(tenantA, endpointA)
+	second := k.newAccount(Tenant, Endpoint)
 	k.struck("CreateAccount", k.ACME.CreateAccount(t.Context(), second, used))
-	_, err := k.ACME.Account(t.Context(), tenantA, endpointA, second.ID)
+	_, err := k.ACME.Account(t.Context(), Tenant, Endpoint, second.ID)
 	k.kind("the refused account", err, ca.NotFound)
 
 	changed := *a
 	changed.Contact, changed.Status = nil, state.Deactivated
 	k.struck("UpdateAccount", k.ACME.UpdateAccount(t.Context(), &changed, used))
-	got, err := k.ACME.Account(t.Context(), tenantA, endpointA, a.ID)
+	got, err := k.ACME.Account(t.Context(), Tenant, Endpoint, a.ID)
 	if diff := cmp.Diff(a, got); err != nil || diff != "" {
 		t.Errorf("the account changed: %v\n%s", err, diff)
 	}
 
 	o, az := k.newOrder(a, "a.example")
 	k.struck("CreateOrder", k.ACME.CreateOrder(t.Context(), o, az, used))
-	_, _, err = k.ACME.Order(t.Context(), tenantA, endpointA, o.ID)
+	_, _, err = k.ACME.Order(t.Context(), Tenant, Endpoint, o.ID)
 	k.kind("the refused order", err, ca.NotFound)
-	_, err = k.ACME.Authorization(t.Context(), tenantA, endpointA, az[0].ID)
+	_, err = k.ACME.Authorization(t.Context(), Tenant, Endpoint, az[0].ID)
 	k.kind("the refused order's authorization", err, ca.NotFound)
 
 	k.must("create an order", k.ACME.CreateOrder(t.Context(), o, az, k.nonce()))
 	k.struck("BeginChallenge", k.ACME.BeginChallenge(t.Context(), az[0], begun(az[0], k.now()), used))
-	k.struck("DeactivateAuthorization", k.ACME.DeactivateAuthorization(t.Context(), tenantA, endpointA, az[0].ID, used))
+	k.struck("DeactivateAuthorization", k.ACME.DeactivateAuthorization(t.Context(), Tenant, Endpoint, az[0].ID, used))
 	k.sameAuthorization(az[0])
 
 	won := make([]error, 8)
 	shared := k.nonce()
 	k.gathered(8, func(i int) {
-		won[i] = k.ACME.CreateAccount(t.Context(), k.newAccount(tenantA, endpointA), shared)
+		won[i] = k.ACME.CreateAccount(t.Context(), k.newAccount(Tenant, Endpoint), shared)
 	})
 	passed := 0
 	for _, err := range won {
@@ -209,24 +210,24 @@ func nonceOnce(t T, open func() *Driver) {
 	if passed != 1 {
 		t.Errorf("one nonce let %d of 8 requests through", passed)
 	}
-	k.must("the same nonce in another tenant", k.ACME.CreateAccount(t.Context(), k.newAccount(tenantB, endpointA), used))
+	k.must("the same nonce in another tenant", k.ACME.CreateAccount(t.Context(), k.newAccount(OtherTenant, Endpoint), used))
 }
 
 // strikeEffect: the same nonce table stands behind the effect.
 func strikeEffect(t T, open func() *Driver) {
 	k := start(t, open)
 	n := k.nonce()
-	k.record(k.entry(tenantA, k.ACME.Strike(tenantA, n)))
-	e := k.entry(tenantA, k.ACME.Strike(tenantA, n))
+	k.record(k.entry(Tenant, k.ACME.Strike(Tenant, n)))
+	e := k.entry(Tenant, k.ACME.Strike(Tenant, n))
 	_, err := k.Store.Record(t.Context(), e)
 	k.lost(err, 0, 0)
 	k.absent(e)
-	k.struck("a nonce struck by an effect", k.ACME.CreateAccount(t.Context(), k.newAccount(tenantA, endpointA), n))
-	cert := k.entry(tenantA)
+	k.struck("a nonce struck by an effect", k.ACME.CreateAccount(t.Context(), k.newAccount(Tenant, Endpoint), n))
+	cert := k.entry(Tenant)
 	k.record(cert)
 	r := revocation(cert, ca.Superseded)
-	r.Effects = []ca.Effect{k.ACME.Strike(tenantA, n)}
+	r.Effects = []ca.Effect{k.ACME.Strike(Tenant, n)}
 	_, err = k.Store.Revoke(t.Context(), r)
 	k.lost(err, 0, 0)
-	k.record(k.entry(tenantB, k.ACME.Strike(tenantB, n)))
+	k.record(k.entry(OtherTenant, k.ACME.Strike(OtherTenant, n)))
 }

@@ -68,10 +68,10 @@ func acmeIsolation(t T, open func() *Driver) {
 		}
 	}
 	k := start(t, open)
-	a := k.account(tenantA, endpointA)
+	a := k.account(Tenant, Endpoint)
 	o, az := k.order(a, "a.example", "b.example")
 	finished, _ := k.finishedOrder(a)
-	for _, p := range []place{{tenantB, endpointA}, {tenantA, endpointB}, {tenantB, endpointB}} {
+	for _, p := range []place{{OtherTenant, Endpoint}, {Tenant, OtherEndpoint}, {OtherTenant, OtherEndpoint}} {
 		for name, try := range isolated {
 			if try == nil {
 				continue
@@ -87,7 +87,7 @@ func acmeIsolation(t T, open func() *Driver) {
 		finishElsewhere(k, p, o)
 	}
 	k.sameAuthorization(az[0])
-	got, err := k.ACME.Account(t.Context(), tenantA, endpointA, a.ID)
+	got, err := k.ACME.Account(t.Context(), Tenant, Endpoint, a.ID)
 	if err != nil || got.Status != state.Valid {
 		t.Errorf("the account was changed from elsewhere: %v, %v", got, err)
 	}
@@ -95,7 +95,7 @@ func acmeIsolation(t T, open func() *Driver) {
 
 // finishElsewhere: a ready order is not finished through another place.
 func finishElsewhere(k *kit, p place, _ *state.Order) {
-	a := k.account(tenantA, endpointA)
+	a := k.account(Tenant, Endpoint)
 	o, az := k.order(a, "ready.example")
 	k.validate(az)
 	e := k.entryUntil(p.tenant, time.Now().AddDate(0, 1, 0), k.ACME.FinishOrder(p.tenant, p.endpoint, o.ID, ca.RandomID(16)))

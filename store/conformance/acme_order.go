@@ -108,7 +108,7 @@ func (k *kit) finishedOrder(a *state.Account) (*state.Order, *ca.Entry) {
 
 func order(t T, open func() *Driver) {
 	k := start(t, open)
-	a := k.account(tenantA, endpointA)
+	a := k.account(Tenant, Endpoint)
 	plain, az := k.order(a, "c.example", "a.example", "b.example")
 	dated, datedAz := k.newOrder(a, "d.example")
 	dated.NotBefore, dated.NotAfter = time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
@@ -120,7 +120,7 @@ func order(t T, open func() *Driver) {
 		o  *state.Order
 		az []*state.Authorization
 	}{{plain, az}, {dated, datedAz}, {failed, failedAz}} {
-		got, gotAz, err := k.ACME.Order(t.Context(), tenantA, endpointA, c.o.ID)
+		got, gotAz, err := k.ACME.Order(t.Context(), Tenant, Endpoint, c.o.ID)
 		k.must("order", err)
 		if diff := cmp.Diff(c.o, got); diff != "" {
 			t.Errorf("order:\n%s", diff)
@@ -130,34 +130,34 @@ func order(t T, open func() *Driver) {
 		}
 		k.sameAuthorization(c.az[0])
 	}
-	_, _, err := k.ACME.Order(t.Context(), tenantA, endpointA, "unknown")
+	_, _, err := k.ACME.Order(t.Context(), Tenant, Endpoint, "unknown")
 	k.kind("an unknown order", err, ca.NotFound)
-	_, err = k.ACME.Authorization(t.Context(), tenantA, endpointA, "unknown")
+	_, err = k.ACME.Authorization(t.Context(), Tenant, Endpoint, "unknown")
 	k.kind("an unknown authorization", err, ca.NotFound)
-	_, err = k.ACME.OrderByCertificate(t.Context(), tenantA, endpointA, "")
+	_, err = k.ACME.OrderByCertificate(t.Context(), Tenant, Endpoint, "")
 	k.kind("the certificate of no order", err, ca.NotFound)
 }
 
 // orderWhole: an order and its authorizations are there together or not at all.
 func orderWhole(t T, open func() *Driver) {
 	k := start(t, open)
-	a := k.account(tenantA, endpointA)
+	a := k.account(Tenant, Endpoint)
 	_, taken := k.order(a, "a.example")
 	o, az := k.newOrder(a, "x.example", "y.example")
 	az[1].ID, o.Authorizations[1] = taken[0].ID, taken[0].ID
 	if err := k.ACME.CreateOrder(t.Context(), o, az, k.nonce()); err == nil {
 		t.Errorf("an authorization id was taken twice")
 	}
-	_, _, err := k.ACME.Order(t.Context(), tenantA, endpointA, o.ID)
+	_, _, err := k.ACME.Order(t.Context(), Tenant, Endpoint, o.ID)
 	k.kind("the refused order", err, ca.NotFound)
-	_, err = k.ACME.Authorization(t.Context(), tenantA, endpointA, az[0].ID)
+	_, err = k.ACME.Authorization(t.Context(), Tenant, Endpoint, az[0].ID)
 	k.kind("the refused order's first authorization", err, ca.NotFound)
 	k.sameAuthorization(taken[0])
 }
 
 func challenge(t T, open func() *Driver) {
 	k := start(t, open)
-	a := k.account(tenantA, endpointA)
+	a := k.account(Tenant, Endpoint)
 	_, all := k.order(a, "a.example", "b.example")
 	for i, outcome := range []state.Status{state.Valid, state.Invalid} {
 		az := all[i]
@@ -182,7 +182,7 @@ func challenge(t T, open func() *Driver) {
 // challengeRace: of many that begin from one state, one validates.
 func challengeRace(t T, open func() *Driver) {
 	k := start(t, open)
-	_, all := k.order(k.account(tenantA, endpointA), "a.example")
+	_, all := k.order(k.account(Tenant, Endpoint), "a.example")
 	results := make([]error, 10)
 	k.gathered(10, func(i int) {
 		results[i] = k.ACME.BeginChallenge(t.Context(), all[0], begun(all[0], k.now().Add(time.Duration(i)*time.Second)), k.nonce())
@@ -202,42 +202,42 @@ func challengeRace(t T, open func() *Driver) {
 
 func deactivate(t T, open func() *Driver) {
 	k := start(t, open)
-	a := k.account(tenantA, endpointA)
+	a := k.account(Tenant, Endpoint)
 	_, all := k.order(a, "a.example", "b.example", "c.example")
 	k.validate(all[1:2])
 	k.must("end", k.ACME.EndChallenge(t.Context(), ended(all[2], k.now(), state.Invalid)))
 	for i, want := range []bool{true, true, false} {
-		err := k.ACME.DeactivateAuthorization(t.Context(), tenantA, endpointA, all[i].ID, k.nonce())
+		err := k.ACME.DeactivateAuthorization(t.Context(), Tenant, Endpoint, all[i].ID, k.nonce())
 		if want {
 			k.must("deactivate", err)
-			got, err := k.ACME.Authorization(t.Context(), tenantA, endpointA, all[i].ID)
+			got, err := k.ACME.Authorization(t.Context(), Tenant, Endpoint, all[i].ID)
 			if err != nil || got.Status != state.Deactivated {
 				t.Errorf("authorization: %v, %v", got, err)
 			}
 		}
-		k.kind("deactivate what has ended", k.ACME.DeactivateAuthorization(t.Context(), tenantA, endpointA, all[i].ID, k.nonce()), ca.Conflict)
+		k.kind("deactivate what has ended", k.ACME.DeactivateAuthorization(t.Context(), Tenant, Endpoint, all[i].ID, k.nonce()), ca.Conflict)
 	}
 	k.kind("end what was deactivated", k.ACME.EndChallenge(t.Context(), ended(all[0], k.now(), state.Valid)), ca.Conflict)
 }
 
 func finish(t T, open func() *Driver) {
 	k := start(t, open)
-	a := k.account(tenantA, endpointA)
+	a := k.account(Tenant, Endpoint)
 	o, az := k.order(a, "a.example", "b.example")
 	k.validate(az)
 	id := ca.RandomID(16)
-	e := k.entry(tenantA, k.ACME.Strike(tenantA, k.nonce()), k.ACME.FinishOrder(tenantA, endpointA, o.ID, id))
+	e := k.entry(Tenant, k.ACME.Strike(Tenant, k.nonce()), k.ACME.FinishOrder(Tenant, Endpoint, o.ID, id))
 	k.record(e)
 	want := *o
 	want.Status, want.Certificate, want.CA, want.Serial = state.Valid, id, caID, e.Certificate.Serial
 	if diff := cmp.Diff(&want, k.readOrder(o)); diff != "" {
 		t.Errorf("order:\n%s", diff)
 	}
-	got, err := k.ACME.OrderByCertificate(t.Context(), tenantA, endpointA, id)
+	got, err := k.ACME.OrderByCertificate(t.Context(), Tenant, Endpoint, id)
 	if diff := cmp.Diff(&want, got); err != nil || diff != "" {
 		t.Errorf("order by certificate: %v\n%s", err, diff)
 	}
-	second := k.entry(tenantA, k.ACME.FinishOrder(tenantA, endpointA, o.ID, ca.RandomID(16)))
+	second := k.entry(Tenant, k.ACME.FinishOrder(Tenant, Endpoint, o.ID, ca.RandomID(16)))
 	_, err = k.Store.Record(t.Context(), second)
 	k.lost(err, 0, 0)
 	k.absent(second)
@@ -249,11 +249,11 @@ func finish(t T, open func() *Driver) {
 // finishGuards: pending, not expired, and every authorization valid and not expired.
 func finishGuards(t T, open func() *Driver) {
 	k := start(t, open)
-	a := k.account(tenantA, endpointA)
+	a := k.account(Tenant, Endpoint)
 	refused := func(what string, o *state.Order) {
 		t.Helper()
 		n := k.nonce()
-		e := k.entry(tenantA, k.ACME.Strike(tenantA, n), k.ACME.FinishOrder(tenantA, endpointA, o.ID, ca.RandomID(16)))
+		e := k.entry(Tenant, k.ACME.Strike(Tenant, n), k.ACME.FinishOrder(Tenant, Endpoint, o.ID, ca.RandomID(16)))
 		before := k.readOrder(o)
 		_, err := k.Store.Record(t.Context(), e)
 		var lost *ca.LostEffect
@@ -264,7 +264,7 @@ func finishGuards(t T, open func() *Driver) {
 		if diff := cmp.Diff(before, k.readOrder(o)); diff != "" {
 			t.Errorf("%s: the order changed:\n%s", what, diff)
 		}
-		k.record(k.entry(tenantA, k.ACME.Strike(tenantA, n))) // the nonce was not struck
+		k.record(k.entry(Tenant, k.ACME.Strike(Tenant, n))) // the nonce was not struck
 	}
 	none, _ := k.order(a, "a.example", "b.example")
 	refused("no authorization is valid", none)
@@ -275,7 +275,7 @@ func finishGuards(t T, open func() *Driver) {
 	refused("one of two failed", one)
 	off, az := k.order(a, "a.example")
 	k.validate(az)
-	k.must("deactivate", k.ACME.DeactivateAuthorization(t.Context(), tenantA, endpointA, az[0].ID, k.nonce()))
+	k.must("deactivate", k.ACME.DeactivateAuthorization(t.Context(), Tenant, Endpoint, az[0].ID, k.nonce()))
 	refused("deactivated", off)
 	invalid, az := k.newOrder(a, "a.example")
 	invalid.Status = state.Invalid
@@ -295,8 +295,8 @@ func finishGuards(t T, open func() *Driver) {
 	refused("an expired order", soon)
 	refused("an expired authorization", long)
 
-	empty := &state.Order{Tenant: tenantA, Endpoint: endpointA, ID: "none", CreatedAt: k.now(), Expires: k.now()}
-	e := k.entry(tenantA, k.ACME.FinishOrder(tenantA, endpointA, empty.ID, ca.RandomID(16)))
+	empty := &state.Order{Tenant: Tenant, Endpoint: Endpoint, ID: "none", CreatedAt: k.now(), Expires: k.now()}
+	e := k.entry(Tenant, k.ACME.FinishOrder(Tenant, Endpoint, empty.ID, ca.RandomID(16)))
 	_, err := k.Store.Record(t.Context(), e)
 	k.lost(err, 0, 0)
 }
@@ -304,10 +304,10 @@ func finishGuards(t T, open func() *Driver) {
 // finishRace: many that finish one order at once get one certificate.
 func finishRace(t T, open func() *Driver) {
 	k := start(t, open)
-	o, az := k.order(k.account(tenantA, endpointA), "a.example")
+	o, az := k.order(k.account(Tenant, Endpoint), "a.example")
 	k.validate(az)
 	k.race(16, func() *ca.Entry {
-		return k.entry(tenantA, k.ACME.FinishOrder(tenantA, endpointA, o.ID, ca.RandomID(16)))
+		return k.entry(Tenant, k.ACME.FinishOrder(Tenant, Endpoint, o.ID, ca.RandomID(16)))
 	})
 	if got := k.readOrder(o); got.Status != state.Valid || got.Certificate == "" {
 		t.Errorf("order %+v", got)
@@ -317,13 +317,13 @@ func finishRace(t T, open func() *Driver) {
 // finishRaceWithKey: with the order as idempotency key all of them get that one certificate.
 func finishRaceWithKey(t T, open func() *Driver) {
 	k := start(t, open)
-	o, az := k.order(k.account(tenantA, endpointA), "a.example")
+	o, az := k.order(k.account(Tenant, Endpoint), "a.example")
 	k.validate(az)
 	id := newKey()
 	var mu sync.Mutex
 	serials := map[ca.Serial]bool{}
 	k.gathered(16, func(int) {
-		e := k.keyed(id, k.ACME.Strike(tenantA, k.nonce()), k.ACME.FinishOrder(tenantA, endpointA, o.ID, ca.RandomID(16)))
+		e := k.keyed(id, k.ACME.Strike(Tenant, k.nonce()), k.ACME.FinishOrder(Tenant, Endpoint, o.ID, ca.RandomID(16)))
 		got, err := k.Store.Record(t.Context(), e)
 		if err != nil || len(got) != 1 {
 			t.Errorf("one of 16 that finish: %v", err)

@@ -41,7 +41,7 @@ func (k *kit) find(trace string) *ca.Audit {
 
 func auditRow(t T, open func() *Driver) {
 	k := start(t, open)
-	e, dated := k.entry(tenantA), k.entry(tenantB)
+	e, dated := k.entry(Tenant), k.entry(OtherTenant)
 	dated.Audit.At = time.Date(2026, 3, 4, 5, 6, 7, 89000, time.UTC)
 	before := k.now()
 	k.record(e)
@@ -69,12 +69,12 @@ func note(t T, open func() *Driver) {
 	k := start(t, open)
 	var traces []string
 	for range 20 {
-		a := ca.Audit{Tenant: tenantA, Event: "request.refused", Actor: "acme:account/x", Trace: ca.NewTrace(), Detail: []byte(`{"kind":"denied"}`)}
+		a := ca.Audit{Tenant: Tenant, Event: "request.refused", Actor: "acme:account/x", Trace: ca.NewTrace(), Detail: []byte(`{"kind":"denied"}`)}
 		traces = append(traces, a.Trace)
 		k.Store.Note(a)
 	}
 	for _, trace := range traces {
-		for range 500 { // up to 5 s each, reached only by a store that lost it
+		for range 200 { // up to 2 s each, reached only by a store that lost it
 			if k.audited(trace) > 0 {
 				break
 			}
@@ -94,9 +94,9 @@ func auditChain(t T, open func() *Driver) {
 	want := map[string]bool{}
 	for range 3 {
 		k.gathered(10, func(i int) {
-			e := k.entry(tenantA)
+			e := k.entry(Tenant)
 			if i%5 == 0 {
-				e.Effects = []ca.Effect{k.Store.Post(tenantA, "test", []byte("1")), k.Store.Burn(tenantA, "unknown")}
+				e.Effects = []ca.Effect{k.Store.Post(Tenant, "test", []byte("1")), k.Store.Burn(Tenant, "unknown")}
 			}
 			if _, err := k.Store.Record(t.Context(), e); err == nil {
 				mu.Lock()

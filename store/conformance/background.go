@@ -93,11 +93,11 @@ func leaseRace(t T, open func() *Driver) {
 func leaseHeld(t T, open func() *Driver) {
 	k := start(t, open)
 	first := k.acquire("crl", "one")
-	k.record(k.entry(tenantA, k.Store.Held(first)))
+	k.record(k.entry(Tenant, k.Store.Held(first)))
 	k.Advance(2 * time.Minute)
 	refused := func(what string, l *ca.Lease) {
 		t.Helper()
-		e := k.entry(tenantA, k.Store.Held(l))
+		e := k.entry(Tenant, k.Store.Held(l))
 		_, err := k.Store.Record(t.Context(), e)
 		k.lost(err, 0, 0)
 		if k.stored(e) {
@@ -109,7 +109,7 @@ func leaseHeld(t T, open func() *Driver) {
 	refused("an older fence", first)
 	refused("a fence nobody has", &ca.Lease{Name: "crl", Holder: "two", Fence: second.Fence + 1})
 	refused("a lease nobody has", &ca.Lease{Name: "never", Holder: "two", Fence: second.Fence})
-	k.record(k.entry(tenantA, k.Store.Held(second)))
+	k.record(k.entry(Tenant, k.Store.Held(second)))
 	if err := k.Store.Release(t.Context(), second); err != nil {
 		t.Errorf("release: %v", err)
 	}
@@ -120,14 +120,14 @@ func outbox(t T, open func() *Driver) {
 	k := start(t, open)
 	ids := map[int64]bool{}
 	for _, payload := range []string{`{"n":1}`, `{"n":2}`, `{"n":3}`} {
-		k.record(k.entry(tenantA, k.Store.Post(tenantA, "issued", []byte(payload))))
+		k.record(k.entry(Tenant, k.Store.Post(Tenant, "issued", []byte(payload))))
 	}
 	got, err := k.Store.Waiting(t.Context(), 10)
 	if err != nil || len(got) != 3 {
 		t.Fatalf("waiting: %v, %v", got, err)
 	}
 	for i, m := range got {
-		want := ca.Message{ID: m.ID, Tenant: tenantA, Topic: "issued", Payload: []byte(`{"n":` + string(rune('1'+i)) + `}`), At: m.At}
+		want := ca.Message{ID: m.ID, Tenant: Tenant, Topic: "issued", Payload: []byte(`{"n":` + string(rune('1'+i)) + `}`), At: m.At}
 		if diff := cmp.Diff(want, m); diff != "" {
 			t.Errorf("message:\n%s", diff)
 		}
@@ -139,7 +139,7 @@ func outbox(t T, open func() *Driver) {
 	if two, err := k.Store.Waiting(t.Context(), 2); err != nil || len(two) != 2 || two[0].ID != got[0].ID {
 		t.Errorf("the two oldest: %v, %v", two, err)
 	}
-	if err := k.Store.Delivered(t.Context(), tenantA, got[1].ID); err != nil {
+	if err := k.Store.Delivered(t.Context(), Tenant, got[1].ID); err != nil {
 		t.Errorf("delivered: %v", err)
 	}
 	left, err := k.Store.Waiting(t.Context(), 10)
@@ -151,11 +151,11 @@ func outbox(t T, open func() *Driver) {
 func generations(t T, open func() *Driver) {
 	k := start(t, open)
 	gen := func(id string, n int) *ca.Generation {
-		return &ca.Generation{Tenant: tenantA, CA: id, Number: n, KeyURI: "file:keys/" + id + ".pem",
+		return &ca.Generation{Tenant: Tenant, CA: id, Number: n, KeyURI: "file:keys/" + id + ".pem",
 			DER: randomBytes(600), Chain: [][]byte{randomBytes(600), randomBytes(500)}, Root: randomBytes(400)}
 	}
 	audit := func() ca.Audit {
-		return ca.Audit{Tenant: tenantA, Event: "ca.created", Actor: "operator", Trace: ca.NewTrace(), Detail: []byte("{}")}
+		return ca.Audit{Tenant: Tenant, Event: "ca.created", Actor: "operator", Trace: ca.NewTrace(), Detail: []byte("{}")}
 	}
 	want := []*ca.Generation{gen("issuing", 1), gen("issuing", 2), gen("root", 1)}
 	want[2].Chain = nil
@@ -173,7 +173,7 @@ func generations(t T, open func() *Driver) {
 	if k.audited(taken.Trace) != 0 {
 		t.Errorf("a refused generation was audited")
 	}
-	got, err := k.Store.Generations(t.Context(), tenantA)
+	got, err := k.Store.Generations(t.Context(), Tenant)
 	if err != nil || len(got) != 3 {
 		t.Fatalf("generations: %d, %v", len(got), err)
 	}

@@ -83,7 +83,7 @@ func run(t *testing.T, cases []Case, open func(t *testing.T) *Driver) {
 // LedgerCases lists the ledger suite.
 func LedgerCases() []Case {
 	var all []Case
-	for _, part := range [][]Case{recordCases, effectCases, idempotencyCases, statusCases, backgroundCases, auditCases, tenantCases, batchCases} {
+	for _, part := range [][]Case{recordCases, effectCases, idempotencyCases, statusCases, backgroundCases, auditCases, tenantCases(), batchCases} {
 		all = append(all, part...)
 	}
 	return all

@@ -23,34 +23,34 @@ var effectCases = []Case{
 
 func effectTakesPlace(t T, open func() *Driver) {
 	k := start(t, open)
-	id := k.credential(tenantA, 2)
-	k.record(k.entry(tenantA, k.Store.Burn(tenantA, id)))
-	if n := k.usesLeft(tenantA, id); n != 1 {
+	id := k.credential(Tenant, 2)
+	k.record(k.entry(Tenant, k.Store.Burn(Tenant, id)))
+	if n := k.usesLeft(Tenant, id); n != 1 {
 		t.Errorf("%d uses left of 2 after one", n)
 	}
-	k.record(k.entry(tenantA, k.Store.Burn(tenantA, id)))
-	if n := k.usesLeft(tenantA, id); n != 0 {
+	k.record(k.entry(Tenant, k.Store.Burn(Tenant, id)))
+	if n := k.usesLeft(Tenant, id); n != 0 {
 		t.Errorf("%d uses left of 2 after two", n)
 	}
-	_, err := k.Store.Record(t.Context(), k.entry(tenantA, k.Store.Burn(tenantA, id)))
+	_, err := k.Store.Record(t.Context(), k.entry(Tenant, k.Store.Burn(Tenant, id)))
 	k.lost(err, 0, 0)
 }
 
 func firstEffectLost(t T, open func() *Driver) {
 	k := start(t, open)
-	good := k.credential(tenantA, 1)
-	e := k.entry(tenantA, k.Store.Burn(tenantA, "unknown"), k.Store.Burn(tenantA, good))
+	good := k.credential(Tenant, 1)
+	e := k.entry(Tenant, k.Store.Burn(Tenant, "unknown"), k.Store.Burn(Tenant, good))
 	_, err := k.Store.Record(t.Context(), e)
 	k.lost(err, 0, 0)
 	k.absent(e)
-	if k.usesLeft(tenantA, good) != 1 {
+	if k.usesLeft(Tenant, good) != 1 {
 		t.Errorf("an effect after the lost one took place")
 	}
 	// Beside others the loser is dropped and nobody else notices.
 	k.gathered(9, func(i int) {
-		e := k.entry(tenantA)
+		e := k.entry(Tenant)
 		if i%3 == 0 {
-			e.Effects = []ca.Effect{k.Store.Burn(tenantA, "unknown")}
+			e.Effects = []ca.Effect{k.Store.Burn(Tenant, "unknown")}
 		}
 		_, err := k.Store.Record(t.Context(), e)
 		switch {
@@ -67,13 +67,13 @@ func firstEffectLost(t T, open func() *Driver) {
 // undone, and the others of its batch commit.
 func laterEffectLost(t T, open func() *Driver) {
 	k := start(t, open)
-	good := k.credential(tenantA, 5)
+	good := k.credential(Tenant, 5)
 	k.gathered(9, func(i int) {
-		e := k.entry(tenantA)
+		e := k.entry(Tenant)
 		if i%3 == 0 {
-			e.Effects = []ca.Effect{k.Store.Burn(tenantA, good), k.Store.Post(tenantA, "test", []byte(`"lost"`)), k.Store.Burn(tenantA, "unknown")}
+			e.Effects = []ca.Effect{k.Store.Burn(Tenant, good), k.Store.Post(Tenant, "test", []byte(`"lost"`)), k.Store.Burn(Tenant, "unknown")}
 		} else {
-			e.Effects = []ca.Effect{k.Store.Post(tenantA, "test", []byte(`"kept"`))}
+			e.Effects = []ca.Effect{k.Store.Post(Tenant, "test", []byte(`"kept"`))}
 		}
 		_, err := k.Store.Record(t.Context(), e)
 		switch {
@@ -84,7 +84,7 @@ func laterEffectLost(t T, open func() *Driver) {
 			t.Errorf("beside a member that was undone: %v", err)
 		}
 	})
-	if n := k.usesLeft(tenantA, good); n != 5 {
+	if n := k.usesLeft(Tenant, good); n != 5 {
 		t.Errorf("%d uses left of 5: a change of a refused member stayed", n)
 	}
 	waiting, err := k.Store.Waiting(t.Context(), 100)
@@ -103,51 +103,51 @@ func laterEffectLost(t T, open func() *Driver) {
 func foreignEffect(t T, open func() *Driver) {
 	k := start(t, open)
 	other := start(t, open)
-	id := k.credential(tenantA, 1)
-	if err := other.Store.AddUses(t.Context(), credential.Uses{Tenant: tenantA, ID: id, Left: 1, Expires: k.now().Add(time.Hour)}); err != nil {
+	id := k.credential(Tenant, 1)
+	if err := other.Store.AddUses(t.Context(), credential.Uses{Tenant: Tenant, ID: id, Left: 1, Expires: k.now().Add(time.Hour)}); err != nil {
 		t.Fatalf("add uses: %v", err)
 	}
 	for name, effect := range map[string]ca.Effect{
 		"unknown value":       ca.NewEffect("DELETE FROM certificates"),
 		"empty":               {},
-		"of another store":    other.Store.Burn(tenantA, id),
-		"of another tenant":   k.Store.Burn(tenantB, k.credential(tenantB, 1)),
-		"post for another":    k.Store.Post(tenantB, "test", []byte("1")),
+		"of another store":    other.Store.Burn(Tenant, id),
+		"of another tenant":   k.Store.Burn(OtherTenant, k.credential(OtherTenant, 1)),
+		"post for another":    k.Store.Post(OtherTenant, "test", []byte("1")),
 		"lease of some other": other.Store.Held(&ca.Lease{Name: "x", Holder: "y", Fence: 1}),
 	} {
-		e := k.entry(tenantA, k.Store.Burn(tenantA, id), effect)
+		e := k.entry(Tenant, k.Store.Burn(Tenant, id), effect)
 		_, err := k.Store.Record(t.Context(), e)
 		k.kind(name, err, ca.Internal)
 		k.absent(e)
-		r := k.entry(tenantA)
+		r := k.entry(Tenant)
 		k.record(r)
 		rev := revocation(r, ca.Superseded)
 		rev.Effects = []ca.Effect{effect}
 		_, err = k.Store.Revoke(t.Context(), rev)
 		k.kind("revoke: "+name, err, ca.Internal)
 	}
-	if n := k.usesLeft(tenantA, id); n != 1 {
+	if n := k.usesLeft(Tenant, id); n != 1 {
 		t.Errorf("%d uses left of 1: an effect beside a foreign one took place", n)
 	}
-	if n := other.usesLeft(tenantA, id); n != 1 {
+	if n := other.usesLeft(Tenant, id); n != 1 {
 		t.Errorf("%d uses left of 1 in the other store", n)
 	}
 }
 
 func oneEffectManyRecords(t T, open func() *Driver) {
 	k := start(t, open)
-	id := k.credential(tenantA, 1)
-	effect := k.Store.Burn(tenantA, id) // one value, handed in by all
-	k.race(64, func() *ca.Entry { return k.entry(tenantA, effect) })
-	if n := k.usesLeft(tenantA, id); n != 0 {
+	id := k.credential(Tenant, 1)
+	effect := k.Store.Burn(Tenant, id) // one value, handed in by all
+	k.race(64, func() *ca.Entry { return k.entry(Tenant, effect) })
+	if n := k.usesLeft(Tenant, id); n != 0 {
 		t.Errorf("%d uses left", n)
 	}
 }
 
 func burnRace(t T, open func() *Driver) {
 	k := start(t, open)
-	id := k.credential(tenantA, 1)
-	k.race(32, func() *ca.Entry { return k.entry(tenantA, k.Store.Burn(tenantA, id)) })
+	id := k.credential(Tenant, 1)
+	k.race(32, func() *ca.Entry { return k.entry(Tenant, k.Store.Burn(Tenant, id)) })
 }
 
 // race records n entries at once, of which exactly one may win.
@@ -174,37 +174,37 @@ func (k *kit) race(n int, make func() *ca.Entry) {
 
 func burnExpired(t T, open func() *Driver) {
 	k := start(t, open)
-	id := k.credential(tenantA, 3)
-	k.record(k.entry(tenantA, k.Store.Burn(tenantA, id)))
+	id := k.credential(Tenant, 3)
+	k.record(k.entry(Tenant, k.Store.Burn(Tenant, id)))
 	k.Advance(24*time.Hour + time.Second)
-	e := k.entry(tenantA, k.Store.Burn(tenantA, id))
+	e := k.entry(Tenant, k.Store.Burn(Tenant, id))
 	_, err := k.Store.Record(t.Context(), e)
 	k.lost(err, 0, 0)
 	k.absent(e)
-	if n := k.usesLeft(tenantA, id); n != 2 {
+	if n := k.usesLeft(Tenant, id); n != 2 {
 		t.Errorf("%d uses left, want 2", n)
 	}
 }
 
 func credentialTaken(t T, open func() *Driver) {
 	k := start(t, open)
-	id := k.credential(tenantA, 1)
-	again := credential.Uses{Tenant: tenantA, ID: id, Left: 100, Expires: k.now().Add(time.Hour)}
+	id := k.credential(Tenant, 1)
+	again := credential.Uses{Tenant: Tenant, ID: id, Left: 100, Expires: k.now().Add(time.Hour)}
 	k.kind("an id that is taken", k.Store.AddUses(t.Context(), again), ca.Conflict)
-	if n := k.usesLeft(tenantA, id); n != 1 {
+	if n := k.usesLeft(Tenant, id); n != 1 {
 		t.Errorf("%d uses left of 1", n)
 	}
-	_, err := k.Store.UsesLeft(t.Context(), tenantA, "unknown")
+	_, err := k.Store.UsesLeft(t.Context(), Tenant, "unknown")
 	k.kind("an unknown id", err, ca.NotFound)
 }
 
 func revokeWithLostEffect(t T, open func() *Driver) {
 	k := start(t, open)
-	good := k.credential(tenantA, 1)
-	e := k.entry(tenantA)
+	good := k.credential(Tenant, 1)
+	e := k.entry(Tenant)
 	k.record(e)
 	r := revocation(e, ca.Superseded)
-	r.Effects = []ca.Effect{k.Store.Burn(tenantA, good), k.Store.Burn(tenantA, "unknown")}
+	r.Effects = []ca.Effect{k.Store.Burn(Tenant, good), k.Store.Burn(Tenant, "unknown")}
 	_, err := k.Store.Revoke(t.Context(), r)
 	k.lost(err, 0, 1)
 	if s := k.state(e); s != ca.Issued {
@@ -214,7 +214,7 @@ func revokeWithLostEffect(t T, open func() *Driver) {
 	if _, err := k.Store.Revoke(t.Context(), r); err != nil {
 		t.Errorf("revoke: %v", err)
 	}
-	if s, n := k.state(e), k.usesLeft(tenantA, good); s != ca.Revoked || n != 0 {
+	if s, n := k.state(e), k.usesLeft(Tenant, good); s != ca.Revoked || n != 0 {
 		t.Errorf("the certificate is %s, %d uses left", s, n)
 	}
 }

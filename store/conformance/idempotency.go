@@ -18,7 +18,7 @@ var idempotencyCases = []Case{
 }
 
 func (k *kit) keyed(id ca.Idempotency, effects ...ca.Effect) *ca.Entry {
-	e := k.entry(tenantA, effects...)
+	e := k.entry(Tenant, effects...)
 	e.Idempotency = id
 	return e
 }
@@ -53,15 +53,15 @@ func replay(t T, open func() *Driver) {
 func replayBeforeEffects(t T, open func() *Driver) {
 	k := start(t, open)
 	id := newKey()
-	once, twice := k.credential(tenantA, 1), k.credential(tenantA, 2)
-	first := k.keyed(id, k.Store.Burn(tenantA, twice), k.Store.Burn(tenantA, once))
+	once, twice := k.credential(Tenant, 1), k.credential(Tenant, 2)
+	first := k.keyed(id, k.Store.Burn(Tenant, twice), k.Store.Burn(Tenant, once))
 	k.record(first)
 	again := k.keyed(id, first.Effects...)
 	k.replayed(k.record(again)[0], first)
 	k.absent(again)
-	again = k.keyed(id, k.Store.Burn(tenantA, twice))
+	again = k.keyed(id, k.Store.Burn(Tenant, twice))
 	k.replayed(k.record(again)[0], first)
-	if n := k.usesLeft(tenantA, twice); n != 1 {
+	if n := k.usesLeft(Tenant, twice); n != 1 {
 		t.Errorf("%d uses left, want 1: a replay burnt a use", n)
 	}
 }
@@ -72,12 +72,12 @@ func otherDigest(t T, open func() *Driver) {
 	first := k.keyed(id)
 	k.record(first)
 	id.Digest = random32()
-	cred := k.credential(tenantA, 1)
-	other := k.keyed(id, k.Store.Burn(tenantA, cred))
+	cred := k.credential(Tenant, 1)
+	other := k.keyed(id, k.Store.Burn(Tenant, cred))
 	_, err := k.Store.Record(t.Context(), other)
 	k.kind("the same key with another digest", err, ca.Conflict)
 	k.absent(other)
-	if n := k.usesLeft(tenantA, cred); n != 1 {
+	if n := k.usesLeft(Tenant, cred); n != 1 {
 		t.Errorf("%d uses left of 1 after a conflict", n)
 	}
 }
@@ -109,11 +109,11 @@ func noWindow(t T, open func() *Driver) {
 func sameKeyTogether(t T, open func() *Driver) {
 	k := start(t, open)
 	id := newKey()
-	cred := k.credential(tenantA, 1)
+	cred := k.credential(Tenant, 1)
 	var mu sync.Mutex
 	serials, fresh, found := map[ca.Serial]bool{}, 0, 0
 	k.gathered(16, func(int) {
-		e := k.keyed(id, k.Store.Burn(tenantA, cred))
+		e := k.keyed(id, k.Store.Burn(Tenant, cred))
 		got, err := k.Store.Record(t.Context(), e)
 		if err != nil || len(got) != 1 {
 			t.Errorf("one of 16 equal requests: %v", err)

@@ -13,11 +13,13 @@ import (
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
+// Tenants of the suite.
 const (
-	tenantA = "default"
-	tenantB = "other"
-	caID    = "issuing"
+	Tenant      = "default"
+	OtherTenant = "other"
 )
+
+const caID = "issuing"
 
 // kit is one empty store with a kept profile, and shorthands.
 type kit struct {

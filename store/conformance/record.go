@@ -24,7 +24,7 @@ var recordCases = []Case{
 
 func issueAndReadBack(t T, open func() *Driver) {
 	k := start(t, open)
-	for _, e := range []*ca.Entry{k.entry(tenantA), k.entry(tenantA), k.entry(tenantB)} {
+	for _, e := range []*ca.Entry{k.entry(Tenant), k.entry(Tenant), k.entry(OtherTenant)} {
 		before := k.now()
 		got := k.record(e)[0]
 		after := k.now()
@@ -44,40 +44,40 @@ func issueAndReadBack(t T, open func() *Driver) {
 			t.Errorf("read back:\n%s", diff)
 		}
 	}
-	_, err := k.Store.Certificate(t.Context(), tenantA, caID, ca.NewSerial(time.Now()))
+	_, err := k.Store.Certificate(t.Context(), Tenant, caID, ca.NewSerial(time.Now()))
 	k.kind("unknown serial", err, ca.NotFound)
-	e := k.entry(tenantA)
+	e := k.entry(Tenant)
 	k.record(e)
-	_, err = k.Store.Certificate(t.Context(), tenantA, "another-ca", e.Certificate.Serial)
+	_, err = k.Store.Certificate(t.Context(), Tenant, "another-ca", e.Certificate.Serial)
 	k.kind("another CA", err, ca.NotFound)
 }
 
 func decisionReadBack(t T, open func() *Driver) {
 	k := start(t, open)
-	e := k.entry(tenantA)
+	e := k.entry(Tenant)
 	k.record(e)
-	detail, hash, err := k.Store.Decision(t.Context(), tenantA, caID, e.Certificate.Serial)
+	detail, hash, err := k.Store.Decision(t.Context(), Tenant, caID, e.Certificate.Serial)
 	if err != nil || string(detail) != string(e.Decision) || hash != e.ProfileHash {
 		t.Errorf("decision %s, profile %x, %v", detail, hash, err)
 	}
-	_, _, err = k.Store.Decision(t.Context(), tenantA, caID, ca.NewSerial(time.Now()))
+	_, _, err = k.Store.Decision(t.Context(), Tenant, caID, ca.NewSerial(time.Now()))
 	k.kind("unknown serial", err, ca.NotFound)
 }
 
 func altNamesReadBack(t T, open func() *Driver) {
 	k := start(t, open)
-	e, none := k.entry(tenantA), k.entry(tenantA)
+	e, none := k.entry(Tenant), k.entry(Tenant)
 	none.AltNames = nil
 	k.record(e)
 	k.record(none)
-	got, err := k.AltNames(t.Context(), tenantA, caID, e.Certificate.Serial)
+	got, err := k.AltNames(t.Context(), Tenant, caID, e.Certificate.Serial)
 	if err != nil {
 		t.Fatalf("names: %v", err)
 	}
 	if diff := cmp.Diff(e.AltNames, got); diff != "" {
 		t.Errorf("names:\n%s", diff)
 	}
-	if got, err := k.AltNames(t.Context(), tenantA, caID, none.Certificate.Serial); err != nil || len(got) != 0 {
+	if got, err := k.AltNames(t.Context(), Tenant, caID, none.Certificate.Serial); err != nil || len(got) != 0 {
 		t.Errorf("names of a certificate without any: %v, %v", got, err)
 	}
 }
@@ -98,7 +98,7 @@ func months(t T, open func() *Driver) {
 		{time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), 0x7FFF},                     // RFC 5280 section 4.1.2.5
 	} {
 		for range 2 {
-			e := k.entryUntil(tenantA, c.notAfter)
+			e := k.entryUntil(Tenant, c.notAfter)
 			if got := e.Certificate.Serial.Month(); got != c.month {
 				t.Errorf("month of %v is %v, want %v", c.notAfter, got, c.month)
 			}
@@ -113,15 +113,15 @@ func months(t T, open func() *Driver) {
 // serialTaken: a serial is there once, and who brings it again harms nobody else.
 func serialTaken(t T, open func() *Driver) {
 	k := start(t, open)
-	first := k.entry(tenantA)
+	first := k.entry(Tenant)
 	k.record(first)
-	again := k.entry(tenantA)
+	again := k.entry(Tenant)
 	again.Certificate.Serial = first.Certificate.Serial
 	var passed atomic.Int64
 	k.gathered(8, func(i int) {
 		e := again
 		if i != 3 {
-			e = k.entry(tenantA)
+			e = k.entry(Tenant)
 		}
 		_, err := k.Store.Record(t.Context(), e)
 		switch {
@@ -136,7 +136,7 @@ func serialTaken(t T, open func() *Driver) {
 	if passed.Load() != 7 || !k.stored(first) || k.audited(again.Audit.Trace) != 0 {
 		t.Errorf("%d of 7 others passed; first certificate intact: %v", passed.Load(), k.stored(first))
 	}
-	elsewhere := k.entry(tenantA) // a serial is unique for its CA only
+	elsewhere := k.entry(Tenant) // a serial is unique for its CA only
 	elsewhere.Certificate.Serial, elsewhere.Certificate.CA = first.Certificate.Serial, "another-ca"
 	k.record(elsewhere)
 	if !k.stored(elsewhere) || !k.stored(first) {
@@ -146,20 +146,20 @@ func serialTaken(t T, open func() *Driver) {
 
 func entriesWholeOrNothing(t T, open func() *Driver) {
 	k := start(t, open)
-	a, b := k.entry(tenantA), k.entry(tenantA)
+	a, b := k.entry(Tenant), k.entry(Tenant)
 	if got := k.record(a, b); got[0].Certificate.Serial != a.Certificate.Serial || got[1].Certificate.Serial != b.Certificate.Serial {
 		t.Errorf("the answers are not in the order of the entries")
 	}
 	if !k.stored(a) || !k.stored(b) {
 		t.Errorf("two entries of one call are not both recorded")
 	}
-	good := k.credential(tenantA, 1)
-	c, d := k.entry(tenantA, k.Store.Burn(tenantA, good)), k.entry(tenantA, k.Store.Burn(tenantA, "unknown"))
+	good := k.credential(Tenant, 1)
+	c, d := k.entry(Tenant, k.Store.Burn(Tenant, good)), k.entry(Tenant, k.Store.Burn(Tenant, "unknown"))
 	_, err := k.Store.Record(t.Context(), c, d)
 	k.lost(err, 1, 0)
 	k.absent(c)
 	k.absent(d)
-	if k.usesLeft(tenantA, good) != 1 {
+	if k.usesLeft(Tenant, good) != 1 {
 		t.Errorf("the effect of one entry stayed although the other was refused")
 	}
 }
@@ -190,7 +190,7 @@ func profileTexts(t T, open func() *Driver) {
 // text is missing is a fault of the program, not of the requester.
 func profileMissing(t T, open func() *Driver) {
 	k := start(t, open)
-	e := k.entry(tenantA)
+	e := k.entry(Tenant)
 	e.ProfileHash = random32()
 	_, err := k.Store.Record(t.Context(), e)
 	k.kind("a decision under an unknown profile", err, ca.Internal)
@@ -203,12 +203,12 @@ func reopened(t T, open func() *Driver) {
 	if k.Reopen == nil {
 		return // a store that forgets says so by its driver
 	}
-	kept, gone := k.entry(tenantA), k.entry(tenantA)
+	kept, gone := k.entry(Tenant), k.entry(Tenant)
 	k.record(kept, gone)
 	if _, err := k.Store.Revoke(t.Context(), revocation(gone, ca.Superseded)); err != nil {
 		t.Fatalf("revoke: %v", err)
 	}
-	noted := ca.Audit{Tenant: tenantA, Event: "request.refused", Actor: "x", Trace: ca.NewTrace(), Detail: []byte("{}")}
+	noted := ca.Audit{Tenant: Tenant, Event: "request.refused", Actor: "x", Trace: ca.NewTrace(), Detail: []byte("{}")}
 	k.Store.Note(noted)
 	s, err := k.Reopen()
 	if err != nil {
@@ -221,12 +221,12 @@ func reopened(t T, open func() *Driver) {
 	if !k.stored(kept) || !k.stored(gone) {
 		t.Errorf("a certificate is lost")
 	}
-	if c, err := s.Certificate(t.Context(), tenantA, caID, gone.Certificate.Serial); err != nil || c.State != ca.Revoked {
+	if c, err := s.Certificate(t.Context(), Tenant, caID, gone.Certificate.Serial); err != nil || c.State != ca.Revoked {
 		t.Errorf("a revocation is lost: %v, %v", c, err)
 	}
 	if feed, err := s.Feed(t.Context(), 0, 10); err != nil || len(feed) != 1 {
 		t.Errorf("the feed has %d rows, %v", len(feed), err)
 	}
-	k.record(k.entry(tenantA))
+	k.record(k.entry(Tenant))
 	k.chains()
 }

@@ -56,13 +56,13 @@ func (k *kit) feed(after int64) []ca.Status {
 
 func revoke(t T, open func() *Driver) {
 	k := start(t, open)
-	e, other := k.entry(tenantA), k.entry(tenantA)
+	e, other := k.entry(Tenant), k.entry(Tenant)
 	k.record(e, other)
 	r := revocation(e, ca.KeyCompromise)
 	r.Invalid = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	before := k.now()
 	got := k.revoke(r)
-	want := &ca.Status{Position: got.Position, Tenant: tenantA, CA: caID, Serial: e.Certificate.Serial, State: ca.Revoked,
+	want := &ca.Status{Position: got.Position, Tenant: Tenant, CA: caID, Serial: e.Certificate.Serial, State: ca.Revoked,
 		Reason: ca.KeyCompromise, Invalid: r.Invalid, At: got.At}
 	if diff := cmp.Diff(want, got); diff != "" || got.At.Before(before) || got.At.After(k.now()) {
 		t.Errorf("answer at %v:\n%s", got.At, diff)
@@ -83,7 +83,7 @@ func revoke(t T, open func() *Driver) {
 
 func revokeUnknown(t T, open func() *Driver) {
 	k := start(t, open)
-	e := k.entry(tenantA)
+	e := k.entry(Tenant)
 	r := revocation(e, ca.Superseded)
 	r.BlockKey = true
 	_, err := k.Store.Revoke(t.Context(), r)
@@ -99,7 +99,7 @@ func revokeUnknown(t T, open func() *Driver) {
 
 func revokeTwice(t T, open func() *Driver) {
 	k := start(t, open)
-	e := k.entry(tenantA)
+	e := k.entry(Tenant)
 	k.record(e)
 	k.revoke(revocation(e, ca.Superseded))
 	for _, reason := range []ca.Reason{ca.Superseded, ca.KeyCompromise, ca.CertificateHold, ca.RemoveFromCRL} {
@@ -119,7 +119,7 @@ func revokeTwice(t T, open func() *Driver) {
 // (RFC 5280 section 5.3.1).
 func hold(t T, open func() *Driver) {
 	k := start(t, open)
-	a, b := k.entry(tenantA), k.entry(tenantA)
+	a, b := k.entry(Tenant), k.entry(Tenant)
 	k.record(a, b)
 	_, err := k.Store.Revoke(t.Context(), revocation(a, ca.RemoveFromCRL))
 	k.kind("release of what is not held", err, ca.Conflict)
@@ -148,7 +148,7 @@ func hold(t T, open func() *Driver) {
 
 func revokeRace(t T, open func() *Driver) {
 	k := start(t, open)
-	e := k.entry(tenantA)
+	e := k.entry(Tenant)
 	k.record(e)
 	var mu sync.Mutex
 	won := 0
@@ -174,7 +174,7 @@ func feedOrder(t T, open func() *Driver) {
 	const n = 48
 	entries := make([]*ca.Entry, n)
 	for i := range entries {
-		entries[i] = k.entry(tenantA)
+		entries[i] = k.entry(Tenant)
 	}
 	k.record(entries...)
 	var writers sync.WaitGroup
@@ -246,13 +246,13 @@ func feedOrder(t T, open func() *Driver) {
 // all, and an attacker who holds the key must not get it certified next door.
 func blockedKey(t T, open func() *Driver) {
 	k := start(t, open)
-	leaked, other := k.entry(tenantA), k.entry(tenantA)
+	leaked, other := k.entry(Tenant), k.entry(Tenant)
 	k.record(leaked, other)
 	k.revoke(revocation(other, ca.Superseded))
 	r := revocation(leaked, ca.KeyCompromise)
 	r.BlockKey = true
 	k.revoke(r)
-	for _, tenant := range []string{tenantA, tenantB} {
+	for _, tenant := range []string{Tenant, OtherTenant} {
 		cred := k.credential(tenant, 1)
 		e := k.entry(tenant, k.Store.Burn(tenant, cred))
 		e.KeyHash = leaked.KeyHash
@@ -263,11 +263,11 @@ func blockedKey(t T, open func() *Driver) {
 			t.Errorf("%d uses left of 1 after a blocked key", n)
 		}
 	}
-	e := k.entry(tenantA)
+	e := k.entry(Tenant)
 	e.KeyHash = other.KeyHash // its certificate was revoked, the key is not blocked
 	k.record(e)
 	k.gathered(6, func(i int) {
-		e := k.entry(tenantA)
+		e := k.entry(Tenant)
 		if i == 2 {
 			e.KeyHash = leaked.KeyHash
 		}
@@ -287,7 +287,7 @@ func noDelete(t T, open func() *Driver) {
 	if k.TryDelete == nil {
 		return // nothing but methods reaches the data, and none deletes
 	}
-	e := k.entry(tenantA)
+	e := k.entry(Tenant)
 	k.record(e)
 	r := revocation(e, ca.Superseded)
 	k.revoke(r)

@@ -11,18 +11,26 @@ import (
 
 var _ state.Store = (*Store)(nil)
 
-// struck commits a door's change together with its nonce. Where the change is
-// refused, the nonce is not struck either.
+// struck commits a door's change together with its nonce. The nonce is looked
+// up first and struck last, so that neither a used one nor a change that is
+// refused has changed anything before: such members are dropped from their
+// batch, and strangers cannot make it roll back. Where the change is refused,
+// the nonce is not struck either.
 func (s *Store) struck(ctx context.Context, tenant string, n state.Nonce, guard func(*batch) error) error {
 	return s.change(ctx, func(b *batch) error {
-		fresh, err := b.exec(insertNonce, tenant, n.ID[:], micros(n.Expires))
+		var one int
+		used, err := b.scan(selectNonce, []any{tenant, n.ID[:]}, &one)
 		if err != nil {
 			return err
 		}
-		if fresh == 0 {
+		if used {
 			return state.ErrNonce
 		}
-		return guard(b)
+		if err := guard(b); err != nil {
+			return err
+		}
+		_, err = b.exec(insertNonce, tenant, n.ID[:], micros(n.Expires))
+		return err
 	})
 }
 

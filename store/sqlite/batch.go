@@ -53,6 +53,19 @@ func (b *batch) exec(q query, args ...any) (int64, error) {
 	return n, nil
 }
 
+// add inserts one row and gives its id.
+func (b *batch) add(q query, args ...any) (id int64, err error) {
+	r, err := b.w.exec(q, args...)
+	if err != nil {
+		return 0, &failure{q, err}
+	}
+	if id, err = r.LastInsertId(); err != nil {
+		return 0, &failure{q, err}
+	}
+	b.changed++
+	return id, nil
+}
+
 // scan reads one row.
 func (b *batch) scan(q query, args []any, into ...any) (bool, error) {
 	found, err := b.w.scan(q, args, into...)
@@ -132,14 +145,11 @@ func without(members []*member, gone *member) []*member {
 // attempt runs members in one transaction. Effects run before rows, so that
 // what a refused member changed is cheap to undo.
 func (s *Store) attempt(members []*member) (o outcome) {
-	if err := s.openWriter(); err != nil {
+	if err := s.begin(); err != nil {
 		return outcome{err: err}
 	}
 	b := &batch{s: s, w: s.writer}
 	rand.Read(b.id[:]) // never fails (crypto/rand)
-	if err := b.w.begin(); err != nil {
-		return outcome{err: err}
-	}
 	open := true
 	defer func() {
 		if open { // also after a panic
@@ -188,7 +198,7 @@ func (s *Store) attempt(members []*member) (o outcome) {
 			return outcome{err: err}
 		}
 		if committed, err := s.settle(b.id, err); !committed {
-			return outcome{err: err}
+			return outcome{err: ca.UnavailableError(err, 2*time.Second)}
 		}
 	}
 	for _, m := range b.months {
@@ -196,13 +206,6 @@ func (s *Store) attempt(members []*member) (o outcome) {
 	}
 	o.done = true
 	return o
-}
-
-func (s *Store) rollback() {
-	if err := s.writer.rollback(); err != nil {
-		// SQLite ends the transaction itself on some errors; a fresh connection is sure.
-		s.discardWriter()
-	}
 }
 
 // settle finds out whether a commit that failed took place after all. A later
@@ -229,14 +232,10 @@ func (s *Store) settle(id [16]byte, cause error) (committed bool, err error) {
 
 // lookup writes a mark and tells whether a batch is the replica's last commit.
 func (s *Store) lookup(id [16]byte) (committed bool, err error) {
-	if err := s.openWriter(); err != nil {
+	if err := s.begin(); err != nil {
 		return false, err
 	}
 	w := s.writer
-	if err := w.begin(); err != nil {
-		s.discardWriter()
-		return false, err
-	}
 	var seq int64
 	var hash, last []byte
 	found, err := w.scan(selectChain, []any{s.opts.Replica}, &seq, &hash, &last)

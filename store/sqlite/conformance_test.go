@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/store/conformance"
+	"github.com/enrollgate/enrollgate/store/conformance/broken"
 	"github.com/enrollgate/enrollgate/store/trail"
 )
 
@@ -20,12 +23,30 @@ func TestLedger(t *testing.T) { conformance.Ledger(t, underTest) }
 
 func TestACME(t *testing.T) { conformance.ACME(t, underTest) }
 
+// migrated is the file of an empty database, made once for all tests.
+var migrated = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "enrollgate-sqlite-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "empty.db")
+	if err := Migrate(context.Background(), path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
 // fresh makes and opens a database.
 func fresh(t testing.TB, o Options) *Store {
 	t.Helper()
 	if o.Path == "" {
 		o.Path = filepath.Join(t.TempDir(), "100% of a file?.db")
-		if err := Migrate(t.Context(), o.Path); err != nil {
+		empty, err := migrated()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(o.Path, empty, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -87,7 +108,8 @@ func underTest(t *testing.T) *conformance.Driver {
 		},
 		Trail: func(ctx context.Context) ([]trail.Batch, error) { return readTrail(ctx, s.reads) },
 		AltNames: func(ctx context.Context, tenant, issuer string, serial ca.Serial) ([]pkix.GeneralName, error) {
-			rows, err := s.reads.QueryContext(ctx, `SELECT kind, value FROM sans WHERE tenant = ? AND ca = ? AND month = ? AND serial = ? ORDER BY position`,
+			rows, err := s.reads.QueryContext(ctx, `SELECT s.kind, s.value FROM certificates c
+				JOIN sans s ON s.certificate = c.id AND s.tenant = c.tenant WHERE c.tenant = ? AND c.ca = ? AND c.month = ? AND c.serial = ? ORDER BY s.position`,
 				tenant, issuer, int64(serial.Month()), serial[:])
 			return collect(rows, err, func(rows *sql.Rows) (n pkix.GeneralName, err error) {
 				return n, rows.Scan(&n.Kind, &n.Raw)
@@ -140,3 +162,7 @@ func readTrail(ctx context.Context, db *sql.DB) ([]trail.Batch, error) {
 	}
 	return batches, nil
 }
+
+func TestSuiteNoticesBrokenLedgers(t *testing.T) { broken.Ledger(t, underTest) }
+
+func TestSuiteNoticesBrokenACMEStores(t *testing.T) { broken.ACME(t, underTest) }

@@ -33,6 +33,9 @@ func code(err error) int {
 // exhausted tells whether the file or the disk is what failed: then nobody's
 // write can pass, and trying again later may help.
 func exhausted(err error) bool {
+	if ca.IsKind(err, ca.Unavailable) {
+		return true
+	}
 	switch code(err) {
 	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED, lib.SQLITE_FULL, lib.SQLITE_READONLY, lib.SQLITE_IOERR, lib.SQLITE_CANTOPEN,
 		lib.SQLITE_NOMEM, lib.SQLITE_INTERRUPT, lib.SQLITE_PERM:
@@ -43,6 +46,9 @@ func exhausted(err error) bool {
 
 // answer turns a failed statement into what its caller is told.
 func answer(err error) error {
+	if e := (*ca.Error)(nil); errors.As(err, &e) {
+		return e
+	}
 	if exhausted(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return ca.UnavailableError(err, 2*time.Second)
 	}

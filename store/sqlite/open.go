@@ -136,6 +136,7 @@ func openPool(path, mode string, conns int) (*sql.DB, error) {
 	} else {
 		args.Add("_pragma", "journal_mode(wal)")
 		args.Add("_pragma", "synchronous(full)")
+		args.Add("_pragma", "wal_autocheckpoint(4000)") // pages; hot ones are then written to the file less often
 	}
 	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(full), RawQuery: args.Encode()}
 	db, err := sql.Open("sqlite", dsn.String())

@@ -130,16 +130,17 @@ func (r *recording) rows(b *batch) error {
 			b.months = append(b.months, month)
 		}
 		c.State, c.IssuedAt = ca.Issued, b.now
-		if _, err := b.exec(insertCertificate, c.Tenant, c.CA, int64(month), c.Serial[:], c.DER, c.NotBefore.UnixMicro(), c.NotAfter.UnixMicro(),
-			c.Profile, c.Requester, c.Endpoint, c.Trace, micros(b.now), e.Subject, octets(e.KeyID), e.KeyHash[:], e.TBSHash[:]); err != nil {
+		id, err := b.add(insertCertificate, c.Tenant, c.CA, int64(month), c.Serial[:], c.DER, c.NotBefore.UnixMicro(), c.NotAfter.UnixMicro(),
+			c.Profile, c.Requester, c.Endpoint, c.Trace, micros(b.now), e.Subject, octets(e.KeyID), e.KeyHash[:], e.TBSHash[:])
+		if err != nil {
 			return err
 		}
 		for i, n := range e.AltNames {
-			if _, err := b.exec(insertSAN, c.Tenant, c.CA, int64(month), c.Serial[:], i, int64(n.Kind), octets(n.Raw)); err != nil {
+			if _, err := b.exec(insertSAN, id, i, c.Tenant, int64(n.Kind), octets(n.Raw)); err != nil {
 				return err
 			}
 		}
-		if _, err := b.exec(insertDecision, c.Tenant, c.CA, int64(month), c.Serial[:], e.ProfileHash[:], octets(e.Decision)); err != nil {
+		if _, err := b.exec(insertDecision, id, c.Tenant, e.ProfileHash[:], octets(e.Decision)); err != nil {
 			return err
 		}
 		r.answers = append(r.answers, ca.Recorded{Certificate: c})

@@ -54,6 +54,7 @@ const (
 	insertGeneration
 	selectGenerations
 
+	selectNonce
 	insertNonce
 	insertAccount
 	selectAccount
@@ -90,12 +91,13 @@ var statements = [queries]string{
 	insertMonth: `INSERT INTO months (month, made_at) VALUES (?, ?) ON CONFLICT DO NOTHING`,
 	insertCertificate: `INSERT INTO certificates (tenant, ca, month, serial, der, not_before, not_after, profile, requester, endpoint, trace,
 		issued_at, subject, key_id, key_hash, tbs_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-	insertSAN:      `INSERT INTO sans (tenant, ca, month, serial, position, kind, value) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-	insertDecision: `INSERT INTO decisions (tenant, ca, month, serial, profile_hash, detail) VALUES (?, ?, ?, ?, ?, ?)`,
+	insertSAN:      `INSERT INTO sans (certificate, position, tenant, kind, value) VALUES (?, ?, ?, ?, ?)`,
+	insertDecision: `INSERT INTO decisions (certificate, tenant, profile_hash, detail) VALUES (?, ?, ?, ?)`,
 	selectCertificate: `SELECT c.der, c.not_before, c.not_after, c.profile, c.requester, c.endpoint, c.trace, c.issued_at, coalesce(r.state, 'issued')
 		FROM certificates c LEFT JOIN revocations r USING (tenant, ca, month, serial)
 		WHERE c.tenant = ? AND c.ca = ? AND c.month = ? AND c.serial = ?`,
-	selectDecision: `SELECT profile_hash, detail FROM decisions WHERE tenant = ? AND ca = ? AND month = ? AND serial = ?`,
+	selectDecision: `SELECT d.profile_hash, d.detail FROM certificates c JOIN decisions d ON d.certificate = c.id AND d.tenant = c.tenant
+		WHERE c.tenant = ? AND c.ca = ? AND c.month = ? AND c.serial = ?`,
 
 	selectIdempotency: `SELECT digest, ca, serial FROM idempotency WHERE tenant = ? AND key = ? AND expires > ?`,
 	putIdempotency: `INSERT INTO idempotency (tenant, key, digest, ca, serial, expires) VALUES (?, ?, ?, ?, ?, ?)
@@ -143,6 +145,7 @@ var statements = [queries]string{
 		ON CONFLICT DO NOTHING`,
 	selectGenerations: `SELECT ca, number, key_uri, der, chain, root, created_at FROM ca_generations WHERE tenant = ? ORDER BY ca, number`,
 
+	selectNonce:        `SELECT 1 FROM acme_nonces WHERE tenant = ? AND id = ?`,
 	insertNonce:        `INSERT INTO acme_nonces (tenant, id, expires) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
 	insertAccount:      `INSERT INTO acme_accounts (` + accountColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 	selectAccount:      `SELECT ` + accountColumns + ` FROM acme_accounts WHERE tenant = ? AND id = ? AND endpoint = ?`,

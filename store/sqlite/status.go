@@ -67,13 +67,9 @@ func (b *batch) change(r *ca.Revocation, status *ca.Status) error {
 	if _, err := b.exec(putRevocation, r.Tenant, r.CA, month, r.Serial[:], string(status.State), int64(r.Reason), micros(r.Invalid), micros(b.now)); err != nil {
 		return err
 	}
-	result, err := b.w.exec(insertFeed, r.Tenant, r.CA, r.Serial[:], string(status.State), int64(r.Reason), micros(r.Invalid), micros(b.now))
-	if err != nil {
-		return &failure{insertFeed, err}
-	}
-	b.changed++
-	if status.Position, err = result.LastInsertId(); err != nil {
-		return &failure{insertFeed, err}
+	var err error
+	if status.Position, err = b.add(insertFeed, r.Tenant, r.CA, r.Serial[:], string(status.State), int64(r.Reason), micros(r.Invalid), micros(b.now)); err != nil {
+		return err
 	}
 	if !r.BlockKey {
 		return nil

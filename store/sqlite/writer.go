@@ -3,7 +3,10 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
+
+	lib "modernc.org/sqlite/lib"
 )
 
 // writer is the one connection that writes, with its prepared statements. Only
@@ -25,15 +28,44 @@ func (s *Store) openWriter() error {
 	return nil
 }
 
-// discardWriter gives up a connection whose transaction cannot be ended; the
-// next batch opens another one.
-func (s *Store) discardWriter() {
-	if s.writer != nil {
-		if err := s.writer.close(); err != nil {
-			s.opts.Log.Error("sqlite.writer", "error", err)
+// begin starts a batch's transaction. A connection that has one open already,
+// left by some fault, is replaced.
+func (s *Store) begin() error {
+	for fresh := false; ; fresh = true {
+		if err := s.openWriter(); err != nil {
+			return err
 		}
-		s.writer = nil
+		err := s.writer.begin()
+		if fresh || code(err) != lib.SQLITE_ERROR {
+			return err
+		}
+		s.opts.Log.Error("sqlite.writer", "error", err)
+		s.discardWriter()
 	}
+}
+
+// rollback undoes the open transaction. SQLite ends one itself on some errors;
+// then there is nothing left to do.
+func (s *Store) rollback() {
+	if err := s.writer.rollback(); err != nil && code(err) != lib.SQLITE_ERROR {
+		s.opts.Log.Error("sqlite.writer", "error", err)
+		s.discardWriter()
+	}
+}
+
+// discardWriter closes a connection that cannot go on, and with it whatever
+// transaction it has; the next batch opens another one.
+func (s *Store) discardWriter() {
+	for _, st := range s.writer.stmts {
+		if st != nil {
+			st.Close() // fails with its connection, which goes anyway
+		}
+	}
+	// The pool closes a connection that calls itself bad, and keeps any other.
+	if err := s.writer.conn.Raw(func(any) error { return driver.ErrBadConn }); !errors.Is(err, driver.ErrBadConn) {
+		s.opts.Log.Error("sqlite.writer", "error", err)
+	}
+	s.writer = nil
 }
 
 func (w *writer) close() error {

@@ -17,6 +17,7 @@ CREATE TABLE months (
 ) STRICT;
 
 CREATE TABLE certificates (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT, -- what names and decisions refer to; never leaves the driver
   tenant     TEXT    NOT NULL,
   ca         TEXT    NOT NULL,
   month      INTEGER NOT NULL,
@@ -33,29 +34,26 @@ CREATE TABLE certificates (
   key_id     BLOB    NOT NULL,
   key_hash   BLOB    NOT NULL,
   tbs_hash   BLOB    NOT NULL,
-  PRIMARY KEY (tenant, ca, month, serial)
+  UNIQUE (tenant, ca, month, serial)
 ) STRICT;
 
+-- Names and decisions lie in the order of issuance: a random key costs a page a
+-- row, and they are found through their certificate anyway.
 CREATE TABLE sans (
-  tenant   TEXT    NOT NULL,
-  ca       TEXT    NOT NULL,
-  month    INTEGER NOT NULL,
-  serial   BLOB    NOT NULL,
-  position INTEGER NOT NULL,
-  kind     INTEGER NOT NULL, -- context tag of RFC 5280 section 4.2.1.6
-  value    BLOB    NOT NULL,
-  PRIMARY KEY (tenant, ca, month, serial, position)
+  certificate INTEGER NOT NULL,
+  position    INTEGER NOT NULL,
+  tenant      TEXT    NOT NULL,
+  kind        INTEGER NOT NULL, -- context tag of RFC 5280 section 4.2.1.6
+  value       BLOB    NOT NULL,
+  PRIMARY KEY (certificate, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sans_by_value ON sans (tenant, kind, value);
 
 CREATE TABLE decisions (
+  certificate  INTEGER PRIMARY KEY,
   tenant       TEXT    NOT NULL,
-  ca           TEXT    NOT NULL,
-  month        INTEGER NOT NULL,
-  serial       BLOB    NOT NULL,
   profile_hash BLOB    NOT NULL REFERENCES profiles (hash),
-  detail       BLOB    NOT NULL,
-  PRIMARY KEY (tenant, ca, month, serial)
+  detail       BLOB    NOT NULL
 ) STRICT;
 
 -- A revocation outlives its certificate, so it refers to none. State 'issued'

@@ -1,0 +1,99 @@
+package profile
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/pkix"
+)
+
+// Profile is a validated profile. It is immutable and safe for concurrent use.
+type Profile struct {
+	id, kind    string
+	written     Written // with defaults filled in
+	text        []byte
+	hash        [32]byte
+	source      sources
+	keys        keyRule
+	keyUsage    [families]keyUsage
+	extKeyUsage extKeyUsage
+	validity    validity
+	subject     subjectRule
+	cnFromDNS   bool
+	copyCN      bool
+	dns, ip     *nameRule
+	requestable []requestedExtension
+	policies    *pkix.Extension
+	policyText  string
+	constraints pkix.Extension
+
+	constraintText string
+	aia, crl, ocsp bool
+}
+
+// sources are the record's source texts, made once.
+type sources struct {
+	keys, keyUsage, extKeyUsage, kind, policies, validity, notBefore, requested, subject, template, copyCN, requestExtensions string
+}
+
+func sourcesOf(id string) sources {
+	p := "profile " + id + " "
+	return sources{keys: p + "keys", keyUsage: p + "key_usage", extKeyUsage: p + "ext_key_usage", kind: p + "kind",
+		policies: p + "policies", validity: p + "validity.default", notBefore: p + "validity.backdate",
+		requested: "asserted, granted by " + p + "validity.requested", subject: p + "subject", template: p + "subject.template",
+		copyCN: p + "copy_cn_to_dns", requestExtensions: "asserted, granted by " + p + "request_extensions"}
+}
+
+// ID is the profile's id.
+func (p *Profile) ID() string { return p.id }
+
+// Title says in a few words what the profile is for.
+func (p *Profile) Title() string { return p.written.Title }
+
+// Kind is end-entity, ca, responder or ra.
+func (p *Profile) Kind() string { return p.kind }
+
+// Text is the canonical text: the written profile as YAML with every default
+// filled in, the same bytes for the same rules. The store keeps it by Hash.
+func (p *Profile) Text() []byte { return bytes.Clone(p.text) }
+
+// Hash is SHA-256 over Text.
+func (p *Profile) Hash() [32]byte { return p.hash }
+
+// seal makes the canonical text and its hash.
+func (p *Profile) seal() error {
+	var b bytes.Buffer
+	encoder := yaml.NewEncoder(&b)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(p.written); err != nil {
+		return err
+	}
+	if err := encoder.Close(); err != nil {
+		return err
+	}
+	p.text, p.hash = b.Bytes(), sha256.Sum256(b.Bytes())
+	return nil
+}
+
+// denied makes the refusal of one rule.
+func (p *Profile) denied(field, rule, format string, args ...any) error {
+	err := ca.Errorf(ca.Denied, format, args...)
+	err.Field, err.Rule = field, "profile "+p.id+" "+rule
+	return err
+}
+
+// clone copies what Compile fills in, so that the caller's value stays as written.
+func (w Written) clone() Written {
+	w.Keys = slices.Clone(w.Keys)
+	for _, names := range []**WrittenNames{&w.SubjectAltName.DNS, &w.SubjectAltName.IP} {
+		if *names != nil {
+			copied := **names
+			*names = &copied
+		}
+	}
+	return w
+}

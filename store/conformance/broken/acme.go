@@ -1,0 +1,196 @@
+package broken
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/store/conformance"
+)
+
+// door is a state.Store with one flaw, named by what.
+type door struct {
+	state.Store
+	ledger conformance.Store
+	what   string
+}
+
+func (s *door) nonce(n state.Nonce) state.Nonce {
+	if s.what == "nonces ignored" {
+		rand.Read(n.ID[:]) // never fails (crypto/rand)
+	}
+	return n
+}
+
+func (s *door) CreateAccount(ctx context.Context, a *state.Account, n state.Nonce) error {
+	changed := *a
+	switch s.what {
+	case "account keys not unique":
+		rand.Read(changed.Thumbprint[:])
+		err := s.Store.CreateAccount(ctx, a, n)
+		if ca.IsKind(err, ca.Conflict) {
+			return s.Store.CreateAccount(ctx, &changed, n)
+		}
+		return err
+	case "contacts lost":
+		changed.Contact = nil
+	case "account keys unique everywhere":
+		if a.Endpoint != conformance.Endpoint || a.Tenant != conformance.Tenant {
+			return ca.Errorf(ca.Conflict, "the key has an account already")
+		}
+	}
+	return s.Store.CreateAccount(ctx, &changed, s.nonce(n))
+}
+
+func (s *door) UpdateAccount(ctx context.Context, a *state.Account, n state.Nonce) error {
+	err := s.Store.UpdateAccount(ctx, a, s.nonce(n))
+	if s.what == "conflicts swallowed" && ca.IsKind(err, ca.Conflict) {
+		return nil
+	}
+	return err
+}
+
+func (s *door) CreateOrder(ctx context.Context, o *state.Order, all []*state.Authorization, n state.Nonce) error {
+	switch s.what {
+	case "authorizations lost":
+		return s.Store.CreateOrder(ctx, o, all[:0], n)
+	case "order apart from its authorizations":
+		if err := s.Store.CreateOrder(ctx, o, all, n); err != nil && !errors.Is(err, state.ErrNonce) {
+			return errors.Join(err, s.Store.CreateOrder(ctx, o, all[:1], n))
+		}
+		return nil
+	}
+	return s.Store.CreateOrder(ctx, o, all, s.nonce(n))
+}
+
+func (s *door) BeginChallenge(ctx context.Context, before, after *state.Authorization, n state.Nonce) error {
+	n = s.nonce(n)
+	err := s.Store.BeginChallenge(ctx, before, after, n)
+	for s.what == "stored challenges ignored" && ca.IsKind(err, ca.Conflict) {
+		now, unread := s.Store.Authorization(ctx, before.Tenant, before.Endpoint, before.ID)
+		if unread != nil || now.Status != state.Pending {
+			return err
+		}
+		err = s.Store.BeginChallenge(ctx, now, after, n)
+	}
+	return err
+}
+
+func (s *door) EndChallenge(ctx context.Context, after *state.Authorization) error {
+	err := s.Store.EndChallenge(ctx, after)
+	if s.what == "conflicts swallowed" && ca.IsKind(err, ca.Conflict) {
+		return nil
+	}
+	return err
+}
+
+func (s *door) DeactivateAuthorization(ctx context.Context, tenant, endpoint, id string, n state.Nonce) error {
+	if s.what == "deactivation lost" {
+		return nil
+	}
+	return s.Store.DeactivateAuthorization(ctx, tenant, endpoint, id, s.nonce(n))
+}
+
+func (s *door) FinishOrder(tenant, endpoint, order, certificate string) ca.Effect {
+	if s.what == "finish always holds" {
+		return s.ledger.Post(tenant, "finished", []byte("1"))
+	}
+	return s.Store.FinishOrder(tenant, endpoint, order, certificate)
+}
+
+func (s *door) Strike(tenant string, n state.Nonce) ca.Effect {
+	return s.Store.Strike(tenant, s.nonce(n))
+}
+
+// elsewhere drops tenant and endpoint in one method.
+type elsewhere struct {
+	state.Store
+	method string
+}
+
+func (s *elsewhere) place(method string, tenant, endpoint *string) {
+	if s.method == method {
+		*tenant, *endpoint = conformance.Tenant, conformance.Endpoint
+	}
+}
+
+func (s *elsewhere) Account(ctx context.Context, tenant, endpoint, id string) (*state.Account, error) {
+	s.place("Account", &tenant, &endpoint)
+	return s.Store.Account(ctx, tenant, endpoint, id)
+}
+
+func (s *elsewhere) AccountByKey(ctx context.Context, tenant, endpoint string, key [32]byte) (*state.Account, error) {
+	s.place("AccountByKey", &tenant, &endpoint)
+	return s.Store.AccountByKey(ctx, tenant, endpoint, key)
+}
+
+func (s *elsewhere) UpdateAccount(ctx context.Context, a *state.Account, n state.Nonce) error {
+	changed := *a
+	s.place("UpdateAccount", &changed.Tenant, &changed.Endpoint)
+	return s.Store.UpdateAccount(ctx, &changed, n)
+}
+
+func (s *elsewhere) Order(ctx context.Context, tenant, endpoint, id string) (*state.Order, []*state.Authorization, error) {
+	s.place("Order", &tenant, &endpoint)
+	return s.Store.Order(ctx, tenant, endpoint, id)
+}
+
+func (s *elsewhere) OrderByCertificate(ctx context.Context, tenant, endpoint, id string) (*state.Order, error) {
+	s.place("OrderByCertificate", &tenant, &endpoint)
+	return s.Store.OrderByCertificate(ctx, tenant, endpoint, id)
+}
+
+func (s *elsewhere) Authorization(ctx context.Context, tenant, endpoint, id string) (*state.Authorization, error) {
+	s.place("Authorization", &tenant, &endpoint)
+	return s.Store.Authorization(ctx, tenant, endpoint, id)
+}
+
+func (s *elsewhere) BeginChallenge(ctx context.Context, before, after *state.Authorization, n state.Nonce) error {
+	b, a := *before, *after
+	s.place("BeginChallenge", &b.Tenant, &b.Endpoint)
+	s.place("BeginChallenge", &a.Tenant, &a.Endpoint)
+	return s.Store.BeginChallenge(ctx, &b, &a, n)
+}
+
+func (s *elsewhere) EndChallenge(ctx context.Context, after *state.Authorization) error {
+	a := *after
+	s.place("EndChallenge", &a.Tenant, &a.Endpoint)
+	return s.Store.EndChallenge(ctx, &a)
+}
+
+func (s *elsewhere) DeactivateAuthorization(ctx context.Context, tenant, endpoint, id string, n state.Nonce) error {
+	s.place("DeactivateAuthorization", &tenant, &endpoint)
+	return s.Store.DeactivateAuthorization(ctx, tenant, endpoint, id, n)
+}
+
+func (s *elsewhere) FinishOrder(tenant, endpoint, order, certificate string) ca.Effect {
+	if s.method == "FinishOrder" && tenant == conformance.Tenant { // a tenant's other endpoint
+		endpoint = conformance.Endpoint
+	}
+	return s.Store.FinishOrder(tenant, endpoint, order, certificate)
+}
+
+func acmeFlaws() (all []flaw) {
+	for what, cases := range map[string][]string{
+		"nonces ignored":                      {"Nonce", "StrikeEffect"},
+		"account keys not unique":             {"AccountUniqueKey", "AccountRace"},
+		"account keys unique everywhere":      {"AccountUniqueKey"},
+		"contacts lost":                       {"Account"},
+		"conflicts swallowed":                 {"AccountUpdate", "Challenge", "Deactivate"},
+		"authorizations lost":                 {"Order", "Finish"},
+		"order apart from its authorizations": {"OrderWhole"},
+		"stored challenges ignored":           {"Challenge", "ChallengeRace"},
+		"deactivation lost":                   {"Deactivate"},
+		"finish always holds":                 {"Finish", "FinishGuards", "FinishRace", "FinishRaceWithKey"},
+	} {
+		all = append(all, flaw{what, cases, func(d *conformance.Driver) { d.ACME = &door{d.ACME, d.Store, what} }})
+	}
+	for _, method := range []string{"Account", "AccountByKey", "UpdateAccount", "Order", "OrderByCertificate", "Authorization",
+		"BeginChallenge", "EndChallenge", "DeactivateAuthorization", "FinishOrder"} {
+		all = append(all, flaw{"place dropped in " + method, []string{"ACMEIsolation"},
+			func(d *conformance.Driver) { d.ACME = &elsewhere{d.ACME, method} }})
+	}
+	return all
+}

@@ -1,0 +1,76 @@
+package broken
+
+import (
+	"context"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/pkix"
+	"github.com/enrollgate/enrollgate/store/conformance"
+)
+
+// tenantless drops the tenant in one method: what the other tenant asks is
+// answered with the first one's rows.
+type tenantless struct {
+	conformance.Store
+	method string
+}
+
+func (s *tenantless) tenant(method, tenant string) string {
+	if s.method == method && tenant == conformance.OtherTenant {
+		return conformance.Tenant
+	}
+	return tenant
+}
+
+func (s *tenantless) Certificate(ctx context.Context, tenant, issuer string, serial ca.Serial) (*ca.Certificate, error) {
+	return s.Store.Certificate(ctx, s.tenant("Certificate", tenant), issuer, serial)
+}
+
+func (s *tenantless) Decision(ctx context.Context, tenant, issuer string, serial ca.Serial) ([]byte, [32]byte, error) {
+	return s.Store.Decision(ctx, s.tenant("Decision", tenant), issuer, serial)
+}
+
+func (s *tenantless) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error) {
+	changed := *r
+	changed.Tenant = s.tenant("Revoke", r.Tenant)
+	return s.Store.Revoke(ctx, &changed)
+}
+
+func (s *tenantless) Delivered(ctx context.Context, tenant string, id int64) error {
+	return s.Store.Delivered(ctx, s.tenant("Delivered", tenant), id)
+}
+
+func (s *tenantless) UsesLeft(ctx context.Context, tenant, id string) (int, error) {
+	return s.Store.UsesLeft(ctx, s.tenant("UsesLeft", tenant), id)
+}
+
+func (s *tenantless) Generations(ctx context.Context, tenant string) ([]ca.Generation, error) {
+	return s.Store.Generations(ctx, s.tenant("Generations", tenant))
+}
+
+func (s *tenantless) AddGeneration(ctx context.Context, g *ca.Generation, a ca.Audit) error {
+	changed := *g
+	changed.Tenant = s.tenant("AddGeneration", g.Tenant)
+	return s.Store.AddGeneration(ctx, &changed, a)
+}
+
+func (s *tenantless) Burn(tenant, id string) ca.Effect {
+	return s.Store.Burn(s.tenant("Burn", tenant), id)
+}
+
+func (s *tenantless) Post(tenant, topic string, payload []byte) ca.Effect {
+	return s.Store.Post(s.tenant("Post", tenant), topic, payload)
+}
+
+func tenantFlaws() (all []flaw) {
+	for _, method := range []string{"Certificate", "Decision", "Revoke", "Delivered", "UsesLeft", "Generations", "AddGeneration", "Burn", "Post"} {
+		all = append(all, flaw{"tenant dropped in " + method, []string{"TenantSwap" + method},
+			func(d *conformance.Driver) { d.Store = &tenantless{d.Store, method} }})
+	}
+	return append(all, flaw{"tenant dropped with names", []string{"TenantSwapCertificate"}, func(d *conformance.Driver) {
+		read := d.AltNames
+		d.AltNames = func(ctx context.Context, _, issuer string, serial ca.Serial) ([]pkix.GeneralName, error) {
+			return read(ctx, conformance.Tenant, issuer, serial)
+		}
+	}})
+}

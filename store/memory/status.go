@@ -1,0 +1,72 @@
+package memory
+
+import (
+	"context"
+	"slices"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/store/trail"
+)
+
+// Revoke records a revocation, its feed row and its audit row in one commit.
+// The reason certificateHold holds; removeFromCRL releases a hold.
+func (s *Store) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error) {
+	own, err := s.own(r.Tenant, r.Effects)
+	if err != nil {
+		return nil, err
+	}
+	status := ca.Status{Tenant: r.Tenant, CA: r.CA, Serial: r.Serial, State: ca.Revoked, Reason: r.Reason, Invalid: r.Invalid}
+	switch r.Reason {
+	case ca.CertificateHold:
+		status.State = ca.Held
+	case ca.RemoveFromCRL:
+		status.State = ca.Issued
+	}
+	err = s.change(ctx, func(t *tx) error {
+		c := t.certificates[keyOf(r.Tenant, r.CA, r.Serial)]
+		switch {
+		case c == nil:
+			return ca.Errorf(ca.NotFound, "there is no such certificate")
+		case c.State == ca.Revoked || c.State == status.State: // RFC 5280 section 5.3.1: only a hold may change
+			return ca.Errorf(ca.Conflict, "the certificate is %s already", c.State)
+		}
+		if err := t.take(own, 0); err != nil {
+			return err
+		}
+		assign(t, &c.State, status.State)
+		status.Position, status.At = int64(len(t.feed))+1, t.now
+		assign(t, &t.feed, append(slices.Clip(t.feed), status))
+		if r.BlockKey {
+			set(t, t.blocked, c.keyHash, true)
+		}
+		return nil
+	}, r.Audit)
+	if err != nil {
+		return nil, err
+	}
+	return &status, nil
+}
+
+// Feed gives at most limit status rows after a position, of every tenant.
+func (s *Store) Feed(_ context.Context, after int64, limit int) ([]ca.Status, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	from := min(max(after, 0), int64(len(s.feed)))
+	rows := s.feed[from:]
+	return slices.Clone(rows[:min(limit, len(rows))]), nil
+}
+
+// Note appends an audit row that belongs to no issuance; nobody waits for it.
+func (s *Store) Note(a ca.Audit) {
+	if a.At.IsZero() {
+		a.At = s.now()
+	}
+	s.notes.Add(a)
+}
+
+// Trail gives the audit trail.
+func (s *Store) Trail() []trail.Batch {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.trail)
+}
