@@ -20,12 +20,19 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-func TestLedgerConformance(t *testing.T) { conformance.Ledger(t, driver("")) }
+func TestLedgerConformance(t *testing.T) {
+	t.Parallel() // most of the time goes into waiting for the disk
+	conformance.Ledger(t, driver(""))
+}
 
-func TestACMEConformance(t *testing.T) { conformance.ACME(t, driver("")) }
+func TestACMEConformance(t *testing.T) {
+	t.Parallel()
+	conformance.ACME(t, driver(""))
+}
 
 // With a pooler nothing may stay in a session: no prepared statement, no setting.
 func TestConformanceThroughPooler(t *testing.T) {
+	t.Parallel()
 	conformance.Ledger(t, driver("exec"))
 	conformance.ACME(t, driver("exec"))
 }
