@@ -27,8 +27,9 @@ const (
 // failureOf classifies by SQLSTATE (PostgreSQL manual, appendix A). Only an
 // ERROR leaves the session usable; FATAL may come after a commit took place.
 func failureOf(err error) failure {
+	var ours *ca.Error
 	var unread pgx.ScanArgError
-	if errors.As(err, &unread) {
+	if errors.As(err, &ours) || errors.As(err, &unread) {
 		return failRefused
 	}
 	var pg *pgconn.PgError

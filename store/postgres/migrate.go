@@ -57,6 +57,11 @@ const migrateLock = 0x656e726f6c6c6761
 // role what it needs; ownerURL's role owns everything. It may run again and at
 // once from several places. Warnings are sentences for the operator.
 func Migrate(ctx context.Context, ownerURL, runtimeRole string) (warnings []string, err error) {
+	return migrate(ctx, ownerURL, runtimeRole, monthsAhead)
+}
+
+// migrate is Migrate with partitions for so many months after this one.
+func migrate(ctx context.Context, ownerURL, runtimeRole string, ahead int) (warnings []string, err error) {
 	config, err := parseURL(ownerURL)
 	if err != nil {
 		return nil, err
@@ -81,7 +86,7 @@ func Migrate(ctx context.Context, ownerURL, runtimeRole string) (warnings []stri
 		_, unlockErr := lock.Exec(context.WithoutCancel(ctx), "select pg_advisory_unlock($1)", int64(migrateLock))
 		err = errors.Join(err, unlockErr)
 	}()
-	if err := apply(ctx, pool, lock.Conn()); err != nil {
+	if err := apply(ctx, pool, lock.Conn(), ahead); err != nil {
 		return nil, err
 	}
 	return grant(ctx, lock.Conn(), runtimeRole)
@@ -107,7 +112,7 @@ func takeLock(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // apply runs the migrations that are missing and makes the months ahead.
-func apply(ctx context.Context, pool *pgxpool.Pool, conn *pgx.Conn) error {
+func apply(ctx context.Context, pool *pgxpool.Pool, conn *pgx.Conn, ahead int) error {
 	if _, err := conn.Exec(ctx, "create schema if not exists enrollgate"); err != nil {
 		return fmt.Errorf("migrate: make the schema: %w", err)
 	}
@@ -124,13 +129,20 @@ func apply(ctx context.Context, pool *pgxpool.Pool, conn *pgx.Conn) error {
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
+	return makeAhead(ctx, conn, ahead)
+}
+
+// makeAhead makes the partitions of this month and the next ones, in one commit.
+func makeAhead(ctx context.Context, conn *pgx.Conn, ahead int) error {
 	month := int(ca.MonthOf(time.Now()))
-	for i := range monthsAhead + 1 {
-		if _, err := conn.Exec(ctx, sql.EnsureMonth, month+i); err != nil {
-			return fmt.Errorf("migrate: make the partitions of month %d: %w", month+i, err)
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for i := range ahead + 1 {
+			if _, err := tx.Exec(ctx, sql.EnsureMonth, month+i); err != nil {
+				return fmt.Errorf("migrate: make the partitions of month %d: %w", month+i, err)
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // newest is the version of the newest migration in this program.

@@ -22,6 +22,8 @@ func (w *writer) write(ctx context.Context, now time.Time, members []*member) er
 		Rows: auditRows(now, members)}}
 	next.Hash = next.Sum()
 	b := &pgx.Batch{}
+	// First, so that a place in the chain that is taken shows before anything else.
+	b.Queue(sql.Batch, next.chain, next.Seq, next.ID[:], next.Prev[:], next.Hash[:], len(next.Rows), now)
 	if err := queueCertificates(b, now, members); err != nil {
 		return err
 	}
@@ -31,7 +33,6 @@ func (w *writer) write(ctx context.Context, now time.Time, members []*member) er
 	queueOutbox(b, now, members)
 	queueAudit(b, next)
 	queueFeed(b, now, members)
-	b.Queue(sql.Batch, next.chain, next.Seq, next.ID[:], next.Prev[:], next.Hash[:], len(next.Rows), now)
 	var outcome string
 	b.Queue(sql.Commit).Exec(func(tag pgconn.CommandTag) error {
 		outcome = tag.String()

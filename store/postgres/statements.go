@@ -4,13 +4,13 @@ package postgres
 // explain each of them. $1 of a statement that needs the store's clock is its
 // offset, which is zero outside of tests.
 var sql = struct {
-	Begin, Commit, Rollback, Pin, Settings, Version, EnsureMonth, Months, Now                 string
+	Begin, Commit, Rollback, Pin, PinSession, Settings, Version, EnsureMonth, Now             string
 	ChainFind, ChainAdd, ChainHead                                                            string
 	Strike, Check, Idempotency                                                                string
 	Burn, LeaseHeld, LeaseAcquire, LeaseRelease                                               string
 	UsesAdd, UsesLeft, ProfileKeep, Profile, GenerationAdd, Generations, DataKeyAdd, DataKeys string
 	Revoke, Unhold, BlockKey                                                                  string
-	Certificates, Names, Decisions, Audit, Feed, Outbox, Batch, BatchVoid                     string
+	Certificates, Names, Decisions, Audit, Feed, Outbox, Batch                                string
 	Settle, Settled                                                                           string
 	CertificateFind, DecisionFind, FeedRead, ReplayFind                                       string
 	OutboxWaiting, OutboxDelivered                                                            string
@@ -23,12 +23,12 @@ var sql = struct {
 	Commit:   `commit`,
 	Rollback: `rollback`,
 	// For poolers that give a session to somebody else after each transaction.
-	Pin:      `select set_config('synchronous_commit', $1, true), set_config('statement_timeout', $2, true), set_config('lock_timeout', $3, true)`,
-	Settings: `select current_setting('fsync', true), current_setting('full_page_writes', true), current_setting('synchronous_commit', true)`,
+	Pin:        `select set_config('synchronous_commit', $1, true), set_config('statement_timeout', $2, true), set_config('lock_timeout', $3, true)`,
+	PinSession: `select set_config('synchronous_commit', $1, false)`,
+	Settings:   `select current_setting('fsync', true), current_setting('full_page_writes', true), current_setting('synchronous_commit', true)`,
 	Version: `select (select max(version_id) from enrollgate.schema_version where is_applied),
 		(select least from enrollgate.compatibility)`,
 	EnsureMonth: `select enrollgate.ensure_month($1::integer)`,
-	Months:      `select month from enrollgate.months`,
 	Now:         `select clock_timestamp() + $1::interval`,
 
 	ChainFind: `select number from enrollgate.chains where name = $1`,
@@ -127,7 +127,8 @@ var sql = struct {
 	OutboxWaiting:   `select id, tenant, topic, payload, at from enrollgate.outbox order by id limit $1`,
 	OutboxDelivered: `delete from enrollgate.outbox where tenant = $1 and id = $2`,
 
-	// The ACME door.
+	// The ACME door. A lateral subquery with a limit is looked up row by row, by
+	// key: a join could be planned as a walk through the tenant.
 	AccountAdd: `insert into enrollgate.acme_accounts (tenant, endpoint, id, status, key, thumbprint, contact, terms, created_at)
 		values ($1, $2, $3, $4, $5, $6, $7::text[], $8, $9) on conflict do nothing`,
 	AccountUpdate: `update enrollgate.acme_accounts set status = $4, contact = $5::text[], terms = $6
@@ -151,14 +152,16 @@ var sql = struct {
 	OrderFinish: `update enrollgate.acme_orders o set status = 'valid', certificate = $5, ca = $6, serial = $7
 		where o.tenant = $2 and o.endpoint = $3 and o.id = $4 and o.status = 'pending' and o.expires > now() + $1::interval
 			and cardinality(o.authorizations) > 0
-			and cardinality(o.authorizations) = (select count(*) from enrollgate.acme_authorizations a
-				where a.tenant = $2 and a.endpoint = $3 and a.id = any(o.authorizations)
-					and a.status = 'valid' and a.expires > now() + $1::interval)`,
+			and cardinality(o.authorizations) = (select count(*) from unnest(o.authorizations) named(id),
+				lateral (select from enrollgate.acme_authorizations a
+					where a.id = named.id and a.tenant = $2 and a.endpoint = $3 and a.status = 'valid' and a.expires > now() + $1::interval limit 1) valid)`,
 	OrderFind: `select o.account, o.status, o.identifiers, o.not_before, o.not_after, o.created_at, o.expires, o.authorizations,
 			coalesce(o.certificate, ''), o.ca, o.serial, o.error,
 			a.id, a.account, a.type, a.value, a.wildcard, a.status, a.created_at, a.expires, a.challenges
 		from enrollgate.acme_orders o
-		left join enrollgate.acme_authorizations a on a.tenant = $1 and a.endpoint = $2 and a.id = any(o.authorizations)
+		left join lateral unnest(o.authorizations) named(id) on true
+		left join lateral (select * from enrollgate.acme_authorizations
+			where id = named.id and tenant = $1 and endpoint = $2 limit 1) a on true
 		where o.tenant = $1 and o.endpoint = $2 and o.id = $3`,
 	OrderByCertificate: `select id, account, status, identifiers, not_before, not_after, created_at, expires, authorizations,
 			coalesce(certificate, ''), ca, serial, error
@@ -173,8 +176,8 @@ var sql = struct {
 		where tenant = $1 and endpoint = $2 and id = $3 and status in ('pending', 'valid')`,
 
 	// What time takes away.
-	SweepNonces: `delete from enrollgate.acme_nonces where (tenant, id) in
-		(select tenant, id from enrollgate.acme_nonces where expires <= now() + $1::interval order by expires limit $2 for update skip locked)`,
-	SweepIdempotency: `delete from enrollgate.idempotency where (tenant, key) in
-		(select tenant, key from enrollgate.idempotency where expires <= now() + $1::interval order by expires limit $2 for update skip locked)`,
+	SweepNonces: `delete from enrollgate.acme_nonces where ctid = any(array(
+		select ctid from enrollgate.acme_nonces where expires <= now() + $1::interval order by expires limit $2 for update skip locked))`,
+	SweepIdempotency: `delete from enrollgate.idempotency where ctid = any(array(
+		select ctid from enrollgate.idempotency where expires <= now() + $1::interval order by expires limit $2 for update skip locked))`,
 }

@@ -129,6 +129,10 @@ func (s *Store) prepare(config *pgxpool.Config, o Options) {
 		params["statement_timeout"] = statementTimeout
 		params["lock_timeout"] = lockTimeout
 		params["idle_in_transaction_session_timeout"] = idleTimeout
+		// Every statement is made for its index and planned once. A plan that was
+		// made while a table was empty must not go on reading it whole.
+		params["enable_seqscan"] = "off"
+		params["plan_cache_mode"] = "force_generic_plan"
 	}
 	if config.ConnConfig.ConnectTimeout == 0 || config.ConnConfig.ConnectTimeout > connectTimeout {
 		config.ConnConfig.ConnectTimeout = connectTimeout
@@ -145,7 +149,7 @@ func (s *Store) connect(ctx context.Context) (*pgx.Conn, error) {
 	if s.pooled || s.durability == "" {
 		return conn, nil
 	}
-	if _, err := conn.Exec(ctx, "select set_config('synchronous_commit', $1, false)", s.durability); err != nil {
+	if _, err := conn.Exec(ctx, sql.PinSession, s.durability); err != nil {
 		conn.Close(ctx)
 		return nil, fmt.Errorf("pin synchronous_commit: %w", err)
 	}

@@ -20,12 +20,19 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-func TestLedgerConformance(t *testing.T) { conformance.Ledger(t, driver("")) }
+func TestLedgerConformance(t *testing.T) {
+	t.Parallel() // most of the time goes into waiting for the disk
+	conformance.Ledger(t, driver(""))
+}
 
-func TestACMEConformance(t *testing.T) { conformance.ACME(t, driver("")) }
+func TestACMEConformance(t *testing.T) {
+	t.Parallel()
+	conformance.ACME(t, driver(""))
+}
 
 // With a pooler nothing may stay in a session: no prepared statement, no setting.
 func TestConformanceThroughPooler(t *testing.T) {
+	t.Parallel()
 	conformance.Ledger(t, driver("exec"))
 	conformance.ACME(t, driver("exec"))
 }
@@ -34,7 +41,7 @@ func TestConformanceThroughPooler(t *testing.T) {
 func migrated(t testing.TB, pg *harness.PG) (owner, runtime string) {
 	t.Helper()
 	owner, runtime = pg.Database(t)
-	warnings, err := Migrate(t.Context(), owner, roleOf(t, runtime))
+	warnings, err := migrate(t.Context(), owner, roleOf(t, runtime), 0) // few partitions: each is a dozen files
 	if err != nil || len(warnings) > 0 {
 		t.Fatalf("migrate: %v, warnings %q", err, warnings)
 	}

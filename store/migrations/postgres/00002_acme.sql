@@ -1,4 +1,5 @@
--- What the ACME door remembers (RFC 8555 section 7.1).
+-- What the ACME door remembers (RFC 8555 section 7.1). Random ids come first in
+-- their keys: no plan can then walk a whole tenant to find one of them.
 
 -- +goose Up
 
@@ -12,8 +13,8 @@ create table enrollgate.acme_accounts (
     contact    text[]      not null,
     terms      boolean     not null,
     created_at timestamptz not null,
-    primary key (tenant, id),
-    unique (tenant, endpoint, thumbprint)
+    primary key (id, tenant),
+    unique (thumbprint, endpoint, tenant)
 );
 
 create table enrollgate.acme_orders (
@@ -32,9 +33,9 @@ create table enrollgate.acme_orders (
     ca             text        not null default '',
     serial         bytea,
     error          bytea,
-    primary key (tenant, id)
+    primary key (id, tenant)
 ) with (fillfactor = 80);
-create unique index acme_orders_certificate on enrollgate.acme_orders (tenant, certificate) where certificate is not null;
+create unique index acme_orders_certificate on enrollgate.acme_orders (certificate, tenant) where certificate is not null;
 
 create table enrollgate.acme_authorizations (
     tenant     text        not null,
@@ -48,7 +49,7 @@ create table enrollgate.acme_authorizations (
     created_at timestamptz not null,
     expires    timestamptz not null,
     challenges bytea       not null, -- JSON
-    primary key (tenant, id)
+    primary key (id, tenant)
 ) with (fillfactor = 60);
 
 -- Used nonces, until they could not be used anyway.
@@ -56,6 +57,6 @@ create table enrollgate.acme_nonces (
     tenant  text        not null,
     id      bytea       not null,
     expires timestamptz not null,
-    primary key (tenant, id)
+    primary key (id, tenant)
 );
 create index acme_nonces_expires on enrollgate.acme_nonces (expires);
