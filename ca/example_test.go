@@ -89,6 +89,8 @@ func newTestCA(now time.Time) *testCA {
 
 func (c *testCA) Issuer(string, string) (ca.Issuer, error) { return c, nil }
 
+func (c *testCA) IssuerOf(*ca.Certificate) (ca.Issuer, error) { return c, nil }
+
 func (c *testCA) Facts() *ca.Facts { return c.facts }
 
 func (c *testCA) Sign(_ context.Context, _ ca.Lane, tbs []byte) ([]byte, error) {

@@ -79,8 +79,8 @@ var rules = []rule{
 		may: join(core, kept, []string{"protocols/*/state", "store/commit", "store/trail"}), denyDeep: transport},
 	{class: "migrations", packages: []string{"store/migrations"}},
 	{class: "shared by drivers", packages: []string{"store/commit", "store/trail"}, may: core, denyDeep: transport},
-	{class: "conformance", packages: []string{"store/conformance"}, testsOnly: true,
-		may: join(core, kept, []string{"protocols/*/state", "store/trail"})},
+	{class: "conformance", packages: []string{"store/conformance", "store/conformance/broken"}, testsOnly: true,
+		may: join(core, kept, []string{"protocols/*/state", "store/trail", "store/conformance"})},
 
 	{class: "configuration", packages: []string{"config"},
 		may: join(core, []string{"ca/profile", "ca/keys"}), denyDeep: transport},
