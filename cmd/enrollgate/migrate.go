@@ -20,12 +20,12 @@ func (m *migrateCmd) Run(c console) error {
 			return err
 		}
 	}
-	warning, err := migrate(context.Background(), cfg.Store)
+	warnings, err := migrate(context.Background(), cfg.Store)
 	if err != nil {
 		return err
 	}
-	if warning != "" {
-		fmt.Fprintln(c.err, "enrollgate:", warning)
+	for _, w := range warnings {
+		fmt.Fprintln(c.err, "enrollgate:", w)
 	}
 	_, err = fmt.Fprintln(c.out, "the store is up to date")
 	return err

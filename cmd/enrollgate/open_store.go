@@ -53,18 +53,18 @@ func (d *daemon) openStore(ctx context.Context) error {
 }
 
 // migrate makes or updates the tables and grants the runtime role what it
-// needs. It gives a warning where there is something to think about.
-func migrate(ctx context.Context, s config.Store) (warning string, err error) {
+// needs. It gives warnings where there is something to think about.
+func migrate(ctx context.Context, s config.Store) (warnings []string, err error) {
 	if s.Engine == config.SQLite {
-		return "", sqlite.Migrate(ctx, s.Path)
+		return nil, sqlite.Migrate(ctx, s.Path)
 	}
 	owner, err := withPassword(s.MigrateURL, s.MigratePassword)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	runtime, err := url.Parse(s.URL)
 	if err != nil {
-		return "", fmt.Errorf("store.url: %w", err)
+		return nil, fmt.Errorf("store.url: %w", err)
 	}
 	return postgres.Migrate(ctx, owner, runtime.User.Username())
 }

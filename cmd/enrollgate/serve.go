@@ -58,12 +58,12 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 		if err := prepareDev(s.Data); err != nil {
 			return d, err
 		}
-		warning, err := migrate(ctx, cfg.Store)
+		warnings, err := migrate(ctx, cfg.Store)
 		if err != nil {
 			return d, err
 		}
-		if warning != "" {
-			log.Warn("store.migrated", "text", warning)
+		for _, w := range warnings {
+			log.Warn("store.migrated", "text", w)
 		}
 	}
 	if err := d.openStore(ctx); err != nil {
