@@ -39,7 +39,7 @@ type Options struct {
 	Callers      caller.Verifier
 	Claims       claim.Verifier
 	Nonces       NonceKeys
-	Validator    Validator
+	Validators   map[claim.Method]Validator // the challenge types that are offered: http-01, dns-01
 	Log          *slog.Logger
 	Now          func() time.Time
 
@@ -68,8 +68,13 @@ type endpoint struct {
 // New checks the options and builds the directories. Close ends the
 // validations that run in the background.
 func New(o Options) (*Door, error) {
-	if o.Core == nil || o.Issuers == nil || o.Certificates == nil || o.Store == nil || o.Nonces == nil || o.Validator == nil || o.Log == nil || o.Now == nil {
+	if o.Core == nil || o.Issuers == nil || o.Certificates == nil || o.Store == nil || o.Nonces == nil || len(o.Validators) == 0 || o.Log == nil || o.Now == nil {
 		return nil, errors.New("acme: a part is missing")
+	}
+	for m, v := range o.Validators {
+		if _, known := findChallenge(m); !known || v == nil {
+			return nil, fmt.Errorf("acme: %q is not a challenge type with a validator", m)
+		}
 	}
 	if !strings.HasPrefix(o.BaseURL, "https://") || strings.HasSuffix(o.BaseURL, "/") {
 		return nil, fmt.Errorf("acme: base URL %q must start with https:// and not end in a slash (RFC 8555 section 6.1)", o.BaseURL)
