@@ -21,9 +21,10 @@ import (
 type Core interface {
 	Check(ctx context.Context, r *ca.Request) (*ca.Decision, error)
 	Enroll(ctx context.Context, requests ...*ca.Request) []ca.Result
+	Revoke(ctx context.Context, r *ca.RevokeRequest) (*ca.Status, error)
 }
 
-// Certificates finds what was issued, for the certificate resource.
+// Certificates finds what was issued, for the certificate resource and revocation.
 type Certificates interface {
 	Certificate(ctx context.Context, tenant, ca string, serial ca.Serial) (*ca.Certificate, error)
 }
@@ -135,6 +136,7 @@ var resources = []resource{
 	{http.MethodPost, "/authorization/{id}", func(d *Door) handler { return d.authorization }},
 	{http.MethodPost, "/challenge/{id}/{type}", func(d *Door) handler { return d.challenge }},
 	{http.MethodPost, "/certificate/{id}", func(d *Door) handler { return d.certificate }},
+	{http.MethodPost, "/revoke-cert", func(d *Door) handler { return d.revokeCert }},
 }
 
 // Routes mounts the door under /acme of an https listener.
