@@ -53,8 +53,8 @@ func NewAuthority(p Parts) (*Authority, error) {
 				return nil, fmt.Errorf("endpoint %s has an authentication alternative without a method: it would let anyone in", e.ID)
 			}
 			for _, m := range set {
-				if caller.Methods()[m] != e.Door {
-					return nil, fmt.Errorf("endpoint %s asks for %q, which its door cannot verify or which enrolls nobody", e.ID, m)
+				if _, enrolls := caller.Methods()[m]; !enrolls {
+					return nil, fmt.Errorf("endpoint %s asks for %q, which is no method that enrolls", e.ID, m)
 				}
 			}
 		}
