@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
@@ -50,6 +51,11 @@ func NewAuthority(p Parts) (*Authority, error) {
 		for _, set := range e.Policies {
 			if len(set) == 0 {
 				return nil, fmt.Errorf("endpoint %s has an authentication alternative without a method: it would let anyone in", e.ID)
+			}
+			for _, m := range set {
+				if _, enrolls := caller.Methods()[m]; !enrolls {
+					return nil, fmt.Errorf("endpoint %s asks for %q, which is no method that enrolls", e.ID, m)
+				}
 			}
 		}
 		if _, taken := a.endpoints[e.ID]; taken {

@@ -26,7 +26,7 @@ func (c *checker) file(w *writtenFile) *Config {
 	config.Endpoints = c.endpoints(w.Endpoints, config)
 	config.Listen = c.listen(w.Listen, config.Endpoints)
 	config.BaseURL = c.baseURL(w.BaseURL, config.Listen)
-	config.TLS = c.tls(w.TLS, config.Listen)
+	config.TLS = c.tls(w.TLS, config)
 	config.Store = c.store(w.Store)
 	config.Seal = c.secret("seal.key", w.Seal.Key)
 	if !c.dev {

@@ -44,11 +44,22 @@ type Listen struct{ HTTPS, HTTP, EST, Admin string }
 // and in dev, where the bound address takes its place.
 type BaseURL struct{ HTTPS, HTTP string }
 
-// TLS is the certificate of the https listeners; all empty only in dev.
+// TLS is the certificate of the https listeners: one that the operator brings, or
+// one that the gateway has issued to itself. All empty only in dev and where no
+// https listener is opened.
 type TLS struct {
 	Certificate string // absolute path of a PEM file, the leaf first
 	Key         string // key URI
 	KeyPassword keys.Secret
+
+	Issue *TLSIssue // nil where Certificate is set
+	Store string    // absolute path of the file that keeps what Issue brought, with its key
+}
+
+// TLSIssue says who issues the gateway's own certificate, and for which names.
+type TLSIssue struct {
+	Tenant, CA string
+	Names      []string // DNS names in lower case and IP addresses; not empty
 }
 
 // Tenant is a party whose certificates, keys and names are kept apart from all others'.

@@ -146,20 +146,3 @@ func validHost(host string) bool {
 		return label == "" || len(label) > 63 || strings.ContainsFunc(label, bad)
 	})
 }
-
-func (c *checker) tls(w writtenTLS, l Listen) TLS {
-	out := TLS{
-		Certificate: c.absolute("tls.certificate", w.Certificate), Key: w.Key,
-		KeyPassword: c.secret("tls.key_password", w.KeyPassword),
-	}
-	_, certificate := c.places["tls.certificate"]
-	_, key := c.places["tls.key"]
-	if (l.HTTPS != "" || l.EST != "") && !c.dev || certificate != key {
-		c.required("tls.certificate", w.Certificate, "the https listeners show it")
-		c.required("tls.key", w.Key, "it belongs to tls.certificate")
-	}
-	if w.Key != "" {
-		c.keyURI("tls.key", w.Key)
-	}
-	return out
-}

@@ -182,7 +182,7 @@ func TestBroken(t *testing.T) {
 		}},
 		{"base URL and TLS", "  https: https://pki.example\ntls:\n  certificate: /tls.pem\n", "  https: https://pki.example/acme\ntls:\n", []string{
 			"f:4: base_url.https: a base URL ends after host and port; some addresses below it (/.well-known/...) are fixed by their standards",
-			"f:5: tls.certificate: the key is missing: the https listeners show it",
+			"f:5: tls.certificate: the key is missing: the https listeners show it; or have it issued by a CA of this gateway with tls.issue",
 		}},
 		{"acme", "store:\n", "acme:\n  http01: {port: 70000, retries: 21, timeout: 1h}\n  resolvers: [dns.example, 192.0.2.1, '[::1]:x']\n  allow_targets: [10.0.0.1/8, 10.0.0.1]\n  localhost_to_loopback: true\n  order_lifetime: P1M\n  authorization_lifetime: 1s\nlog: {level: inf, format: xml}\nstore:\n", []string{
 			"f:9: acme.http01.timeout: the duration must be between 1s and 5m0s",

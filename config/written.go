@@ -35,9 +35,17 @@ type writtenBaseURL struct {
 }
 
 type writtenTLS struct {
-	Certificate string `yaml:"certificate"`
-	Key         string `yaml:"key"`
-	KeyPassword string `yaml:"key_password"`
+	Certificate string           `yaml:"certificate"`
+	Key         string           `yaml:"key"`
+	KeyPassword string           `yaml:"key_password"`
+	Issue       *writtenTLSIssue `yaml:"issue"`
+	Store       string           `yaml:"store"`
+}
+
+type writtenTLSIssue struct {
+	Tenant string   `yaml:"tenant"`
+	CA     string   `yaml:"ca"`
+	Names  []string `yaml:"names"`
 }
 
 type writtenStore struct {

@@ -40,9 +40,13 @@ const (
 	ServiceItself Method = "service"
 	// LocalOperator is an operator known by the credentials of a local socket or process.
 	LocalOperator Method = "local-operator"
+	// CertificateKey is a signature by the key of an issued certificate, which may
+	// revoke that certificate and nothing else (RFC 8555 section 7.6).
+	CertificateKey Method = "certificate-key"
 )
 
-// Methods lists every Method with the door that can verify it.
+// Methods lists every Method that an endpoint's policy can name, with the door
+// that can verify it. CertificateKey is not among them: it enrolls nobody.
 func Methods() map[Method]Door {
 	return map[Method]Door{ACMEAccount: ACME, ServiceItself: System, LocalOperator: Operator}
 }
@@ -65,6 +69,7 @@ type principal struct {
 	endpoint string
 	id       string
 	at       time.Time
+	key      [32]byte // of a CertificateKey caller
 }
 
 // Verified tells whether this caller was made from evidence.
@@ -103,7 +108,8 @@ func (c Caller) Endpoint() string {
 }
 
 // ID is stable for one requester across requests, unique within the tenant and
-// free of secrets: `acme-account:ID`, `service:NAME`, `operator:NAME`.
+// free of secrets: `acme-account:ID`, `service:NAME`, `operator:NAME`,
+// `certificate-key:HEXHASH`.
 func (c Caller) ID() string {
 	if c.p == nil {
 		return ""
@@ -117,6 +123,15 @@ func (c Caller) At() time.Time {
 		return time.Time{}
 	}
 	return c.p.at
+}
+
+// HeldKey is the SHA-256 of the SubjectPublicKeyInfo whose private key a
+// CertificateKey caller has shown to hold; ok is false for every other caller.
+func (c Caller) HeldKey() (hash [32]byte, ok bool) {
+	if c.p == nil || c.p.key == ([32]byte{}) {
+		return hash, false
+	}
+	return c.p.key, true
 }
 
 func (c Caller) String() string {
@@ -149,7 +164,32 @@ func FromAccountSignature(v Verifier, ev AccountSignature) (Caller, error) {
 	case ev.KeyThumbprint == ([32]byte{}) || ev.KeyThumbprint != ev.AccountKey:
 		return Caller{}, errors.New("caller: the signature is not by the account's key")
 	}
-	return Caller{&principal{ACME, []Method{ACMEAccount}, ev.Tenant, ev.Endpoint, "acme-account:" + ev.Account, ev.At}}, nil
+	return Caller{&principal{ACME, []Method{ACMEAccount}, ev.Tenant, ev.Endpoint, "acme-account:" + ev.Account, ev.At, [32]byte{}}}, nil
+}
+
+// CertificateKeySignature is the evidence for the holder of a certificate's key:
+// a JWS that verified with a key, and the certificate it is the key of. Hashes are
+// SHA-256 of the SubjectPublicKeyInfo.
+type CertificateKeySignature struct {
+	Tenant, Endpoint string
+	SignatureKey     [32]byte // that the signature verified with
+	Certificate      [32]byte // in an issued certificate
+	At               time.Time
+}
+
+// FromCertificateKey makes the caller of a revocation that is signed with the
+// certificate's own key (RFC 8555 section 7.6).
+func FromCertificateKey(v Verifier, ev CertificateKeySignature) (Caller, error) {
+	switch {
+	case v.door != ACME:
+		return Caller{}, errWrongDoor(v, ACME)
+	case ev.Tenant == "" || ev.Endpoint == "" || ev.At.IsZero():
+		return Caller{}, errors.New("caller: certificate key evidence is incomplete")
+	case ev.SignatureKey == ([32]byte{}) || ev.SignatureKey != ev.Certificate:
+		return Caller{}, errors.New("caller: the signature is not by the certificate's key")
+	}
+	id := string(CertificateKey) + ":" + hex.EncodeToString(ev.Certificate[:])
+	return Caller{&principal{ACME, []Method{CertificateKey}, ev.Tenant, ev.Endpoint, id, ev.At, ev.Certificate}}, nil
 }
 
 // ServiceIdentity is the evidence for the daemon's own services.
@@ -167,7 +207,7 @@ func FromService(v Verifier, ev ServiceIdentity) (Caller, error) {
 	if ev.Tenant == "" || ev.Name == "" || ev.At.IsZero() {
 		return Caller{}, errors.New("caller: service evidence is incomplete")
 	}
-	return Caller{&principal{System, []Method{ServiceItself}, ev.Tenant, "", "service:" + ev.Name, ev.At}}, nil
+	return Caller{&principal{System, []Method{ServiceItself}, ev.Tenant, "", "service:" + ev.Name, ev.At, [32]byte{}}}, nil
 }
 
 // OperatorIdentity is the evidence for an operator: the peer credentials of a
@@ -187,7 +227,7 @@ func FromOperator(v Verifier, ev OperatorIdentity) (Caller, error) {
 	if ev.Tenant == "" || ev.User == "" || ev.UID < 0 || ev.At.IsZero() {
 		return Caller{}, errors.New("caller: operator evidence is incomplete")
 	}
-	return Caller{&principal{Operator, []Method{LocalOperator}, ev.Tenant, "", "operator:" + ev.User, ev.At}}, nil
+	return Caller{&principal{Operator, []Method{LocalOperator}, ev.Tenant, "", "operator:" + ev.User, ev.At, [32]byte{}}}, nil
 }
 
 func errWrongDoor(v Verifier, want Door) error {

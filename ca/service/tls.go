@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -39,20 +40,24 @@ type TLS struct {
 	Endpoint string   // the system endpoint bound to the TLS profile
 	Tenant   string   //
 	Names    []string // DNS names and IP addresses of the listeners
-	File     string   // PEM: key and chain
-	Callers  caller.Verifier
-	Claims   claim.Verifier
-	Log      *slog.Logger
-	Now      func() time.Time
+	File     string   // PEM: key and chain; its folder must exist
+	// IssuerKeyID is the key identifier of the CA's current generation: a
+	// certificate that another one issued is replaced at start.
+	IssuerKeyID []byte
+	Callers     caller.Verifier
+	Claims      claim.Verifier
+	Log         *slog.Logger
+	Now         func() time.Time
 
 	current atomic.Pointer[tls.Certificate]
 }
 
 // Ready loads the certificate from its file, or enrolls one where there is
-// none, where it is due, or where the names have changed.
+// none, where it is due, or where names or issuer have changed. A file that others
+// may read is taken for none: its key may be known to them.
 func (s *TLS) Ready(ctx context.Context) error {
 	cert, err := s.load()
-	if err == nil && !s.due(cert.Leaf) && s.covers(cert.Leaf) {
+	if err == nil && !s.due(cert.Leaf) && s.fits(cert.Leaf) {
 		s.current.Store(cert)
 		return nil
 	}
@@ -95,7 +100,11 @@ func (s *TLS) due(leaf *x509.Certificate) bool {
 	return !s.Now().Before(leaf.NotBefore.Add(life * 2 / 3))
 }
 
-func (s *TLS) covers(leaf *x509.Certificate) bool {
+// fits tells whether the certificate is what would be enrolled now.
+func (s *TLS) fits(leaf *x509.Certificate) bool {
+	if !bytes.Equal(leaf.AuthorityKeyId, s.IssuerKeyID) || len(leaf.DNSNames)+len(leaf.IPAddresses) != len(s.Names) {
+		return false
+	}
 	for _, n := range s.Names {
 		if leaf.VerifyHostname(n) != nil {
 			return false
@@ -105,7 +114,19 @@ func (s *TLS) covers(leaf *x509.Certificate) bool {
 }
 
 func (s *TLS) load() (*tls.Certificate, error) {
-	data, err := os.ReadFile(s.File)
+	f, err := os.Open(s.File)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // only read from
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("mode %s: this must be a file of mode 0600", info.Mode())
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxChain))
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +152,7 @@ func (s *TLS) renew(ctx context.Context) error {
 	}
 	result := s.Enroller.Enroll(ctx, request)[0]
 	if result.Err != nil {
-		return fmt.Errorf("own TLS certificate: %w", result.Err)
+		return fmt.Errorf("enroll: %w", result.Err)
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

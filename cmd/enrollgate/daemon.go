@@ -124,7 +124,7 @@ func (d *daemon) assembleACME(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	validator, err := d.validator()
+	validators, err := d.validators()
 	if err != nil {
 		return err
 	}
@@ -139,15 +139,25 @@ func (d *daemon) assembleACME(ctx context.Context) error {
 	}
 	d.acme, err = acme.New(acme.Options{BaseURL: d.cfg.BaseURL.HTTPS, Endpoints: endpoints, Core: d.authority, Issuers: d.issuers,
 		Certificates: d.store, Store: d.store, Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME),
-		Nonces: nonces, Validator: validator, Log: d.log, Now: time.Now, OrderLifetime: d.cfg.ACME.OrderLifetime,
+		Nonces: nonces, Validators: validators, Log: d.log, Now: time.Now, OrderLifetime: d.cfg.ACME.OrderLifetime,
 		AuthorizationLifetime: d.cfg.ACME.AuthLifetime, Schedule: d.cfg.ACME.HTTP01.Waits})
 	return err
 }
 
-func (d *daemon) validator() (acme.Validator, error) {
+// validators make the challenge types that every ACME endpoint offers.
+func (d *daemon) validators() (map[claim.Method]acme.Validator, error) {
 	c := d.cfg.ACME
-	return va.NewHTTP01(va.Options{Resolvers: c.Resolvers, Allow: c.AllowTargets, LocalhostToLoopback: c.LocalhostToLoopback,
-		Port: c.HTTP01.Port, Timeout: c.HTTP01.Timeout})
+	options := va.Options{Resolvers: c.Resolvers, Allow: c.AllowTargets, LocalhostToLoopback: c.LocalhostToLoopback,
+		Port: c.HTTP01.Port, Timeout: c.HTTP01.Timeout}
+	http01, err := va.NewHTTP01(options)
+	if err != nil {
+		return nil, err
+	}
+	dns01, err := va.NewDNS01(options)
+	if err != nil {
+		return nil, err
+	}
+	return map[claim.Method]acme.Validator{claim.HTTP01: http01, claim.DNS01: dns01}, nil
 }
 
 // nonceKeys unwraps the data keys that ACME nonces are authenticated with.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/keys"
 	"github.com/enrollgate/enrollgate/ca/service"
+	"github.com/enrollgate/enrollgate/config"
 )
 
 // certificateSource serves the gateway's TLS certificate to handshakes.
@@ -22,19 +25,41 @@ type certificateSource interface {
 	Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
 }
 
-// serviceEndpoint binds the gateway's own TLS certificate to a profile where
-// the configuration brings none.
+// ownTLS says who issues the gateway's own certificate: what the configuration
+// names, and in dev its first CA, for this machine. It is nil where the
+// certificate is brought or nobody would see it.
+func (d *daemon) ownTLS() *config.TLSIssue {
+	t := d.cfg.TLS
+	switch {
+	case d.sockets["https"] == nil || t.Certificate != "":
+		return nil
+	case t.Issue != nil && len(t.Issue.Names) > 0:
+		return t.Issue
+	case !d.cfg.Dev || len(d.cfg.CAs) == 0:
+		return nil
+	}
+	out := &config.TLSIssue{Tenant: d.cfg.CAs[0].Tenant, CA: d.cfg.CAs[0].ID, Names: []string{"localhost", "127.0.0.1", "::1"}}
+	if t.Issue != nil {
+		out.Tenant, out.CA = t.Issue.Tenant, t.Issue.CA
+	}
+	if base, err := url.Parse(d.cfg.BaseURL.HTTPS); err == nil && !slices.Contains(out.Names, base.Hostname()) {
+		out.Names = append(out.Names, base.Hostname())
+	}
+	return out
+}
+
+// serviceEndpoint binds the gateway's own TLS certificate to its profile.
 func (d *daemon) serviceEndpoint() (ca.Endpoint, bool) {
-	if d.cfg.TLS.Certificate != "" || len(d.cfg.CAs) == 0 {
+	issue := d.ownTLS()
+	if issue == nil {
 		return ca.Endpoint{}, false
 	}
-	issuer := d.cfg.CAs[0]
-	return ca.Endpoint{ID: "service-tls", Door: caller.System, Tenant: issuer.Tenant, CA: issuer.ID, Profile: "gateway-tls-server",
+	return ca.Endpoint{ID: "service-tls", Door: caller.System, Tenant: issue.Tenant, CA: issue.CA, Profile: "gateway-tls-server",
 		Policies: [][]caller.Method{{caller.ServiceItself}}}, true
 }
 
-// openTLS loads the configured certificate, or has the gateway enroll its own
-// into dir.
+// openTLS loads the configured certificate, or has the gateway enroll its own: into
+// tls.store, and in dev into dir where that is not set.
 func (d *daemon) openTLS(ctx context.Context, dir string) error {
 	if d.sockets["https"] == nil {
 		return nil
@@ -49,17 +74,21 @@ func (d *daemon) openTLS(ctx context.Context, dir string) error {
 	}
 	endpoint, ok := d.serviceEndpoint()
 	if !ok {
-		return nil
+		return errors.New("nobody issues a certificate for the https listener; set tls.certificate and tls.key, or tls.issue")
 	}
-	names := []string{"localhost", "127.0.0.1", "::1"}
-	if base, err := url.Parse(d.cfg.BaseURL.HTTPS); err == nil && !slices.Contains(names, base.Hostname()) {
-		names = append(names, base.Hostname())
+	issuer, err := d.issuers.Issuer(endpoint.Tenant, endpoint.CA)
+	if err != nil {
+		return fmt.Errorf("tls.issue: %w", err)
 	}
-	own := &service.TLS{Enroller: d.authority, Endpoint: endpoint.ID, Tenant: endpoint.Tenant, Names: names,
-		File:    filepath.Join(dir, "keys", "tls.pem"),
-		Callers: caller.NewVerifier(caller.System), Claims: claim.NewVerifier(caller.System), Log: d.log, Now: time.Now}
+	file := d.cfg.TLS.Store
+	if file == "" {
+		file = filepath.Join(dir, "keys", "tls.pem")
+	}
+	own := &service.TLS{Enroller: d.authority, Endpoint: endpoint.ID, Tenant: endpoint.Tenant, Names: d.ownTLS().Names, File: file,
+		IssuerKeyID: issuer.Facts().KeyID,
+		Callers:     caller.NewVerifier(caller.System), Claims: claim.NewVerifier(caller.System), Log: d.log, Now: time.Now}
 	if err := own.Ready(ctx); err != nil {
-		return err
+		return fmt.Errorf("the gateway's own TLS certificate: %w", err)
 	}
 	d.tls = own
 	background, cancel := context.WithCancel(context.Background())

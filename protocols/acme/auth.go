@@ -59,6 +59,11 @@ func (d *Door) authenticate(r *request) (*signed, error) {
 	if err != nil {
 		return nil, err
 	}
+	return d.byAccount(r, m, nonce)
+}
+
+// byAccount verifies an opened request with the key of the account in "kid".
+func (d *Door) byAccount(r *request, m *message, nonce state.Nonce) (*signed, error) {
 	if m.Key != nil {
 		return nil, fail(http.StatusBadRequest, typeMalformed, "this resource wants the account URL in \"kid\", not a key in \"jwk\" (RFC 8555 section 6.2)")
 	}

@@ -5,8 +5,49 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
+
+// challengeType is a way to prove a name.
+type challengeType struct {
+	method   claim.Method
+	wildcard bool // proves wildcard names too
+}
+
+// challengeTypes are all that the door knows, in the order they are offered in.
+var challengeTypes = []challengeType{
+	{claim.HTTP01, false}, // RFC 8555 section 8.3: one host, so no wildcard
+	{claim.DNS01, true},   // RFC 8555 section 8.4
+}
+
+func findChallenge(m claim.Method) (challengeType, bool) {
+	for _, c := range challengeTypes {
+		if c.method == m {
+			return c, true
+		}
+	}
+	return challengeType{}, false
+}
+
+// offered lists the types that have a validator, of those that can prove such a name.
+func (d *Door) offered(wildcard bool) (out []claim.Method) {
+	for _, c := range challengeTypes {
+		if d.Validators[c.method] != nil && (c.wildcard || !wildcard) {
+			out = append(out, c.method)
+		}
+	}
+	return out
+}
+
+// newChallenges makes the challenges of a new authorization.
+func (d *Door) newChallenges(wildcard bool) []state.Challenge {
+	var out []state.Challenge
+	for _, m := range d.offered(wildcard) {
+		out = append(out, state.Challenge{Type: string(m), Token: newToken(), Status: state.Pending})
+	}
+	return out
+}
 
 // pollAfter is the Retry-After of an authorization whose validation runs.
 const pollAfter = time.Second
@@ -100,6 +141,9 @@ func (d *Door) ownAuthorization(r *request, s *signed) (*state.Authorization, er
 // begin marks a challenge as processing, in one commit with the nonce, and
 // hands it to the validators.
 func (d *Door) begin(r *request, s *signed, before *state.Authorization, i int) (*state.Authorization, error) {
+	if d.Validators[claim.Method(before.Challenges[i].Type)] == nil { // made under another configuration
+		return nil, fail(http.StatusForbidden, typeMalformed, "challenges of type %s are not offered any more; open a new order", before.Challenges[i].Type)
+	}
 	slot, err := d.validations.reserve()
 	if err != nil {
 		return nil, err

@@ -21,9 +21,10 @@ import (
 type Core interface {
 	Check(ctx context.Context, r *ca.Request) (*ca.Decision, error)
 	Enroll(ctx context.Context, requests ...*ca.Request) []ca.Result
+	Revoke(ctx context.Context, r *ca.RevokeRequest) (*ca.Status, error)
 }
 
-// Certificates finds what was issued, for the certificate resource.
+// Certificates finds what was issued, for the certificate resource and revocation.
 type Certificates interface {
 	Certificate(ctx context.Context, tenant, ca string, serial ca.Serial) (*ca.Certificate, error)
 }
@@ -39,7 +40,7 @@ type Options struct {
 	Callers      caller.Verifier
 	Claims       claim.Verifier
 	Nonces       NonceKeys
-	Validator    Validator
+	Validators   map[claim.Method]Validator // the challenge types that are offered: http-01, dns-01
 	Log          *slog.Logger
 	Now          func() time.Time
 
@@ -68,8 +69,13 @@ type endpoint struct {
 // New checks the options and builds the directories. Close ends the
 // validations that run in the background.
 func New(o Options) (*Door, error) {
-	if o.Core == nil || o.Issuers == nil || o.Certificates == nil || o.Store == nil || o.Nonces == nil || o.Validator == nil || o.Log == nil || o.Now == nil {
+	if o.Core == nil || o.Issuers == nil || o.Certificates == nil || o.Store == nil || o.Nonces == nil || len(o.Validators) == 0 || o.Log == nil || o.Now == nil {
 		return nil, errors.New("acme: a part is missing")
+	}
+	for m, v := range o.Validators {
+		if _, known := findChallenge(m); !known || v == nil {
+			return nil, fmt.Errorf("acme: %q is not a challenge type with a validator", m)
+		}
 	}
 	if !strings.HasPrefix(o.BaseURL, "https://") || strings.HasSuffix(o.BaseURL, "/") {
 		return nil, fmt.Errorf("acme: base URL %q must start with https:// and not end in a slash (RFC 8555 section 6.1)", o.BaseURL)
@@ -130,6 +136,7 @@ var resources = []resource{
 	{http.MethodPost, "/authorization/{id}", func(d *Door) handler { return d.authorization }},
 	{http.MethodPost, "/challenge/{id}/{type}", func(d *Door) handler { return d.challenge }},
 	{http.MethodPost, "/certificate/{id}", func(d *Door) handler { return d.certificate }},
+	{http.MethodPost, "/revoke-cert", func(d *Door) handler { return d.revokeCert }},
 }
 
 // Routes mounts the door under /acme of an https listener.

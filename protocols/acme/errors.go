@@ -18,9 +18,11 @@ import (
 // Error types of RFC 8555 section 6.7, without their URN prefix.
 const (
 	typeAccountDoesNotExist   = "accountDoesNotExist"
+	typeAlreadyRevoked        = "alreadyRevoked"
 	typeBadCSR                = "badCSR"
 	typeBadNonce              = "badNonce"
 	typeBadPublicKey          = "badPublicKey"
+	typeBadRevocationReason   = "badRevocationReason"
 	typeBadSignatureAlgorithm = "badSignatureAlgorithm"
 	typeInvalidContact        = "invalidContact"
 	typeMalformed             = "malformed"

@@ -159,7 +159,7 @@ func newBench(t *testing.T) *bench {
 	b.server = httptest.NewTLSServer(router)
 	t.Cleanup(b.server.Close)
 	b.door, err = New(Options{BaseURL: b.server.URL, Endpoints: endpoints, Core: core, Issuers: issuers, Certificates: store, Store: store,
-		Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME), Validator: b.validator, Log: log, Now: time.Now,
+		Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME), Validators: map[claim.Method]Validator{claim.HTTP01: b.validator, claim.DNS01: b.validator}, Log: log, Now: time.Now,
 		Schedule: []time.Duration{},
 		Nonces: func() (NonceKey, []NonceKey) {
 			k := NonceKey{Version: 1, Secret: bytes.Repeat([]byte{7}, 32)}

@@ -15,7 +15,7 @@ import (
 
 func newEndpoint(e ca.Endpoint, base string) *endpoint {
 	directory, err := json.Marshal(directoryObject{
-		NewNonce: base + "/new-nonce", NewAccount: base + "/new-account", NewOrder: base + "/new-order",
+		NewNonce: base + "/new-nonce", NewAccount: base + "/new-account", NewOrder: base + "/new-order", RevokeCert: base + "/revoke-cert",
 	})
 	if err != nil {
 		panic(err) // strings always marshal
@@ -28,6 +28,7 @@ type directoryObject struct {
 	NewNonce   string `json:"newNonce"`
 	NewAccount string `json:"newAccount"`
 	NewOrder   string `json:"newOrder"`
+	RevokeCert string `json:"revokeCert"`
 }
 
 // accountObject is the wire form of an account (RFC 8555 section 7.1.2).
@@ -88,6 +89,12 @@ type challengeObject struct {
 // finalizeRequest is the payload of finalize (section 7.4).
 type finalizeRequest struct {
 	CSR string `json:"csr"`
+}
+
+// revokeRequest is the payload of revokeCert (section 7.6). Reason is nil where absent.
+type revokeRequest struct {
+	Certificate string `json:"certificate"` // base64url DER
+	Reason      *int   `json:"reason"`
 }
 
 func (e *endpoint) orderURL(id string) string { return e.base + "/order/" + id }

@@ -27,7 +27,7 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 	if err := decode(s.payload, &in); err != nil {
 		return err
 	}
-	identifiers, err := checkIdentifiers(in.Identifiers)
+	identifiers, err := d.checkIdentifiers(in.Identifiers)
 	if err != nil {
 		return err
 	}
@@ -78,9 +78,11 @@ func (d *Door) makeOrder(r *request, s *signed, identifiers []state.Identifier) 
 		Status: state.Pending, Identifiers: identifiers, CreatedAt: now, Expires: now.Add(d.OrderLifetime)}
 	authorizations := make([]*state.Authorization, len(identifiers))
 	for i, id := range identifiers {
+		// RFC 8555 section 7.1.4: the authorization of "*.x" is for x, with wildcard set.
+		base, wildcard := strings.CutPrefix(id.Value, "*.")
 		a := &state.Authorization{Tenant: order.Tenant, Endpoint: order.Endpoint, ID: ca.RandomID(20), Account: order.Account,
-			Identifier: id, Status: state.Pending, CreatedAt: now, Expires: now.Add(d.AuthorizationLifetime),
-			Challenges: []state.Challenge{{Type: string(claim.HTTP01), Token: newToken(), Status: state.Pending}}}
+			Identifier: state.Identifier{Type: id.Type, Value: base}, Wildcard: wildcard, Status: state.Pending, CreatedAt: now,
+			Expires: now.Add(d.AuthorizationLifetime), Challenges: d.newChallenges(wildcard)}
 		authorizations[i] = a
 		order.Authorizations = append(order.Authorizations, a.ID)
 	}
@@ -94,8 +96,9 @@ func newToken() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// checkIdentifiers gives the identifiers in lower case and without repeats.
-func checkIdentifiers(in []state.Identifier) ([]state.Identifier, error) {
+// checkIdentifiers gives the identifiers in lower case and without repeats. A
+// name and the wildcard below it are two.
+func (d *Door) checkIdentifiers(in []state.Identifier) ([]state.Identifier, error) {
 	if len(in) == 0 {
 		return nil, fail(http.StatusBadRequest, typeMalformed, "an order needs at least one identifier")
 	}
@@ -112,8 +115,8 @@ func checkIdentifiers(in []state.Identifier) ([]state.Identifier, error) {
 		if err := claim.CheckDNSName(id.Value); err != nil {
 			return nil, rejected(typeRejectedIdentifier, id, "the name is not a DNS name in A-label form: "+err.Error())
 		}
-		if strings.HasPrefix(id.Value, "*.") {
-			return nil, rejected(typeRejectedIdentifier, id, "a wildcard name needs dns-01, which this directory does not offer")
+		if wildcard := strings.HasPrefix(id.Value, "*."); len(d.offered(wildcard)) == 0 {
+			return nil, rejected(typeRejectedIdentifier, id, "no challenge that is offered here proves such a name; a wildcard needs dns-01 (RFC 8555 section 8)")
 		}
 		if !seen[id.Value] {
 			seen[id.Value] = true

@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
 )
 
-// Validator proves control of a name by http-01 (RFC 8555 section 8.3).
+// Validator proves control of a name by one type of challenge (RFC 8555 section 8).
 type Validator interface {
 	// Validate asks once. An error that is a *va.Problem is the requester's to read.
 	Validate(ctx context.Context, domain, token, keyAuthorization string) (va.Record, error)
@@ -106,10 +107,11 @@ func (v *validations) run(job validation) {
 	d := v.door
 	c := job.authorization.Challenges[job.challenge]
 	keyAuthorization := c.Token + "." + base64.RawURLEncoding.EncodeToString(job.thumbprint[:]) // RFC 8555 section 8.1
+	validator := d.Validators[claim.Method(c.Type)]
 	record, err := v.plan.Run(v.ctx, func(ctx context.Context) (va.Record, error) {
 		ctx, cancel := context.WithTimeout(ctx, attemptTime)
 		defer cancel()
-		return d.Validator.Validate(ctx, job.authorization.Identifier.Value, c.Token, keyAuthorization)
+		return validator.Validate(ctx, job.authorization.Identifier.Value, c.Token, keyAuthorization)
 	}, func(n int, err error) {
 		c.Attempts = n
 		if err != nil {

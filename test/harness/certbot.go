@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func Certbot(t testing.TB, rootPEM string, httpPort int) *CertbotClient {
 
 // Run runs `certbot args...` without questions, for example Run("certonly",
 // "--server", url, "-d", "a.test", "--agree-tos", "-m", "a@a.test"). certonly,
-// run and renew get the standalone authenticator. An error is
+// run and renew get the standalone authenticator unless --manual is there. An error is
 // *exec.ExitError when certbot itself failed.
 func (c *CertbotClient) Run(args ...string) (stdout, stderr string, err error) {
 	c.t.Helper()
@@ -45,7 +46,8 @@ func (c *CertbotClient) Run(args ...string) (stdout, stderr string, err error) {
 	all := append([]string{}, args...)
 	all = append(all, "--non-interactive", "--config-dir", filepath.Join(c.dir, "config"),
 		"--work-dir", filepath.Join(c.dir, "work"), "--logs-dir", filepath.Join(c.dir, "logs"))
-	if len(args) > 0 && (args[0] == "certonly" || args[0] == "run" || args[0] == "renew") {
+	proves := len(args) > 0 && (args[0] == "certonly" || args[0] == "run" || args[0] == "renew")
+	if proves && !slices.Contains(args, "--manual") {
 		all = append(all, "--standalone", "--http-01-port", strconv.Itoa(c.httpPort), "--http-01-address", "127.0.0.1")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), certbotLimit)

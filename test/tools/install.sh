@@ -21,12 +21,16 @@ has_cc() {
 	command -v gcc >/dev/null && echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1
 }
 
+# nginx lies in /usr/sbin, which is not in everybody's PATH.
+has_nginx() { command -v nginx >/dev/null || [ -x /usr/sbin/nginx ]; }
+
 missing=()
 for tool in certbot openssl curl git make; do
 	command -v "$tool" >/dev/null || missing+=("$tool")
 done
 has_cc || missing+=(gcc libc6-dev)
 has_postgres || missing+=(postgresql)
+has_nginx || missing+=(nginx)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 command -v apt-get >/dev/null || die "missing: ${missing[*]}, and there is no apt-get here; install them by hand"

@@ -7,13 +7,13 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/internal/outbound"
 )
 
-// Options configure HTTP01; zero values take the defaults of HTTP01.
+// Options configure the validators; zero values take their defaults.
 type Options struct {
 	Resolvers           []string       // host:port of DNS servers; empty: the system's
-	Allow               []netip.Prefix // refused address ranges that may be asked all the same
+	Allow               []netip.Prefix // http-01: refused address ranges that may be asked all the same
 	LocalhostToLoopback bool           // localhost and *.localhost are loopback without DNS; dev only
-	Port                uint16
-	Timeout             time.Duration
+	Port                uint16         // http-01: asked first
+	Timeout             time.Duration  // http-01: of one attempt
 }
 
 // NewHTTP01 makes a validator with a resolver and an address policy of its own.
@@ -22,7 +22,7 @@ func NewHTTP01(o Options) (*HTTP01, error) {
 	if err != nil {
 		return nil, err
 	}
-	resolver, err := outbound.NewResolver(outbound.ResolverConfig{Servers: o.Resolvers, LocalhostToLoopback: o.LocalhostToLoopback})
+	resolver, err := o.resolver()
 	if err != nil {
 		return nil, err
 	}
@@ -31,4 +31,17 @@ func NewHTTP01(o Options) (*HTTP01, error) {
 		return nil, err
 	}
 	return &HTTP01{Dialer: dialer, Port: o.Port, Timeout: o.Timeout}, nil
+}
+
+// NewDNS01 makes a validator that asks the same resolvers.
+func NewDNS01(o Options) (*DNS01, error) {
+	resolver, err := o.resolver()
+	if err != nil {
+		return nil, err
+	}
+	return &DNS01{Resolver: resolver}, nil
+}
+
+func (o Options) resolver() (*outbound.Resolver, error) {
+	return outbound.NewResolver(outbound.ResolverConfig{Servers: o.Resolvers, LocalhostToLoopback: o.LocalhostToLoopback})
 }

@@ -2,7 +2,8 @@
 // names and says whether they hold the key authorization.
 //
 // It implements http-01 (RFC 8555 section 8.3) over addresses that
-// protocols/internal/outbound has checked, and the retries of section 8.2.
+// protocols/internal/outbound has checked, dns-01 (section 8.4) through its
+// resolver, and the retries of section 8.2.
 // Left out: validation from several places on the network, and DNSSEC (the
 // recursive resolver's work).
 package va
@@ -16,14 +17,14 @@ import (
 // The problem types that validation gives, the last part of the URN
 // urn:ietf:params:acme:error: (RFC 8555 section 6.7).
 const (
-	TypeDNS            = "dns"            // no address for a host
+	TypeDNS            = "dns"            // no address for a host, or no TXT record
 	TypeConnection     = "connection"     // no answer in HTTP, or a target that may not be asked
 	TypeUnauthorized   = "unauthorized"   // an answer, but not the key authorization
 	TypeMalformed      = "malformed"      // a domain or token that cannot be asked for
 	TypeServerInternal = "serverInternal" // a fault of ours
 )
 
-// Problem is why a validation failed; every error of HTTP01.Validate is one.
+// Problem is why a validation failed; every error of a Validate method is one.
 type Problem struct {
 	Type   string // one of the Type constants
 	Detail string // a sentence for the requester; never holds bytes that the target sent, only lengths and status codes

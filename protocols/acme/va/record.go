@@ -6,7 +6,14 @@ import "github.com/enrollgate/enrollgate/protocols/internal/outbound"
 // of failure when the validation failed. URLs hold text that targets chose: at most
 // 2 KiB each, percent-encoded, and not for the requester's eyes.
 type Record struct {
-	Hops []Hop `json:"hops"`
+	Hops []Hop      `json:"hops,omitempty"` // of http-01
+	DNS  *DNSAnswer `json:"dns,omitempty"`  // of dns-01
+}
+
+// DNSAnswer is what was asked for and how much came back.
+type DNSAnswer struct {
+	Name  string `json:"name"`
+	Texts int    `json:"texts"` // TXT records found; their contents are nobody's business
 }
 
 // Hop is one request: the first, or one that a redirect led to.

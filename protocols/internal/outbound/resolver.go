@@ -135,31 +135,41 @@ func (r *Resolver) Lookup(ctx context.Context, host string) ([]netip.Addr, error
 	}
 }
 
-// addresses collects the addresses that msg gives for name, following the CNAME
+// addresses collects the addresses that msg gives for name.
+func addresses(msg *dns.Msg, name string, qtype uint16) []netip.Addr {
+	var found []netip.Addr
+	for _, rr := range records(msg, name, qtype) {
+		var ip net.IP
+		switch rr := rr.(type) {
+		case *dns.A:
+			ip = rr.A.To4()
+		case *dns.AAAA:
+			ip = rr.AAAA
+		}
+		if addr, ok := netip.AddrFromSlice(ip); ok && !slices.Contains(found, addr) && len(found) < maxAddresses {
+			found = append(found, addr)
+		}
+	}
+	return found
+}
+
+// records gives the records of a type that msg holds for name, following the CNAME
 // records that the recursive server put into the same answer (RFC 1034 section
 // 3.6.2). A longer chain than maxChain, or a circle, gives none.
-func addresses(msg *dns.Msg, name string, qtype uint16) []netip.Addr {
+func records(msg *dns.Msg, name string, qtype uint16) []dns.RR {
 	owner := dns.CanonicalName(name)
 	for range maxChain + 1 {
-		var found []netip.Addr
+		var found []dns.RR
 		next := ""
 		for _, rr := range msg.Answer {
-			if dns.CanonicalName(rr.Header().Name) != owner || rr.Header().Class != dns.ClassINET {
+			h := rr.Header()
+			if dns.CanonicalName(h.Name) != owner || h.Class != dns.ClassINET {
 				continue
 			}
-			var ip net.IP
-			switch rr := rr.(type) {
-			case *dns.CNAME:
-				next = dns.CanonicalName(rr.Target)
-				continue
-			case *dns.A:
-				ip = rr.A.To4()
-			case *dns.AAAA:
-				ip = rr.AAAA
-			}
-			addr, ok := netip.AddrFromSlice(ip)
-			if ok && rr.Header().Rrtype == qtype && !slices.Contains(found, addr) && len(found) < maxAddresses {
-				found = append(found, addr)
+			if alias, ok := rr.(*dns.CNAME); ok {
+				next = dns.CanonicalName(alias.Target)
+			} else if h.Rrtype == qtype {
+				found = append(found, rr)
 			}
 		}
 		if len(found) > 0 || next == "" {

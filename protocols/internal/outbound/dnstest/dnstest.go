@@ -84,6 +84,13 @@ func (s *Server) ServeDNS(w dns.ResponseWriter, ask *dns.Msg) {
 	if !known {
 		reply.Rcode = dns.RcodeNameError
 	}
+	if w.LocalAddr().Network() == "udp" {
+		size := dns.MinMsgSize
+		if opt := ask.IsEdns0(); opt != nil {
+			size = max(size, int(opt.UDPSize()))
+		}
+		reply.Truncate(size) // the client comes back over TCP
+	}
 	w.WriteMsg(reply)
 }
 

@@ -1,0 +1,75 @@
+package harness
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// nginxFrame makes nginx a single process in a folder of its own, so that it
+// needs no root and dies with the test.
+const nginxFrame = `daemon off;
+master_process off;
+pid %[1]q;
+error_log stderr info;
+events { worker_connections 64; }
+http {
+	access_log off;
+	client_body_temp_path %[2]q;
+	proxy_temp_path %[2]q;
+	fastcgi_temp_path %[2]q;
+	uwsgi_temp_path %[2]q;
+	scgi_temp_path %[2]q;
+%[3]s
+}
+`
+
+// Nginx runs the distribution's nginx until the end of the test. servers are the
+// server blocks of its configuration, one of which listens on 127.0.0.1:port
+// (see [FreePort]).
+func Nginx(t testing.TB, port int, servers string) {
+	t.Helper()
+	NeedPrograms(t)
+	path, err := exec.LookPath("nginx")
+	if err != nil {
+		path = "/usr/sbin/nginx" // not in everybody's PATH
+	}
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "nginx.conf")
+	text := fmt.Sprintf(nginxFrame, filepath.Join(dir, "pid"), filepath.Join(dir, "temp"), servers)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatalf("harness: %v", err)
+	}
+	var log output
+	cmd := exec.Command(path, "-p", dir, "-e", "stderr", "-c", conf)
+	cmd.Stdout, cmd.Stderr = &log, &log
+	c, err := startChild(cmd, syscall.SIGKILL)
+	if err != nil {
+		t.Fatalf("harness: %v; run test/tools/install.sh", err)
+	}
+	t.Cleanup(func() {
+		if !c.running() {
+			t.Errorf("harness: nginx ended on its own: %v", c.err)
+		} else if err := c.end(syscall.SIGTERM); err != nil {
+			t.Errorf("harness: stop nginx: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("nginx:\n%s", log.String())
+		}
+	})
+	address := net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
+	for deadline := time.Now().Add(startLimit); ; time.Sleep(20 * time.Millisecond) {
+		if conn, err := net.Dial("tcp", address); err == nil {
+			conn.Close()
+			return
+		}
+		if !c.running() || time.Now().After(deadline) {
+			t.Fatalf("harness: nginx does not listen on %s", address)
+		}
+	}
+}
