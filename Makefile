@@ -1,8 +1,11 @@
 # Everything a developer or CI runs. `make` alone lists the targets.
 .DEFAULT_GOAL := help
 FUZZTIME ?= 2m
+BENCHTIME ?= 10s
+STORE ?= both
+BENCHFLAGS ?=
 
-.PHONY: help build run fmt check test fuzz
+.PHONY: help build run fmt check test fuzz bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,3 +30,7 @@ test: fmt ## everything CI runs: installs missing tools from apt, race detector 
 
 fuzz: ## every fuzz target, each for FUZZTIME (default 2m)
 	test/tools/fuzz.sh $(FUZZTIME)
+
+bench: ## processor time a certificate: STORE=sqlite|postgres|both, BENCHTIME a row, BENCHFLAGS="-grow small -json FILE"
+	test/tools/install.sh
+	go run ./test/bench -store $(STORE) -time $(BENCHTIME) $(BENCHFLAGS)

@@ -86,7 +86,9 @@ var rules = []rule{
 		may: join(core, []string{"ca/profile", "ca/keys"}), denyDeep: transport},
 
 	{class: "test harness", packages: []string{"test/harness"}, testsOnly: true},
-	{class: "tests", packages: []string{"test/arch", "test/interop/...", "test/conformance/...", "test/chaos/...", "test/load/..."},
+	{class: "load generator", packages: []string{"test/bench"}, testsOnly: true,
+		may: []string{"ca/claim", "test/harness"}},
+	{class: "tests", packages: []string{"test/arch", "test/interop/...", "test/conformance/...", "test/chaos/..."},
 		may: []string{"..."}, testsOnly: true},
 }
 

@@ -155,3 +155,6 @@ func (p *Process) Addresses() Addresses {
 	}
 	return a
 }
+
+// PID is the daemon's process id.
+func (p *Process) PID() int { return p.child.cmd.Process.Pid }

@@ -89,6 +89,9 @@ func (pg *PG) RootPEM() string { return pg.rootPEM }
 // Port is the server's port on 127.0.0.1.
 func (pg *PG) Port() int { return pg.port }
 
+// PID is the process id of the running server's main process, the parent of all others.
+func (pg *PG) PID() int { return pg.server.cmd.Process.Pid }
+
 // Stop shuts the server down as an operator would (fast mode: clients are
 // disconnected, a checkpoint is written).
 func (pg *PG) Stop(t testing.TB) {

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// job is what one flow asks for, made before the clock starts.
+type job struct{ name, csr string }
+
+// run numbers make names unique in this process, the start makes them so among processes.
+var (
+	started = strconv.FormatInt(time.Now().UnixMilli(), 36)
+	made    atomic.Int64
+)
+
+// newJobs makes a fresh P-256 key and name for each flow.
+func newJobs(n int) ([]job, error) {
+	jobs := make([]job, n)
+	for i := range jobs {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		name := fmt.Sprintf("h%s-%d.bench.example", started, made.Add(1))
+		der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{}, DNSNames: []string{name}}, key)
+		if err != nil {
+			return nil, err
+		}
+		jobs[i] = job{name, b64.EncodeToString(der)}
+	}
+	return jobs, nil
+}
+
+// load says how much to do: a number of flows or a time, whichever ends first.
+type load struct {
+	flows int
+	time  time.Duration // zero: no bound but flows
+	fresh bool          // a new connection for each flow
+}
+
+// done is what was achieved.
+type done struct {
+	flows     int
+	elapsed   time.Duration
+	latencies []time.Duration // in rising order
+}
+
+func (d done) percentile(p float64) float64 {
+	if len(d.latencies) == 0 {
+		return 0
+	}
+	return float64(d.latencies[int(p*float64(len(d.latencies)-1))]) / float64(time.Millisecond)
+}
+
+// run has every client enroll, one flow after the other, until the load is
+// done. The first error ends it: a flow that fails is a bug, not a figure.
+func (s *site) run(ctx context.Context, clients []*account, l load) (d done, err error) {
+	jobs, err := newJobs(l.flows)
+	if err != nil {
+		return d, err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	times := make([][]time.Duration, len(clients))
+	begin := time.Now()
+	for i, c := range clients {
+		wait.Go(func() {
+			for ctx.Err() == nil && (l.time == 0 || time.Since(begin) < l.time) {
+				n := int(next.Add(1)) - 1
+				if n >= len(jobs) {
+					return
+				}
+				from := time.Now()
+				if l.fresh {
+					c.wire.hangUp()
+				}
+				if err := c.enroll(jobs[n], s.answers); err != nil {
+					stop(fmt.Errorf("flow for %s: %w", jobs[n].name, err))
+					return
+				}
+				times[i] = append(times[i], time.Since(from))
+			}
+		})
+	}
+	wait.Wait()
+	d.elapsed = time.Since(begin)
+	for _, t := range times {
+		d.latencies = append(d.latencies, t...)
+	}
+	slices.Sort(d.latencies)
+	d.flows = len(d.latencies)
+	if err := context.Cause(ctx); err != nil {
+		return d, err
+	}
+	if d.flows == 0 {
+		return d, errors.New("no flow came to its end in time")
+	}
+	return d, nil
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// row is one measurement. CPU is in milliseconds a flow.
+type row struct {
+	Store       string      `json:"store"`
+	Stored      int64       `json:"stored"` // certificates, before
+	Accounts    int         `json:"accounts"`
+	Connections string      `json:"connections"`
+	Flows       int         `json:"flows"`
+	Seconds     float64     `json:"seconds"`
+	PerSecond   float64     `json:"flows_per_second"`
+	ServerCPU   float64     `json:"server_cpu_ms"`
+	DatabaseCPU float64     `json:"database_cpu_ms"`
+	TotalCPU    float64     `json:"total_cpu_ms"`
+	ClientCPU   float64     `json:"client_cpu_ms"`
+	Commits     float64     `json:"commits_per_flow"`  // as the disk sees them
+	Members     float64     `json:"members_per_flow"`  // as the door asks for them
+	PerBatch    float64     `json:"members_per_batch"` // how many share one
+	Statements  float64     `json:"statements_per_flow,omitempty"`
+	Pages       float64     `json:"pages_per_flow,omitempty"`
+	Posts       float64     `json:"posts_per_flow"`
+	P50         float64     `json:"p50_ms"`
+	P99         float64     `json:"p99_ms"`
+	PeakRSS     float64     `json:"daemon_peak_rss_mib"`
+	Watched     int         `json:"watched_flows,omitempty"`
+	Run         []statement `json:"watched_statements,omitempty"` // most pages first
+}
+
+// shape is who asks, and how.
+type shape struct {
+	accounts int
+	fresh    bool
+}
+
+func (s shape) connections() string {
+	if s.fresh {
+		return "new"
+	}
+	return "kept"
+}
+
+// maxRate bounds the flows that are made ready for a second.
+const maxRate = 1500
+
+// measure runs one load against a site and holds what the store has afterwards
+// against the flows that clients saw.
+func (s *site) measure(ctx context.Context, name string, clients []*account, sh shape, length time.Duration) (r row, err error) {
+	before, err := s.store.count(ctx)
+	if err != nil {
+		return r, err
+	}
+	posts := 0
+	for _, c := range clients {
+		posts -= c.posts
+	}
+	fetched := s.answers.fetched.Load()
+	server, database, own := cpuOf(s.pid), cpuOf(s.store.pid()), ownCPU()
+	l := load{flows: max(64, int(maxRate*length.Seconds())), time: length, fresh: sh.fresh}
+	d, err := s.run(ctx, clients, l)
+	server, database, own = cpuOf(s.pid)-server, cpuOf(s.store.pid())-database, ownCPU()-own
+	if err != nil {
+		return r, err
+	}
+	fetched = s.answers.fetched.Load() - fetched
+	for _, c := range clients {
+		posts += c.posts
+	}
+	after, err := s.store.count(ctx)
+	if err != nil {
+		return r, err
+	}
+	c := after.since(before)
+	if n := int64(d.flows); c.Certificates != n || c.Decisions != n || c.Audits != n || fetched < n {
+		return r, fmt.Errorf("%d flows left %d certificates, %d decisions, %d audit rows and asked %d times for a proof",
+			n, c.Certificates, c.Decisions, c.Audits, fetched)
+	}
+	flow := func(d2 time.Duration) float64 { return d2.Seconds() * 1000 / float64(d.flows) }
+	each := func(n int64) float64 { return float64(n) / float64(d.flows) }
+	r = row{Store: name, Stored: before.Certificates, Accounts: len(clients), Connections: sh.connections(), Flows: d.flows,
+		Seconds: d.elapsed.Seconds(), PerSecond: float64(d.flows) / d.elapsed.Seconds(),
+		ServerCPU: flow(server), DatabaseCPU: flow(database), TotalCPU: flow(server + database), ClientCPU: flow(own),
+		Commits: each(c.Commits), Members: each(c.Members), PerBatch: float64(c.Members) / float64(max(c.Commits, 1)),
+		Posts: each(int64(posts)), P50: d.percentile(0.5), P99: d.percentile(0.99)}
+	r.PeakRSS, err = peakRSS(s.pid)
+	return r, err
+}
+
+// watchFlows is how many flows each client runs while statements are counted.
+const watchFlows = 8
+
+// addStatements counts the statements of a few more flows, apart from the
+// measurement because counting them costs.
+func (s *site) addStatements(ctx context.Context, clients []*account, r *row) error {
+	n := watchFlows * len(clients)
+	all, err := s.store.watch(ctx, func() error { return s.warm(ctx, clients, watchFlows) })
+	if err != nil || all == nil {
+		return err
+	}
+	var calls, pages int64
+	for _, st := range all {
+		calls, pages = calls+st.Calls, pages+st.Pages
+	}
+	r.Watched, r.Run = n, all
+	r.Statements, r.Pages = float64(calls)/float64(n), float64(pages)/float64(n)
+	return nil
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/enrollgate/enrollgate/test/harness"
+)
+
+// site is a running daemon on a store of its own.
+type site struct {
+	store   store
+	daemon  *harness.Process
+	pid     int
+	answers *responder
+	address string
+	host    string
+	roots   *x509.CertPool
+}
+
+const directoryPath = "/acme/default/issuing/privatessl-tls-server/directory"
+
+// start runs the daemon as built from this tree, without the race detector,
+// on its dev defaults: every check on, full durability.
+func start(h *host, s store, answers *responder) *site {
+	file := filepath.Join(h.TempDir(), "enrollgate.yaml")
+	h.check("write the configuration", os.WriteFile(file, []byte(s.lines()+answers.lines()), 0o600))
+	daemon := harness.StartDev(h, "--config", file)
+	out := &site{store: s, daemon: daemon, pid: daemon.PID(), answers: answers, address: daemon.Addresses().HTTPS, roots: x509.NewCertPool()}
+	root, err := os.ReadFile(daemon.File("root.pem"))
+	h.check("read the trust anchor", err)
+	if !out.roots.AppendCertsFromPEM(root) {
+		h.Fatalf("root.pem holds no certificate")
+	}
+	_, port, _ := cutLast(out.address, ":")
+	out.host = "localhost:" + port
+	return out
+}
+
+// accounts registers n clients.
+func (s *site) accounts(n int) ([]*account, error) {
+	all := make([]*account, n)
+	for i := range all {
+		var err error
+		if all[i], err = register(newWire(s.address, s.host, s.roots), "https://"+s.host+directoryPath); err != nil {
+			return nil, fmt.Errorf("register account %d: %w", i+1, err)
+		}
+	}
+	return all, nil
+}
+
+// warm runs flows that nobody measures.
+func (s *site) warm(ctx context.Context, clients []*account, each int) error {
+	_, err := s.run(ctx, clients, load{flows: each * len(clients)})
+	return err
+}
