@@ -17,7 +17,8 @@ var sql = struct {
 	AccountAdd, AccountUpdate, AccountFind, AccountByKey                                      string
 	Orders, Authorizations, OrderFinish, OrderFind, OrderByCertificate, AuthorizationFind     string
 	ChallengeBegin, ChallengeEnd, AuthorizationDeactivate                                     string
-	SweepNonces, SweepIdempotency                                                             string
+	SweepNonces, SweepIdempotency, EndOrders, RemoveOrders                                    string
+	ReplicaBeat, Replicas, ReplicasForget                                                     string
 }{
 	Begin:    `begin`,
 	Commit:   `commit`,
@@ -177,4 +178,26 @@ var sql = struct {
 		(select tenant, id from enrollgate.acme_nonces where expires <= now() + $1::interval order by expires limit $2 for update skip locked)`,
 	SweepIdempotency: `delete from enrollgate.idempotency where (tenant, key) in
 		(select tenant, key from enrollgate.idempotency where expires <= now() + $1::interval order by expires limit $2 for update skip locked)`,
+	EndOrders: `update enrollgate.acme_orders set status = 'invalid' where (tenant, id) in
+		(select tenant, id from enrollgate.acme_orders where status = 'pending' and expires <= now() + $1::interval
+			order by expires limit $2 for update skip locked)`,
+	// The count is that of the orders.
+	RemoveOrders: `with gone as (delete from enrollgate.acme_orders where (tenant, id) in
+			(select tenant, id from enrollgate.acme_orders where status = 'invalid' and expires <= now() + $1::interval - $2::interval
+				order by expires limit $3 for update skip locked) returning tenant, endpoint, id, authorizations),
+		named as (select tenant, endpoint, unnest(authorizations) as id from gone),
+		proofs as (delete from enrollgate.acme_authorizations a using named n
+			where a.tenant = n.tenant and a.endpoint = n.endpoint and a.id = n.id)
+		select from gone`,
+
+	// Who serves.
+	ReplicaBeat: `insert into enrollgate.replicas (id, started, seen, config, schema, version, skew)
+		values ($2, $3, clock_timestamp() + $1::interval, $4, $5, $6, $7::interval)
+		on conflict (id) do update set started = excluded.started, seen = excluded.seen, config = excluded.config,
+			schema = excluded.schema, version = excluded.version, skew = excluded.skew
+		returning seen`,
+	Replicas: `select id, started, seen, config, schema, version, skew from enrollgate.replicas
+		where seen >= now() + $1::interval - $2::interval order by id`,
+	ReplicasForget: `delete from enrollgate.replicas where id in
+		(select id from enrollgate.replicas where seen < now() + $1::interval - $2::interval limit $3 for update skip locked)`,
 }
