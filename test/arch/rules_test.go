@@ -69,6 +69,7 @@ var rules = []rule{
 	{class: "status", packages: []string{"ca/status"}, may: join(core, []string{"ca/keys", "ca/issuer"}), denyDeep: transport},
 	{class: "service", packages: []string{"ca/service"},
 		may: join(core, []string{"ca/keys", "ca/issuer", "ca/profile"}), denyDeep: transport},
+	{class: "background", packages: []string{"ca/background"}, may: core, denyDeep: transport},
 	{class: "admin", packages: []string{"ca/admin"},
 		may: join(core, kept, []string{"ca/keys", "ca/issuer", "ca/profile", "ca/service"}), denyDeep: transport},
 
@@ -86,7 +87,7 @@ var rules = []rule{
 		may: join(core, []string{"ca/profile", "ca/keys"}), denyDeep: transport},
 
 	{class: "test harness", packages: []string{"test/harness"}, testsOnly: true},
-	{class: "tests", packages: []string{"test/arch", "test/interop/...", "test/conformance/...", "test/chaos/...", "test/load/..."},
+	{class: "tests", packages: []string{"test/arch", "test/interop/...", "test/conformance/...", "test/chaos/...", "test/load/...", "test/docs"},
 		may: []string{"..."}, testsOnly: true},
 }
 
