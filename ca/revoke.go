@@ -55,6 +55,7 @@ func (a *Authority) Revoke(ctx context.Context, r *RevokeRequest) (*Status, erro
 	if err != nil {
 		return nil, a.notRecorded(&Request{Trace: r.Trace, Caller: r.Caller}, err)
 	}
+	a.observer.Revoked(r.Tenant, r.CA, r.Reason)
 	a.log.LogAttrs(ctx, slog.LevelInfo, "certificate.revoked", slog.String("trace", r.Trace), slog.String("tenant", r.Tenant),
 		slog.String("ca", r.CA), slog.String("serial", r.Serial.String()), slog.String("reason", r.Reason.String()))
 	return status, nil
