@@ -100,6 +100,9 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 			return d, err
 		}
 	}
+	if err := d.startUpkeep(ctx); err != nil {
+		return d, err
+	}
 	d.serve()
 	return d, nil
 }

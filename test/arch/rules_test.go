@@ -41,9 +41,11 @@ var rules = []rule{
 		may: []string{"config", "protocols/...", "ca/...", "store/postgres", "store/sqlite", "store/migrations"}},
 
 	// Doors. A door reaches the core and its own folder, never another door or a driver.
-	{class: "door", packages: []string{"protocols/acme", "protocols/est", "protocols/scep", "protocols/cmp", "protocols/wstep", "protocols/ocsp", "protocols/crl", "protocols/aia", "protocols/operations"},
+	{class: "door", packages: []string{"protocols/acme", "protocols/est", "protocols/scep", "protocols/cmp", "protocols/wstep", "protocols/ocsp", "protocols/crl", "protocols/aia"},
 		may:  join(core, kept, []string{"ca/keygen", "{own}/...", "protocols/internal/..."}),
 		deny: sql, denyDeep: sql},
+	{class: "operations", packages: []string{"protocols/operations"},
+		may: join(core, []string{"ca/background", "protocols/internal/..."}), deny: sql, denyDeep: sql},
 	{class: "part of a door", packages: []string{"protocols/acme/va"},
 		may:  join(core, []string{"{own}/...", "protocols/internal/..."}),
 		deny: sql, denyDeep: sql},
