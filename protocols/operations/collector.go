@@ -29,39 +29,48 @@ type Expiry struct {
 // collector turns sources into metrics.
 type collector struct{ sources Sources }
 
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("enrollgate_"+name, help, labels, nil)
+// scraped is a metric that is read at a scrape.
+type scraped struct {
+	Named
+	desc *prometheus.Desc
+}
+
+func scrape(name, help string, labels ...string) scraped {
+	return scraped{Named{"enrollgate_" + name, labels}, prometheus.NewDesc("enrollgate_"+name, help, labels, nil)}
 }
 
 var (
-	storeCommits   = desc("store_commits_total", "Durable commits of the store's shared queue.")
-	storeMembers   = desc("store_members_total", "Writes that were committed in them.")
-	storeWaiting   = desc("store_queue_waiting", "Writes that wait for a commit now.")
-	storeFailures  = desc("store_write_failures_total", "Writes that the store could not take; nothing of them was recorded.")
-	notesDropped   = desc("audit_notes_dropped_total", "Audit rows of refusals that were not written.")
-	daysLeft       = desc("certificate_days_left", "Days until a certificate of the gateway or of a CA ends; negative after.", "kind", "tenant", "name")
-	replicas       = desc("replicas", "Replicas that run on this store, this one included.")
-	configDiffers  = desc("replicas_config_differs", "Replicas with another configuration than this one.")
-	schemaDiffers  = desc("replicas_schema_differs", "Replicas whose program knows another version of the tables.")
-	clockSkew      = desc("clock_skew_seconds", "The store's clock minus this machine's.")
-	lastBeat       = desc("store_last_beat_timestamp_seconds", "When the store took this replica's last heartbeat.")
-	leaseHeld      = desc("background_lease_held", "1 where this replica holds the lease of a job.", "job")
-	backgroundRuns = desc("background_runs_total", "Runs of a job on this replica.", "job", "outcome")
-	backgroundLast = desc("background_last_run_timestamp_seconds", "When a job last ran without error on this replica.", "job")
+	storeCommits   = scrape("store_commits_total", "Durable commits of the store's shared queue.")
+	storeMembers   = scrape("store_members_total", "Writes that were committed in them.")
+	storeWaiting   = scrape("store_queue_waiting", "Writes that wait for a commit now.")
+	storeFailures  = scrape("store_write_failures_total", "Writes that the store could not take; nothing of them was recorded.")
+	notesDropped   = scrape("audit_notes_dropped_total", "Audit rows of refusals that were not written.")
+	daysLeft       = scrape("certificate_days_left", "Days until a certificate of the gateway or of a CA ends; negative after.", "kind", "tenant", "name")
+	replicas       = scrape("replicas", "Replicas that run on this store, this one included.")
+	configDiffers  = scrape("replicas_config_differs", "Replicas with another configuration than this one.")
+	schemaDiffers  = scrape("replicas_schema_differs", "Replicas whose program knows another version of the tables.")
+	clockSkew      = scrape("clock_skew_seconds", "The store's clock minus this machine's.")
+	lastBeat       = scrape("store_last_beat_timestamp_seconds", "When the store took this replica's last heartbeat.")
+	leaseHeld      = scrape("background_lease_held", "1 where this replica holds the lease of a job.", "job")
+	backgroundRuns = scrape("background_runs_total", "Runs of a job on this replica.", "job", "outcome")
+	backgroundLast = scrape("background_last_run_timestamp_seconds", "When a job last ran without error on this replica.", "job")
 )
+
+// everyScraped lists them all.
+var everyScraped = []scraped{storeCommits, storeMembers, storeWaiting, storeFailures, notesDropped, daysLeft, replicas,
+	configDiffers, schemaDiffers, clockSkew, lastBeat, leaseHeld, backgroundRuns, backgroundLast}
 
 // Describe implements prometheus.Collector.
 func (*collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{storeCommits, storeMembers, storeWaiting, storeFailures, notesDropped, daysLeft, replicas,
-		configDiffers, schemaDiffers, clockSkew, lastBeat, leaseHeld, backgroundRuns, backgroundLast} {
-		out <- d
+	for _, s := range everyScraped {
+		out <- s.desc
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
-	send := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, t, v, labels...)
+	send := func(s scraped, t prometheus.ValueType, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(s.desc, t, v, labels...)
 	}
 	const counter, gauge = prometheus.CounterValue, prometheus.GaugeValue
 	s := c.sources

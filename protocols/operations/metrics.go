@@ -3,6 +3,7 @@ package operations
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,12 +19,28 @@ import (
 // an account or a trace id, so that nobody outside can make it grow.
 type Metrics struct {
 	registry *prometheus.Registry
+	names    []Named
 
 	issued, refused               *prometheus.CounterVec
 	signed, discarded, revoked    *prometheus.CounterVec
 	acmeRequests, acmeValidations *prometheus.CounterVec
 	acmeSeconds                   *prometheus.HistogramVec
 	panics                        *prometheus.CounterVec
+}
+
+// Named is a metric of ours by its name and label names.
+type Named struct {
+	Name   string
+	Labels []string
+}
+
+// Names lists our metrics, whether they have samples yet or not.
+func (m *Metrics) Names() []Named {
+	names := slices.Clone(m.names)
+	for _, s := range everyScraped {
+		names = append(names, s.Named)
+	}
+	return names
 }
 
 // NewMetrics makes the counters and reads the rest from s at each scrape.
@@ -34,6 +51,7 @@ func NewMetrics(s Sources, more ...prometheus.Collector) (*Metrics, error) {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "enrollgate_" + name, Help: help}, labels)
 		all = append(all, v)
+		m.names = append(m.names, Named{"enrollgate_" + name, labels})
 		return v
 	}
 	m.issued = counter("certificates_issued_total", "Certificates that were recorded.", "endpoint", "door", "tenant")
@@ -47,6 +65,7 @@ func NewMetrics(s Sources, more ...prometheus.Collector) (*Metrics, error) {
 	m.acmeSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "enrollgate_acme_request_seconds",
 		Help:    "Time from an ACME request to its reply.",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"resource"})
+	m.names = append(m.names, Named{"enrollgate_acme_request_seconds", []string{"resource"}})
 	all = append(append(all, m.acmeSeconds, &collector{sources: s}), more...)
 	for _, c := range all {
 		if err := m.registry.Register(c); err != nil {
