@@ -89,7 +89,7 @@ var rules = []rule{
 		may: join(core, []string{"ca/profile", "ca/keys"}), denyDeep: transport},
 
 	{class: "test harness", packages: []string{"test/harness"}, testsOnly: true},
-	{class: "tests", packages: []string{"test/arch", "test/interop/...", "test/conformance/...", "test/chaos/...", "test/load/...", "test/docs"},
+	{class: "tests", packages: []string{"test/arch", "test/interop/...", "test/conformance/...", "test/chaos/...", "test/load/...", "test/deploy"},
 		may: []string{"..."}, testsOnly: true},
 }
 

@@ -27,6 +27,7 @@ for tool in certbot openssl curl git make; do
 done
 has_cc || missing+=(gcc libc6-dev)
 has_postgres || missing+=(postgresql)
+command -v systemd-analyze >/dev/null || missing+=(systemd) # verifies the unit; nothing is started
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 command -v apt-get >/dev/null || die "missing: ${missing[*]}, and there is no apt-get here; install them by hand"
