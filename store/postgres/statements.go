@@ -197,7 +197,7 @@ var sql = struct {
 			schema = excluded.schema, version = excluded.version, skew = excluded.skew
 		returning seen`,
 	Replicas: `select id, started, seen, config, schema, version, skew from enrollgate.replicas
-		where seen >= now() + $1::interval - $2::interval order by id`,
+		where id > '' and seen >= now() + $1::interval - $2::interval order by id`,
 	ReplicasForget: `delete from enrollgate.replicas where id in
-		(select id from enrollgate.replicas where seen < now() + $1::interval - $2::interval limit $3 for update skip locked)`,
+		(select id from enrollgate.replicas where id > '' and seen < now() + $1::interval - $2::interval limit $3 for update skip locked)`,
 }

@@ -78,7 +78,6 @@ const (
 	beatReplica
 	selectReplicas
 	forgetReplicas
-	selectSchema
 
 	queries // how many there are
 )
@@ -185,9 +184,8 @@ var statements = [queries]string{
 	beatReplica: `INSERT INTO replicas (id, started, seen, config, schema, version, skew) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET started = excluded.started, seen = excluded.seen, config = excluded.config,
 			schema = excluded.schema, version = excluded.version, skew = excluded.skew`,
-	selectReplicas: `SELECT id, started, seen, config, schema, version, skew FROM replicas WHERE seen >= ? ORDER BY id`,
-	forgetReplicas: `DELETE FROM replicas WHERE id IN (SELECT id FROM replicas WHERE seen < ? LIMIT ?)`,
-	selectSchema:   `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`,
+	selectReplicas: `SELECT id, started, seen, config, schema, version, skew FROM replicas WHERE id > '' AND seen >= ? ORDER BY id`,
+	forgetReplicas: `DELETE FROM replicas WHERE id IN (SELECT id FROM replicas WHERE id > '' AND seen < ? LIMIT ?)`,
 }
 
 // removableOrders picks the same orders every time it runs in one transaction.
@@ -197,4 +195,4 @@ const removableOrders = `SELECT tenant, id FROM acme_orders WHERE status = 'inva
 // readStatements are those that the read pool prepares.
 var readStatements = []query{selectCertificate, selectDecision, selectFeed, selectProfile, selectOutbox, selectUses, selectDataKeys,
 	selectGenerations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
-	selectReplicas, selectSchema}
+	selectReplicas}

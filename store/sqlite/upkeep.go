@@ -131,8 +131,8 @@ func (s *Store) Schema(ctx context.Context) (stored, known int64, err error) {
 	if known, err = newestMigration(); err != nil {
 		return 0, 0, ca.InternalError(err)
 	}
-	if err := s.read[selectSchema].QueryRowContext(ctx).Scan(&stored); err != nil {
-		return 0, 0, readError(err, "the store has no schema version")
+	if stored, err = schemaOf(ctx, s.reads); err != nil {
+		return 0, 0, ca.UnavailableError(err, 2*time.Second)
 	}
 	return stored, known, nil
 }

@@ -13,4 +13,4 @@ CREATE TABLE replicas (
 ) STRICT, WITHOUT ROWID;
 
 -- Only orders that have not led to a certificate: the others never expire here.
-CREATE INDEX acme_orders_unfinished ON acme_orders (status, expires) WHERE status <> 'valid';
+CREATE INDEX acme_orders_unfinished ON acme_orders (status, expires, tenant, id) WHERE status <> 'valid';
