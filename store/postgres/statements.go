@@ -173,24 +173,19 @@ var sql = struct {
 	AuthorizationDeactivate: `update enrollgate.acme_authorizations set status = 'deactivated'
 		where tenant = $1 and endpoint = $2 and id = $3 and status in ('pending', 'valid')`,
 
-	// What time takes away.
-	SweepNonces: `delete from enrollgate.acme_nonces where (tenant, id) in
-		(select tenant, id from enrollgate.acme_nonces where expires <= now() + $1::interval order by expires limit $2 for update skip locked)`,
-	SweepIdempotency: `delete from enrollgate.idempotency where (tenant, key) in
-		(select tenant, key from enrollgate.idempotency where expires <= now() + $1::interval order by expires limit $2 for update skip locked)`,
-	EndOrders: `update enrollgate.acme_orders set status = 'invalid' where (tenant, id) in
-		(select tenant, id from enrollgate.acme_orders where status = 'pending' and expires <= now() + $1::interval
-			order by expires limit $2 for update skip locked)`,
+	// What background work does to orders and replicas. Rows are named by their
+	// place, so that each is found through the index once.
+	EndOrders: `update enrollgate.acme_orders set status = 'invalid' where ctid = any(array(
+		select ctid from enrollgate.acme_orders where status = 'pending' and expires <= now() + $1::interval
+			order by expires limit $2 for update skip locked))`,
 	// The count is that of the orders.
-	RemoveOrders: `with gone as (delete from enrollgate.acme_orders where (tenant, id) in
-			(select tenant, id from enrollgate.acme_orders where status = 'invalid' and expires <= now() + $1::interval - $2::interval
-				order by expires limit $3 for update skip locked) returning tenant, endpoint, id, authorizations),
+	RemoveOrders: `with gone as (delete from enrollgate.acme_orders where ctid = any(array(
+			select ctid from enrollgate.acme_orders where status = 'invalid' and expires <= now() + $1::interval - $2::interval
+				order by expires limit $3 for update skip locked)) returning tenant, endpoint, id, authorizations),
 		named as (select tenant, endpoint, unnest(authorizations) as id from gone),
 		proofs as (delete from enrollgate.acme_authorizations a using named n
 			where a.tenant = n.tenant and a.endpoint = n.endpoint and a.id = n.id)
 		select from gone`,
-
-	// Who serves.
 	ReplicaBeat: `insert into enrollgate.replicas (id, started, seen, config, schema, version, skew)
 		values ($2, $3, clock_timestamp() + $1::interval, $4, $5, $6, $7::interval)
 		on conflict (id) do update set started = excluded.started, seen = excluded.seen, config = excluded.config,
@@ -198,6 +193,12 @@ var sql = struct {
 		returning seen`,
 	Replicas: `select id, started, seen, config, schema, version, skew from enrollgate.replicas
 		where id > '' and seen >= now() + $1::interval - $2::interval order by id`,
-	ReplicasForget: `delete from enrollgate.replicas where id in
-		(select id from enrollgate.replicas where id > '' and seen < now() + $1::interval - $2::interval limit $3 for update skip locked)`,
+	ReplicasForget: `delete from enrollgate.replicas where ctid = any(array(
+		select ctid from enrollgate.replicas where id > '' and seen < now() + $1::interval - $2::interval limit $3 for update skip locked))`,
+
+	// What time takes away.
+	SweepNonces: `delete from enrollgate.acme_nonces where (tenant, id) in
+		(select tenant, id from enrollgate.acme_nonces where expires <= now() + $1::interval order by expires limit $2 for update skip locked)`,
+	SweepIdempotency: `delete from enrollgate.idempotency where (tenant, key) in
+		(select tenant, key from enrollgate.idempotency where expires <= now() + $1::interval order by expires limit $2 for update skip locked)`,
 }
