@@ -8,6 +8,12 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
 
+// Two tenants whose rows background work meets.
+const (
+	upkeepTenant = "default"
+	upkeepOther  = "other"
+)
+
 // UpkeepStore is a driver with background work; Driver.Store of the upkeep
 // suite must be one.
 type UpkeepStore interface {
@@ -55,12 +61,12 @@ func (k *kit) changes(what string, want int64) func(int64, error) {
 
 func upkeepNonces(t T, open func() *Driver) {
 	k := start(t, open)
-	a, l := k.account(tenantA, "web"), k.acquire("sweep", "one")
+	a, l := k.account(upkeepTenant, "web"), k.acquire("sweep", "one")
 	var struck []state.Nonce
 	for range 5 {
 		n := k.nonce()
 		struck = append(struck, n)
-		k.record(k.entry(tenantA, k.ACME.Strike(tenantA, n)))
+		k.record(k.entry(upkeepTenant, k.ACME.Strike(upkeepTenant, n)))
 	}
 	k.changes("nonces that could still be used", 0)(k.upkeep().SweepNonces(t.Context(), l, 10))
 	k.struck("a nonce that was used", k.ACME.UpdateAccount(t.Context(), a, struck[0]))
@@ -90,9 +96,9 @@ func upkeepIdempotency(t T, open func() *Driver) {
 
 func upkeepOrders(t T, open func() *Driver) {
 	k := start(t, open)
-	a := k.account(tenantA, "web")
+	a := k.account(upkeepTenant, "web")
 	waiting, proofs := k.order(a, "a.example", "b.example")
-	other, _ := k.order(k.account(tenantB, "web"), "c.example")
+	other, _ := k.order(k.account(upkeepOther, "web"), "c.example")
 	done, _ := k.finishedOrder(a)
 	const kept = 7 * 24 * time.Hour
 	l := k.acquire("sweep", "one")
@@ -135,7 +141,7 @@ func upkeepMonths(t T, open func() *Driver) {
 	l := k.acquire("months", "one")
 	k.changes("new months", 3)(k.upkeep().MakeMonths(t.Context(), l, first, 3))
 	k.changes("one more", 1)(k.upkeep().MakeMonths(t.Context(), l, first, 4))
-	k.record(k.entryUntil(tenantA, time.Now().AddDate(40, 1, 0)))
+	k.record(k.entryUntil(upkeepTenant, time.Now().AddDate(40, 1, 0)))
 	k.changes("none missing", 0)(k.upkeep().MakeMonths(t.Context(), l, first, 4))
 }
 
@@ -183,7 +189,7 @@ func upkeepReplicas(t T, open func() *Driver) {
 func upkeepFence(t T, open func() *Driver) {
 	k := start(t, open)
 	s := k.upkeep()
-	o, _ := k.order(k.account(tenantA, "web"), "a.example") // with it: used nonces
+	o, _ := k.order(k.account(upkeepTenant, "web"), "a.example") // with it: used nonces
 	k.record(k.keyed(newKey()))
 	gone := ca.Replica{ID: "gone", Started: k.now(), Config: random32()}
 	if _, err := s.Beat(t.Context(), &gone); err != nil {

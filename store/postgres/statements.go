@@ -18,7 +18,7 @@ var sql = struct {
 	Orders, Authorizations, OrderFinish, OrderFind, OrderByCertificate, AuthorizationFind     string
 	ChallengeBegin, ChallengeEnd, AuthorizationDeactivate                                     string
 	SweepNonces, SweepIdempotency, EndOrders, RemoveOrders                                    string
-	ReplicaBeat, Replicas, ReplicasForget                                                     string
+	ReplicaBeat, Replicas, ReplicasForget, MonthMake                                          string
 }{
 	Begin:    `begin`,
 	Commit:   `commit`,
@@ -186,6 +186,7 @@ var sql = struct {
 		proofs as (delete from enrollgate.acme_authorizations a using named n
 			where a.tenant = n.tenant and a.endpoint = n.endpoint and a.id = n.id)
 		select from gone`,
+	MonthMake: `select where enrollgate.ensure_month($1::integer)`, // no row: it is there already
 	ReplicaBeat: `insert into enrollgate.replicas (id, started, seen, config, schema, version, skew)
 		values ($2, $3, clock_timestamp() + $1::interval, $4, $5, $6, $7::interval)
 		on conflict (id) do update set started = excluded.started, seen = excluded.seen, config = excluded.config,

@@ -82,27 +82,12 @@ func (s *Store) SweepIdempotency(ctx context.Context, l *ca.Lease, limit int) (i
 // MakeMonths implements ca.Upkeep. Each month is a commit of its own, so that
 // what attaching a partition locks is free again soon.
 func (s *Store) MakeMonths(ctx context.Context, l *ca.Lease, first ca.Month, n int) (made int64, err error) {
-	rows, err := s.pool.Query(ctx, sql.Months)
-	if err != nil {
-		return 0, readError(err, "month")
-	}
-	months, err := pgx.CollectRows(rows, pgx.RowTo[int32])
-	if err != nil {
-		return 0, readError(err, "month")
-	}
-	there := map[int32]bool{}
-	for _, m := range months {
-		there[m] = true
-	}
 	for i := range n {
-		month := int32(first) + int32(i)
-		if there[month] {
-			continue
-		}
-		if _, err := s.fenced(ctx, l, sql.EnsureMonth, month); err != nil {
+		one, err := s.fenced(ctx, l, sql.MonthMake, int32(first)+int32(i))
+		if err != nil {
 			return made, err
 		}
-		made++
+		made += one
 	}
 	return made, nil
 }

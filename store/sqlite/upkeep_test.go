@@ -11,14 +11,14 @@ import (
 
 func TestUpkeep(t *testing.T) { conformance.Upkeep(t, underTest) }
 
-// broken is a store whose background work is wrong in one way.
-type broken struct {
+// wrongStore is a store whose background work is wrong in one way.
+type wrongStore struct {
 	*Store
 	unfenced, unbounded, eager, forgetful bool
 }
 
 // free is a lease that the store believes in, whoever holds the real one.
-func (b broken) free(l *ca.Lease) *ca.Lease {
+func (b wrongStore) free(l *ca.Lease) *ca.Lease {
 	if !b.unfenced {
 		return l
 	}
@@ -29,56 +29,56 @@ func (b broken) free(l *ca.Lease) *ca.Lease {
 	return free
 }
 
-func (b broken) SweepNonces(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+func (b wrongStore) SweepNonces(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 	if b.unbounded {
 		limit = 1000
 	}
 	return b.Store.SweepNonces(ctx, b.free(l), limit)
 }
 
-func (b broken) EndOrders(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+func (b wrongStore) EndOrders(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 	if b.unbounded {
 		limit = 1000
 	}
 	return b.Store.EndOrders(ctx, b.free(l), limit)
 }
 
-func (b broken) RemoveOrders(ctx context.Context, l *ca.Lease, kept time.Duration, limit int) (int64, error) {
+func (b wrongStore) RemoveOrders(ctx context.Context, l *ca.Lease, kept time.Duration, limit int) (int64, error) {
 	if b.eager {
 		kept = 0
 	}
 	return b.Store.RemoveOrders(ctx, b.free(l), kept, limit)
 }
 
-func (b broken) SweepIdempotency(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+func (b wrongStore) SweepIdempotency(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 	if b.forgetful {
 		return 0, nil
 	}
 	return b.Store.SweepIdempotency(ctx, b.free(l), limit)
 }
 
-func (b broken) ForgetReplicas(ctx context.Context, l *ca.Lease, unseen time.Duration, limit int) (int64, error) {
+func (b wrongStore) ForgetReplicas(ctx context.Context, l *ca.Lease, unseen time.Duration, limit int) (int64, error) {
 	if b.eager {
 		unseen = 0
 	}
 	return b.Store.ForgetReplicas(ctx, b.free(l), unseen, limit)
 }
 
-func (b broken) Replicas(ctx context.Context, within time.Duration) ([]ca.Replica, error) {
+func (b wrongStore) Replicas(ctx context.Context, within time.Duration) ([]ca.Replica, error) {
 	if b.forgetful {
 		return nil, nil
 	}
 	return b.Store.Replicas(ctx, within)
 }
 
-func (b broken) MakeMonths(ctx context.Context, l *ca.Lease, first ca.Month, n int) (int64, error) {
+func (b wrongStore) MakeMonths(ctx context.Context, l *ca.Lease, first ca.Month, n int) (int64, error) {
 	if b.forgetful {
 		return int64(n), nil
 	}
 	return b.Store.MakeMonths(ctx, b.free(l), first, n)
 }
 
-func (b broken) Schema(ctx context.Context) (stored, known int64, err error) {
+func (b wrongStore) Schema(ctx context.Context) (stored, known int64, err error) {
 	stored, known, err = b.Store.Schema(ctx)
 	if b.forgetful {
 		stored = 1
@@ -88,14 +88,14 @@ func (b broken) Schema(ctx context.Context) (stored, known int64, err error) {
 
 // TestUpkeepBroken: each case finds a store that is wrong on purpose.
 func TestUpkeepBroken(t *testing.T) {
-	wrong := map[string]func(*Store) broken{
-		"UpkeepNonces":      func(s *Store) broken { return broken{Store: s, unbounded: true} },
-		"UpkeepOrders":      func(s *Store) broken { return broken{Store: s, eager: true} },
-		"UpkeepFence":       func(s *Store) broken { return broken{Store: s, unfenced: true} },
-		"UpkeepIdempotency": func(s *Store) broken { return broken{Store: s, forgetful: true} },
-		"UpkeepMonths":      func(s *Store) broken { return broken{Store: s, forgetful: true} },
-		"UpkeepReplicas":    func(s *Store) broken { return broken{Store: s, forgetful: true} },
-		"UpkeepSchema":      func(s *Store) broken { return broken{Store: s, forgetful: true} },
+	wrong := map[string]func(*Store) wrongStore{
+		"UpkeepNonces":      func(s *Store) wrongStore { return wrongStore{Store: s, unbounded: true} },
+		"UpkeepOrders":      func(s *Store) wrongStore { return wrongStore{Store: s, eager: true} },
+		"UpkeepFence":       func(s *Store) wrongStore { return wrongStore{Store: s, unfenced: true} },
+		"UpkeepIdempotency": func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
+		"UpkeepMonths":      func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
+		"UpkeepReplicas":    func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
+		"UpkeepSchema":      func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
 	}
 	for _, c := range conformance.UpkeepCases() {
 		t.Run(c.Name, func(t *testing.T) {
