@@ -183,8 +183,9 @@ var sql = struct {
 			select ctid from enrollgate.acme_orders where status = 'invalid' and expires <= now() + $1::interval - $2::interval
 				order by expires limit $3 for update skip locked)) returning tenant, endpoint, id, authorizations),
 		named as (select tenant, endpoint, unnest(authorizations) as id from gone),
-		proofs as (delete from enrollgate.acme_authorizations a using named n
-			where a.tenant = n.tenant and a.endpoint = n.endpoint and a.id = n.id)
+		proofs as (delete from enrollgate.acme_authorizations where ctid = any(array(
+			select a.at from named n cross join lateral (select ctid as at from enrollgate.acme_authorizations
+				where tenant = n.tenant and endpoint = n.endpoint and id = n.id offset 0) a)))
 		select from gone`,
 	MonthMake: `select where enrollgate.ensure_month($1::integer)`, // no row: it is there already
 	ReplicaBeat: `insert into enrollgate.replicas (id, started, seen, config, schema, version, skew)
