@@ -23,6 +23,8 @@ import (
 
 	"golang.org/x/crypto/acme"
 
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/background"
 	"github.com/enrollgate/enrollgate/protocols/operations"
 )
 
@@ -35,7 +37,10 @@ type running struct {
 }
 
 // startDaemon starts `serve --dev` in this process, with an http-01 responder.
-func startDaemon(t *testing.T) *running {
+func startDaemon(t *testing.T) *running { return startDaemonIn(t, t.TempDir()) }
+
+// startDaemonIn does so on a folder that another daemon may be using.
+func startDaemonIn(t *testing.T, dir string) *running {
 	t.Helper()
 	r := &running{t: t}
 	web, err := net.Listen("tcp", "127.0.0.1:0")
@@ -51,7 +56,6 @@ func startDaemon(t *testing.T) *running {
 	})}
 	go responder.Serve(web)
 	t.Cleanup(func() { responder.Close() })
-	dir := t.TempDir()
 	overlay := filepath.Join(dir, "overlay.yaml")
 	text := fmt.Sprintf("acme: {http01: {port: %d, retries: 0}}\n", web.Addr().(*net.TCPAddr).Port)
 	if err := os.WriteFile(overlay, []byte(text), 0o600); err != nil {
@@ -155,28 +159,39 @@ func (r *running) enroll(ctx context.Context, name string, proven bool) error {
 }
 
 // flows runs n flows that succeed, n whose proof fails, n whose name no profile
-// issues, and n requests that nobody listed.
+// issues, and n requests that nobody listed, all at the same time.
 func (r *running) flows(n int, word string) {
 	r.t.Helper()
+	var all sync.WaitGroup
 	for i := range n {
 		name := fmt.Sprintf("%s-%d", word, i)
-		if err := r.enroll(r.t.Context(), name+".localhost", true); err != nil {
-			r.t.Errorf("enroll %s: %v", name, err)
-		}
-		if err := r.enroll(r.t.Context(), name+"-unproven.localhost", false); err == nil {
-			r.t.Error("a certificate without proof")
-		}
-		if err := r.enroll(r.t.Context(), "bad_name_"+name+"!", true); err == nil {
-			r.t.Error("a certificate for a name that is none")
-		}
-		for _, path := range []string{"/acme/" + name + "/x/y/directory", "/acme/default/issuing/" + name, "/acme/default/issuing/privatessl-tls-server/" + name} {
-			resp, err := r.client.Get(r.cfg.BaseURL.HTTPS + path)
-			if err != nil {
-				r.t.Fatal(err)
+		all.Go(func() {
+			if err := r.enroll(r.t.Context(), name+".localhost", true); err != nil {
+				r.t.Errorf("enroll %s: %v", name, err)
 			}
-			resp.Body.Close()
+		})
+		all.Go(func() {
+			if err := r.enroll(r.t.Context(), name+"-unproven.localhost", false); err == nil {
+				r.t.Error("a certificate without proof")
+			}
+		})
+		all.Go(func() {
+			if err := r.enroll(r.t.Context(), "bad_name_"+name+"!", true); err == nil {
+				r.t.Error("a certificate for a name that is none")
+			}
+		})
+		for _, path := range []string{"/acme/" + name + "/x/y/directory", "/acme/default/issuing/" + name, "/acme/default/issuing/privatessl-tls-server/" + name} {
+			all.Go(func() {
+				resp, err := r.client.Get(r.cfg.BaseURL.HTTPS + path)
+				if err != nil {
+					r.t.Error(err)
+					return
+				}
+				resp.Body.Close()
+			})
 		}
 	}
+	all.Wait()
 }
 
 // TestLabelsComeFromClosedSets: however many names, accounts and paths come by,
@@ -226,6 +241,78 @@ func TestDaemonIsReady(t *testing.T) {
 	if want := len(r.checks()); len(ready.Checks) != want || r.admin("/readyz") != "ready\n" || r.admin("/healthz") != "ok\n" {
 		t.Errorf("%d checks, want %d", len(ready.Checks), want)
 	}
+}
+
+// TestReplicasNoticeEachOther: a second daemon on the same store, with another
+// configuration, is a metric and a warning, and no reason not to serve. A job's
+// lease is held once.
+func TestReplicasNoticeEachOther(t *testing.T) {
+	dir := t.TempDir()
+	one := startDaemonIn(t, dir)
+	two := startDaemonIn(t, dir) // its port differs, and so does the base URL
+	one.heartbeat.Beat(t.Context())
+	const warning = "ready\nwarning: replicas: 1 of 2 replicas run another configuration\n"
+	for name, r := range map[string]*running{"one": one, "two": two} {
+		if got := r.admin("/readyz"); got != warning {
+			t.Errorf("%s: %q", name, got)
+		}
+		samples := r.scrape()
+		if samples["enrollgate_replicas"] != "2" || samples["enrollgate_replicas_config_differs"] != "1" {
+			t.Errorf("%s: %s replicas, %s with another configuration", name, samples["enrollgate_replicas"], samples["enrollgate_replicas_config_differs"])
+		}
+	}
+	for i, job := range one.upkeep.Status() {
+		if job.Held && two.upkeep.Status()[i].Held {
+			t.Errorf("both hold the lease of %s", job.Job)
+		}
+	}
+}
+
+// TestChecksRefuse: each condition of readiness that the daemon can reach by
+// itself makes it not ready.
+func TestChecksRefuse(t *testing.T) {
+	r := startDaemon(t)
+	if err := r.ring.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if warning, err := (&keyProbe{sign: r.signProbe}).try(t.Context()); !ca.IsKind(err, ca.Unavailable) || warning != "" {
+		t.Errorf("keys that are closed: %q, %v", warning, err)
+	}
+	pulse := *r.daemon
+	for _, test := range []struct {
+		skew time.Duration
+		warn bool
+		fail bool
+	}{{0, false, false}, {-6 * time.Second, true, false}, {61 * time.Second, false, true}} {
+		h, err := background.NewHeartbeat(skewed{test.skew}, ca.Replica{ID: "x"}, r.log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pulse.heartbeat = h
+		if _, err := pulse.checkWrites(t.Context()); !ca.IsKind(err, ca.Unavailable) {
+			t.Errorf("before the first beat: %v", err)
+		}
+		h.Beat(t.Context())
+		if _, err := pulse.checkWrites(t.Context()); err != nil {
+			t.Errorf("after a beat: %v", err)
+		}
+		if warning, err := pulse.checkClock(t.Context()); (warning != "") != test.warn || ca.IsKind(err, ca.Unavailable) != test.fail {
+			t.Errorf("skew %v: %q, %v", test.skew, warning, err)
+		}
+	}
+}
+
+// skewed is a store whose clock is ahead.
+type skewed struct{ by time.Duration }
+
+func (s skewed) Beat(context.Context, *ca.Replica) (time.Time, error) {
+	return time.Now().Add(s.by), nil
+}
+func (skewed) Replicas(context.Context, time.Duration) ([]ca.Replica, error) {
+	return []ca.Replica{{ID: "x"}}, nil
+}
+func (skewed) ForgetReplicas(context.Context, *ca.Lease, time.Duration, int) (int64, error) {
+	return 0, nil
 }
 
 // TestMetricsAreDocumented compares the registry with the table of docs/operations.md.
