@@ -118,9 +118,6 @@ func (d *daemon) assemble(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := d.observe(); err != nil {
-		return err
-	}
 	d.metrics.Bound(endpoints)
 	d.authority, err = ca.NewAuthority(ca.Parts{Observer: d.metrics, Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: d.issuers,
 		Ledger: d.store, Log: d.log, Now: time.Now})

@@ -89,6 +89,9 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 			return d, err
 		}
 	}
+	if err := d.observe(); err != nil {
+		return d, err
+	}
 	if err := d.assemble(ctx); err != nil {
 		return d, err
 	}
