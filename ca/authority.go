@@ -24,9 +24,10 @@ type Authority struct {
 	ledger    Ledger
 	log       *slog.Logger
 	now       func() time.Time
+	observer  Observer
 }
 
-// Parts is what an Authority is made of; every part is needed.
+// Parts is what an Authority is made of; every part but Observer is needed.
 type Parts struct {
 	Endpoints []Endpoint
 	Policy    Policy
@@ -35,6 +36,7 @@ type Parts struct {
 	Ledger    Ledger
 	Log       *slog.Logger
 	Now       func() time.Time
+	Observer  Observer // nil: nobody counts
 }
 
 // NewAuthority checks the parts. An endpoint without an authentication policy
@@ -43,7 +45,10 @@ func NewAuthority(p Parts) (*Authority, error) {
 	if p.Policy == nil || p.Linter == nil || p.Issuers == nil || p.Ledger == nil || p.Log == nil || p.Now == nil {
 		return nil, errors.New("authority: a part is missing")
 	}
-	a := &Authority{map[string]*Endpoint{}, p.Policy, p.Linter, p.Issuers, p.Ledger, p.Log, p.Now}
+	a := &Authority{map[string]*Endpoint{}, p.Policy, p.Linter, p.Issuers, p.Ledger, p.Log, p.Now, p.Observer}
+	if a.observer == nil {
+		a.observer = unobserved{}
+	}
 	for _, e := range p.Endpoints {
 		if len(e.Policies) == 0 {
 			return nil, fmt.Errorf("endpoint %s has no authentication policy: it would let anyone in", e.ID)
@@ -107,6 +112,7 @@ func (a *Authority) Enroll(ctx context.Context, requests ...*Request) []Result {
 			a.discarded(requests[i], entries[n], errors.New("the request was answered before"))
 			continue
 		}
+		a.observer.Issued(a.endpoints[requests[i].Endpoint])
 		c := results[i].Certificate
 		a.log.LogAttrs(ctx, slog.LevelInfo, "certificate.issued", slog.String("trace", requests[i].Trace),
 			slog.String("endpoint", c.Endpoint), slog.String("tenant", c.Tenant), slog.String("ca", c.CA),
@@ -211,6 +217,7 @@ func (a *Authority) decide(e *Endpoint, r *Request, facts *Facts) (*Decision, er
 func (a *Authority) refused(r *Request, err error) error {
 	e := *AsError(err)
 	e.Trace = r.Trace
+	a.observer.Refused(a.endpoints[r.Endpoint], e.Kind)
 	a.log.LogAttrs(context.Background(), slog.LevelWarn, "request.refused", slog.String("trace", r.Trace),
 		slog.String("endpoint", r.Endpoint), slog.String("caller", r.Caller.String()), slog.String("kind", e.Kind.String()),
 		slog.String("field", e.Field), slog.String("rule", e.Rule), slog.String("error", e.Error()))
@@ -233,6 +240,7 @@ func (a *Authority) notRecorded(r *Request, err error) error {
 // discarded counts a signature that never leaves: it is audited with its
 // serial and to-be-signed hash, so that every use of the key is accounted for.
 func (a *Authority) discarded(r *Request, e *Entry, why error) {
+	a.observer.Discarded(e.Certificate.Tenant, e.Certificate.CA)
 	a.log.LogAttrs(context.Background(), slog.LevelWarn, "signature.discarded", slog.String("trace", r.Trace),
 		slog.String("serial", e.Certificate.Serial.String()), slog.String("error", why.Error()))
 	a.ledger.Note(a.audit(r, "signature.discarded", map[string]string{"ca": e.Certificate.CA,
@@ -300,6 +308,7 @@ func (a *Authority) sign(ctx context.Context, issuer Issuer, r *Request, d *Deci
 	if err != nil {
 		return nil, AsError(err)
 	}
+	a.observer.Signed(facts.Tenant, facts.CA, lane)
 	der, err := pkix.Assemble(tbs, facts.Signature, signature)
 	if err != nil {
 		return nil, InternalError(err)

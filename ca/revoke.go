@@ -63,6 +63,7 @@ func (a *Authority) Revoke(ctx context.Context, r *RevokeRequest) (*Status, erro
 	if err != nil {
 		return nil, a.notRecorded(&Request{Trace: r.Trace, Endpoint: r.Caller.Endpoint(), Caller: r.Caller}, err)
 	}
+	a.observer.Revoked(r.Tenant, r.CA, r.Reason)
 	a.log.LogAttrs(ctx, slog.LevelInfo, "certificate.revoked", slog.String("trace", r.Trace), slog.String("tenant", r.Tenant),
 		slog.String("ca", r.CA), slog.String("serial", r.Serial.String()), slog.String("reason", r.Reason.String()),
 		slog.String("caller", r.Caller.ID()))

@@ -102,7 +102,7 @@ func (c *checker) secret(path, ref string) keys.Secret {
 	}
 	s, err := keys.ParseSecret(ref)
 	if err != nil {
-		c.choose(path, []string{"file:/absolute/path", "env:NAME"}, "this is not a reference to a secret; never write the secret itself here")
+		c.choose(path, []string{"file:/absolute/path", "env:NAME", "credential:NAME"}, "this is not a reference to a secret; never write the secret itself here")
 	}
 	return s
 }

@@ -11,6 +11,6 @@
 // keys, tags, several documents in a file, keys that are not text. Text is
 // never guessed from a number, nor a boolean from "yes".
 //
-// Secrets are given as file:/absolute/path or env:NAME. A secret written in the
+// Secrets are given as file:/absolute/path, env:NAME or credential:NAME. A secret written in the
 // file itself is refused, and no message repeats it.
 package config

@@ -141,7 +141,7 @@ func TestBroken(t *testing.T) {
 		}},
 		{"CA keys", "    key: file:/c.key\n", "    key: pkcs11:token=t;object=c?pin-value=hunter2\n    key_password: hunter2\n    certificate: c.pem\n  - {id: d, tenant: t, key: 'pkcs11:token=t'}\n  - {id: e, tenant: u, key: hunter2}\n  - {id: d, tenant: t, key: file:relative}\n", []string{
 			"f:17: cas[c].key: a key URI has no pin-value, because URIs end up in logs; give the PIN as key_password: file:/absolute/path or env:NAME",
-			"f:18: cas[c].key_password: this is not a reference to a secret; never write the secret itself here (allowed: file:/absolute/path, env:NAME)",
+			"f:18: cas[c].key_password: this is not a reference to a secret; never write the secret itself here (allowed: file:/absolute/path, env:NAME, credential:NAME)",
 			"f:19: cas[c].certificate: the absolute path of a file is wanted here, such as /etc/enrollgate/tls.pem",
 			"f:20: cas[d].key: this pkcs11 URI names no key; add object=LABEL or id=%01...",
 			`f:21: cas[e].tenant: "u" does not name a tenant that is configured and enabled (allowed: t)`,

@@ -37,8 +37,9 @@ type Secret struct {
 	lookup func() ([]byte, error)
 }
 
-// ParseSecret reads a reference: "file:/absolute/path" or "env:NAME". The
-// empty string is the zero Secret. Errors do not repeat the text, which may be
+// ParseSecret reads a reference: "file:/absolute/path", "env:NAME" or
+// "credential:NAME", a file of that name in the folder that
+// $CREDENTIALS_DIRECTORY names (systemd.exec(5), LoadCredential=). The empty string is the zero Secret. Errors do not repeat the text, which may be
 // the secret itself put in the wrong place.
 func ParseSecret(ref string) (Secret, error) {
 	kind, value, _ := strings.Cut(ref, ":")
@@ -49,10 +50,15 @@ func ParseSecret(ref string) (Secret, error) {
 		return Secret{func() ([]byte, error) { return secretFromFile(value) }}, nil
 	case kind == "env" && envName.MatchString(value):
 		return Secret{func() ([]byte, error) { return secretFromEnv(value) }}, nil
+	case kind == "credential" && credentialName.MatchString(value):
+		return Secret{func() ([]byte, error) { return secretFromCredential(value) }}, nil
 	default:
-		return Secret{}, ca.Errorf(ca.BadRequest, "a secret is given as file:/absolute/path or env:NAME, never as the value itself")
+		return Secret{}, ca.Errorf(ca.BadRequest, "a secret is given as file:/absolute/path, env:NAME or credential:NAME, never as the value itself")
 	}
 }
+
+// credentialName has no slash and no leading dot: it never leaves its folder.
+var credentialName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$`)
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
@@ -102,6 +108,15 @@ func secretFromEnv(name string) ([]byte, error) {
 		return nil, ca.Wrap(ca.NotFound, fmt.Errorf("variable %s", name), "the environment variable of a secret is not set; set it or use file:/absolute/path")
 	}
 	return []byte(value), nil
+}
+
+func secretFromCredential(name string) ([]byte, error) {
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	if !filepath.IsAbs(dir) {
+		return nil, ca.Wrap(ca.NotFound, fmt.Errorf("credential %s: CREDENTIALS_DIRECTORY is not an absolute path", name),
+			"there is no folder of credentials; add LoadCredential= to the systemd unit, or set CREDENTIALS_DIRECTORY to the folder of the secrets")
+	}
+	return secretFromFile(filepath.Join(dir, name))
 }
 
 // readPrivate reads a regular file of at most limit bytes that has none of the

@@ -61,7 +61,8 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 }
 
 func TestParseSecret(t *testing.T) {
-	for _, ref := range []string{"hunter2", "file:relative", "file:", "env:", "env:hunter 2", "env:2x", "literal:hunter2", "file:/a\x00b", "FILE:/hunter2"} {
+	for _, ref := range []string{"hunter2", "file:relative", "file:", "env:", "env:hunter 2", "env:2x", "literal:hunter2", "file:/a\x00b", "FILE:/hunter2",
+		"credential:", "credential:../hunter2", "credential:/hunter2", "credential:.hunter2", "credential:a/hunter2"} {
 		s, err := ParseSecret(ref)
 		if !ca.IsKind(err, ca.BadRequest) || !s.IsZero() {
 			t.Errorf("%q: %v", ref, err)
@@ -83,6 +84,30 @@ func TestParseSecret(t *testing.T) {
 	}
 	if _, err := s.Resolve(); !ca.IsKind(err, ca.NotFound) {
 		t.Errorf("unset variable: %v", err)
+	}
+}
+
+func TestSecretFromCredential(t *testing.T) {
+	s, err := ParseSecret("credential:seal.key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"", "relative"} {
+		t.Setenv("CREDENTIALS_DIRECTORY", dir)
+		if _, err := s.Resolve(); !ca.IsKind(err, ca.NotFound) {
+			t.Errorf("credentials in %q: %v", dir, err)
+		}
+	}
+	dir := t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	if _, err := s.Resolve(); !ca.IsKind(err, ca.NotFound) {
+		t.Errorf("a credential that is not there: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "seal.key"), []byte("value\n"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Resolve(); err != nil || string(got) != "value" {
+		t.Errorf("credential: %q, %v", got, err)
 	}
 }
 

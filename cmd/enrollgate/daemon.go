@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/background"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/issuer"
@@ -43,6 +44,12 @@ type daemon struct {
 	sockets   map[string]net.Listener // by listener name
 	servers   []*http.Server
 	cancel    context.CancelFunc // ends what runs in the background
+
+	replica   string // id of this process in the store
+	metrics   *operations.Metrics
+	heartbeat *background.Heartbeat
+	upkeep    *background.Runner
+	endUpkeep func() // ends both and waits
 }
 
 // bind opens the sockets first, so that port 0 is known before anything is told a URL.
@@ -111,7 +118,8 @@ func (d *daemon) assemble(ctx context.Context) error {
 			return err
 		}
 	}
-	d.authority, err = ca.NewAuthority(ca.Parts{Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: d.issuers,
+	d.metrics.Bound(endpoints)
+	d.authority, err = ca.NewAuthority(ca.Parts{Observer: d.metrics, Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: d.issuers,
 		Ledger: d.store, Log: d.log, Now: time.Now})
 	if err != nil {
 		return err
@@ -137,7 +145,7 @@ func (d *daemon) assembleACME(ctx context.Context) error {
 	if len(endpoints) == 0 {
 		return nil
 	}
-	d.acme, err = acme.New(acme.Options{BaseURL: d.cfg.BaseURL.HTTPS, Endpoints: endpoints, Core: d.authority, Issuers: d.issuers,
+	d.acme, err = acme.New(acme.Options{Observer: d.metrics, BaseURL: d.cfg.BaseURL.HTTPS, Endpoints: endpoints, Core: d.authority, Issuers: d.issuers,
 		Certificates: d.store, Store: d.store, Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME),
 		Nonces: nonces, Validators: validators, Log: d.log, Now: time.Now, OrderLifetime: d.cfg.ACME.OrderLifetime,
 		AuthorizationLifetime: d.cfg.ACME.AuthLifetime, Schedule: d.cfg.ACME.HTTP01.Waits})
@@ -190,10 +198,7 @@ func (d *daemon) serve() {
 	d.listen("https", d.acmeRoutes(), &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: d.tls.Certificate})
 	publisher := aia.New(d.issuers.Certificates())
 	d.listen("http", d.routes(publisher.Routes, "/acme"), nil)
-	health := operations.New(d.log, operations.Check{Name: "store", Try: func(ctx context.Context) error {
-		_, err := d.store.Now(ctx)
-		return err
-	}})
+	health := operations.New(d.log, d.metrics.Handler(), d.checks()...)
 	d.listen("admin", d.routes(health.Routes, "/acme", "/aia"), nil)
 }
 
@@ -222,7 +227,7 @@ func (d *daemon) listen(name string, h http.Handler, t *tls.Config) {
 	if socket == nil {
 		return
 	}
-	s := &http.Server{Handler: h, TLSConfig: t, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+	s := &http.Server{Handler: d.metrics.Recover(name, d.log, h), TLSConfig: t, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug)}
 	d.servers = append(d.servers, s)
@@ -258,6 +263,9 @@ func (d *daemon) stop(drain time.Duration) error {
 	}
 	if d.cancel != nil {
 		d.cancel()
+	}
+	if d.endUpkeep != nil {
+		d.endUpkeep()
 	}
 	if d.ring != nil {
 		errs = append(errs, d.ring.Close())

@@ -25,12 +25,17 @@ type store interface {
 	seal.Store
 	credential.Burner
 	state.Store
+	ca.Upkeep
+	ca.Replicas
+	state.Upkeep
+	Counters() ca.StoreCounters
 	io.Closer
 }
 
 // openStore opens the configured store.
 func (d *daemon) openStore(ctx context.Context) error {
 	s, replica := d.cfg.Store, ca.RandomID(10)
+	d.replica = replica
 	if s.Engine == config.SQLite {
 		opened, err := sqlite.Open(ctx, sqlite.Options{Path: s.Path, Log: d.log, Replica: replica})
 		if err != nil {

@@ -37,6 +37,13 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 		}
+		install, err := documentedConfig(e.WorkDir)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(e.WorkDir, "install.yaml"), install, 0o600); err != nil {
+			return err
+		}
 		return os.Chmod(e.WorkDir, 0o700)
 	}})
 }

@@ -89,6 +89,9 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 			return d, err
 		}
 	}
+	if err := d.observe(); err != nil {
+		return d, err
+	}
 	if err := d.assemble(ctx); err != nil {
 		return d, err
 	}
@@ -99,6 +102,9 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 		if err := d.writeRun(filepath.Join(s.Data, "run.json")); err != nil {
 			return d, err
 		}
+	}
+	if err := d.startUpkeep(ctx); err != nil {
+		return d, err
 	}
 	d.serve()
 	return d, nil

@@ -48,6 +48,7 @@ type Options struct {
 	AuthorizationLifetime time.Duration   // how long a proof counts; zero: 7 days
 	Schedule              []time.Duration // waits before each retry of a validation; nil: 1, 2, 2, 2 s
 	Validations           int             // validations at one time; zero: 64
+	Observer              Observer        // nil: nobody counts
 }
 
 // Door serves every ACME endpoint of the configuration.
@@ -88,6 +89,9 @@ func New(o Options) (*Door, error) {
 	}
 	if o.Validations == 0 {
 		o.Validations = 64
+	}
+	if o.Observer == nil {
+		o.Observer = unobserved{}
 	}
 	d := &Door{Options: o, endpoints: map[string]*endpoint{}, nonces: newNoncer(o.Nonces, o.Now), struck: newStruckSet(0, o.Now)}
 	for _, e := range o.Endpoints {
@@ -143,12 +147,12 @@ var resources = []resource{
 func (d *Door) Routes(r chi.Router) {
 	r.Route("/acme", func(r chi.Router) {
 		for _, res := range resources {
-			r.Method(res.method, "/{tenant}/{ca}/{profile}"+res.path, d.serve(res.serve(d)))
+			r.Method(res.method, "/{tenant}/{ca}/{profile}"+res.path, d.serve(res.path, res.serve(d)))
 		}
-		r.NotFound(d.serve(func(http.ResponseWriter, *request) error {
+		r.NotFound(d.serve(unlisted, func(http.ResponseWriter, *request) error {
 			return fail(http.StatusNotFound, typeMalformed, "there is no such resource")
 		}))
-		r.MethodNotAllowed(d.serve(func(_ http.ResponseWriter, q *request) error {
+		r.MethodNotAllowed(d.serve(unlisted, func(_ http.ResponseWriter, q *request) error {
 			return fail(http.StatusMethodNotAllowed, typeMalformed, "%s is not allowed here (RFC 8555 section 6.3)", q.Method)
 		}))
 	})
@@ -166,8 +170,9 @@ func (r *request) param(name string) string { return chi.URLParam(r.Request, nam
 
 // serve wraps a handler with what every reply of the door has: a fresh nonce,
 // the index link, no caching, and errors as problem documents, panics included.
-func (d *Door) serve(h handler) http.HandlerFunc {
-	return func(w http.ResponseWriter, hr *http.Request) {
+func (d *Door) serve(resource string, h handler) http.HandlerFunc {
+	return func(hw http.ResponseWriter, hr *http.Request) {
+		w, started := &statusWriter{ResponseWriter: hw}, time.Now()
 		r := &request{Request: hr, trace: ca.NewTrace()}
 		r.endpoint = d.endpoints[directoryPath(hr.URL.Path)]
 		w.Header().Set("Replay-Nonce", d.nonces.mint()) // RFC 8555 section 6.5
@@ -175,11 +180,13 @@ func (d *Door) serve(h handler) http.HandlerFunc {
 		if r.endpoint != nil {
 			w.Header().Set("Link", "<"+r.endpoint.base+`/directory>;rel="index"`) // RFC 8555 section 7.1
 		}
+		defer func() { d.answered(r.endpoint, resource, w.status, time.Since(started)) }()
 		defer func() {
 			if p := recover(); p != nil {
 				if p == http.ErrAbortHandler {
 					panic(p)
 				}
+				d.Observer.Panicked()
 				d.refuse(w, r, ca.InternalError(fmt.Errorf("panic: %v", p)))
 			}
 		}()

@@ -120,6 +120,7 @@ func (v *validations) run(job validation) {
 		}
 	})
 	if err != nil && v.ctx.Err() != nil {
+		d.Observer.Validated(c.Type, ValidationDropped)
 		return // we are stopping: the challenge stays processing and is begun again after its deadline
 	}
 	after := *job.authorization
@@ -129,9 +130,12 @@ func (v *validations) run(job validation) {
 	after.Challenges[job.challenge] = c
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.ctx), 30*time.Second)
 	defer cancel()
+	outcome := string(c.Status)
 	if err := d.Store.EndChallenge(ctx, &after); err != nil && !ca.IsKind(err, ca.Conflict) {
+		outcome = ValidationLost
 		d.Log.LogAttrs(ctx, slog.LevelError, "acme.validation.lost", slog.String("trace", job.trace), slog.String("error", err.Error()))
 	}
+	d.Observer.Validated(c.Type, outcome)
 }
 
 // conclude writes an outcome into an authorization and its challenge (RFC 8555 section 7.1.6).

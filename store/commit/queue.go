@@ -67,7 +67,11 @@ type Queue[P any] struct {
 type Stats struct {
 	Batches atomic.Int64
 	Members atomic.Int64
+	Failed  atomic.Int64 // answered with ca.Unavailable or ca.Internal: nothing of them was recorded
 }
+
+// Waiting tells how many members wait for a writer now.
+func (q *Queue[P]) Waiting() int { return len(q.members) }
 
 // New starts the writers.
 func New[P any](run Batch[P], o Options) *Queue[P] {
@@ -96,6 +100,14 @@ func orDefault(n, d int) int {
 // its outcome. While the member only waits, ctx can withdraw it; once a writer
 // took it, Submit waits for the outcome, because the caller must know it.
 func (q *Queue[P]) Submit(ctx context.Context, payload P) error {
+	err := q.submit(ctx, payload)
+	if ca.IsKind(err, ca.Unavailable) || ca.IsKind(err, ca.Internal) {
+		q.stats.Failed.Add(1)
+	}
+	return err
+}
+
+func (q *Queue[P]) submit(ctx context.Context, payload P) error {
 	m := &Member[P]{Payload: payload, done: make(chan error, 1)}
 	select {
 	case <-q.closing:

@@ -40,6 +40,7 @@ var grants = map[string]string{
 	"leases":          "select, insert, update",
 	"outbox":          "select, insert, delete",
 	"credential_uses": "select, insert, update",
+	"replicas":        "select, insert, update, delete",
 
 	"acme_accounts":       "select, insert, update",
 	"acme_orders":         "select, insert, update, delete",

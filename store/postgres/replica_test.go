@@ -141,26 +141,3 @@ func TestReplicaNameTwice(t *testing.T) {
 		intact(t, twins[0], e)
 	}
 }
-
-// Sweep takes what has expired and nothing else.
-func TestSweep(t *testing.T) {
-	_, runtime := migrated(t, harness.Postgres(t))
-	var offset time.Duration
-	s := open(t, runtime, func(o *Options) { o.Offset = func() time.Duration { return offset } })
-	keepProfile(t, s)
-	for range 5 {
-		if _, err := s.Record(t.Context(), newEntry(s.Strike("default", newNonce()))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n, err := s.Sweep(t.Context(), 100); n != 0 || err != nil {
-		t.Errorf("swept %d live rows, %v", n, err)
-	}
-	s.queue.Close() // nobody reads the clock while it is moved
-	offset = time.Hour + time.Second
-	for _, want := range []int64{6, 4, 0} { // at most 3 of each kind
-		if n, err := s.Sweep(t.Context(), 3); n != want || err != nil {
-			t.Errorf("swept %d rows, want %d, %v", n, want, err)
-		}
-	}
-}

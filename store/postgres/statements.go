@@ -17,7 +17,8 @@ var sql = struct {
 	AccountAdd, AccountUpdate, AccountFind, AccountByKey                                      string
 	Orders, Authorizations, OrderFinish, OrderFind, OrderByCertificate, AuthorizationFind     string
 	ChallengeBegin, ChallengeEnd, AuthorizationDeactivate                                     string
-	SweepNonces, SweepIdempotency                                                             string
+	SweepNonces, SweepIdempotency, EndOrders, RemoveOrders                                    string
+	ReplicaBeat, Replicas, ReplicasForget, MonthMake                                          string
 }{
 	Begin:    `begin`,
 	Commit:   `commit`,
@@ -174,6 +175,31 @@ var sql = struct {
 		where tenant = $1 and endpoint = $2 and id = $3 and status = 'pending'`,
 	AuthorizationDeactivate: `update enrollgate.acme_authorizations set status = 'deactivated'
 		where tenant = $1 and endpoint = $2 and id = $3 and status in ('pending', 'valid')`,
+
+	// What background work does to orders and replicas. Rows are named by their
+	// place, so that each is found through the index once.
+	EndOrders: `update enrollgate.acme_orders set status = 'invalid' where ctid = any(array(
+		select ctid from enrollgate.acme_orders where status = 'pending' and expires <= now() + $1::interval
+			order by expires limit $2 for update skip locked))`,
+	// The count is that of the orders.
+	RemoveOrders: `with gone as (delete from enrollgate.acme_orders where ctid = any(array(
+			select ctid from enrollgate.acme_orders where status = 'invalid' and expires <= now() + $1::interval - $2::interval
+				order by expires limit $3 for update skip locked)) returning tenant, endpoint, id, authorizations),
+		named as (select tenant, endpoint, unnest(authorizations) as id from gone),
+		proofs as (delete from enrollgate.acme_authorizations where ctid = any(array(
+			select a.at from named n cross join lateral (select ctid as at from enrollgate.acme_authorizations
+				where tenant = n.tenant and endpoint = n.endpoint and id = n.id offset 0) a)))
+		select from gone`,
+	MonthMake: `select where enrollgate.ensure_month($1::integer)`, // no row: it is there already
+	ReplicaBeat: `insert into enrollgate.replicas (id, started, seen, config, schema, version, skew)
+		values ($2, $3, clock_timestamp() + $1::interval, $4, $5, $6, $7::interval)
+		on conflict (id) do update set started = excluded.started, seen = excluded.seen, config = excluded.config,
+			schema = excluded.schema, version = excluded.version, skew = excluded.skew
+		returning seen`,
+	Replicas: `select id, started, seen, config, schema, version, skew from enrollgate.replicas
+		where id > '' and seen >= now() + $1::interval - $2::interval order by id`,
+	ReplicasForget: `delete from enrollgate.replicas where ctid = any(array(
+		select ctid from enrollgate.replicas where id > '' and seen < now() + $1::interval - $2::interval limit $3 for update skip locked))`,
 
 	// What time takes away.
 	SweepNonces: `delete from enrollgate.acme_nonces where ctid = any(array(

@@ -196,19 +196,6 @@ func (s *Store) Now(ctx context.Context) (now time.Time, err error) {
 	return now.UTC(), readError(err, "clock")
 }
 
-// Sweep deletes at most limit rows each of what has expired: nonces and
-// idempotency keys. It tells how many it deleted.
-func (s *Store) Sweep(ctx context.Context, limit int) (deleted int64, err error) {
-	for _, statement := range []string{sql.SweepNonces, sql.SweepIdempotency} {
-		tag, err := s.pool.Exec(ctx, statement, s.offset(), limit)
-		if err != nil {
-			return deleted, answerOf(err)
-		}
-		deleted += tag.RowsAffected()
-	}
-	return deleted, nil
-}
-
 // submit commits work together with whatever else waits.
 func (s *Store) submit(ctx context.Context, w *work) error { return s.queue.Submit(ctx, w) }
 

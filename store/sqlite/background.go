@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -79,29 +78,6 @@ func (s *Store) Delivered(ctx context.Context, tenant string, id int64) error {
 		_, err := b.exec(deleteOutbox, id, tenant)
 		return err
 	})
-}
-
-// Sweep deletes nonces and idempotency keys that expired, at most limit of
-// each, and tells how many it deleted.
-func (s *Store) Sweep(ctx context.Context, limit int) (deleted int64, err error) {
-	if limit <= 0 {
-		return 0, ca.InternalError(errors.New("sqlite: a sweep needs a positive limit"))
-	}
-	err = s.change(ctx, func(b *batch) error {
-		deleted = 0
-		for _, q := range []query{sweepNonces, sweepIdempotency} {
-			n, err := b.exec(q, micros(b.now), limit)
-			if err != nil {
-				return err
-			}
-			deleted += n
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, err
-	}
-	return deleted, nil
 }
 
 // KeepProfile stores a validated profile's canonical text under its SHA-256, once.

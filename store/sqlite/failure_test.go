@@ -12,7 +12,6 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/pkix"
-	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
 
 var profileText = []byte("id: test\n")
@@ -232,31 +231,5 @@ func TestCrash(t *testing.T) {
 		}
 		wholeOrNothing(t, after, n)
 		mustRecord(t, after)
-	}
-}
-
-func TestSweep(t *testing.T) {
-	now := time.Now()
-	s := fresh(t, Options{Clock: func() time.Time { return now }})
-	keepProfile(t, s)
-	e := newEntry()
-	for i := range 7 {
-		e = newEntry(s.Strike("default", state.Nonce{ID: [16]byte{byte(i)}, Expires: now.Add(time.Duration(i+1) * time.Minute)}))
-		if _, err := s.Record(t.Context(), e); err != nil {
-			t.Fatal(err)
-		}
-	}
-	now = now.Add(5*time.Minute + time.Second)
-	for _, want := range []int64{3, 2, 0} {
-		if n, err := s.Sweep(t.Context(), 3); err != nil || n != want {
-			t.Errorf("swept %d, want %d (%v)", n, want, err)
-		}
-	}
-	if got, err := s.Record(t.Context(), e); err != nil || !got[0].Replayed {
-		t.Errorf("a live idempotency key was swept: %v, %v", got, err)
-	}
-	now = now.Add(time.Hour)
-	if n, err := s.Sweep(t.Context(), 100); err != nil || n != 9 {
-		t.Errorf("swept %d, want 2 nonces and 7 keys (%v)", n, err)
 	}
 }

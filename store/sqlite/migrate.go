@@ -85,7 +85,7 @@ func checkSchema(ctx context.Context, db *sql.DB, file string) error {
 	}
 	have := int64(0)
 	if tables > 0 {
-		if err := db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&have); err != nil {
+		if have, err = schemaOf(ctx, db); err != nil {
 			return fmt.Errorf("sqlite: %s: schema version: %w", file, err)
 		}
 	}
@@ -96,6 +96,12 @@ func checkSchema(ctx context.Context, db *sql.DB, file string) error {
 		return newerSchema(file, have, want)
 	}
 	return nil
+}
+
+// schemaOf reads the version of the tables.
+func schemaOf(ctx context.Context, db *sql.DB) (version int64, err error) {
+	err = db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&version)
+	return version, err
 }
 
 func newerSchema(file string, have, want int64) error {

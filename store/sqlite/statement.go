@@ -73,6 +73,12 @@ const (
 
 	sweepNonces
 	sweepIdempotency
+	endOrders
+	removeAuthorizations
+	removeOrders
+	beatReplica
+	selectReplicas
+	forgetReplicas
 
 	queries // how many there are
 )
@@ -173,8 +179,23 @@ var statements = [queries]string{
 	sweepNonces: `DELETE FROM acme_nonces WHERE (tenant, id) IN (SELECT tenant, id FROM acme_nonces WHERE expires <= ? ORDER BY expires LIMIT ?)`,
 	sweepIdempotency: `DELETE FROM idempotency WHERE (tenant, key) IN
 		(SELECT tenant, key FROM idempotency WHERE expires <= ? ORDER BY expires LIMIT ?)`,
+	endOrders: `UPDATE acme_orders SET status = 'invalid' WHERE (tenant, id) IN
+		(SELECT tenant, id FROM acme_orders WHERE status = 'pending' AND status <> 'valid' AND expires <= ? ORDER BY expires LIMIT ?)`,
+	removeAuthorizations: `DELETE FROM acme_authorizations WHERE (tenant, order_id) IN (` + removableOrders + `)`,
+	removeOrders:         `DELETE FROM acme_orders WHERE (tenant, id) IN (` + removableOrders + `)`,
+
+	beatReplica: `INSERT INTO replicas (id, started, seen, config, schema, version, skew) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET started = excluded.started, seen = excluded.seen, config = excluded.config,
+			schema = excluded.schema, version = excluded.version, skew = excluded.skew`,
+	selectReplicas: `SELECT id, started, seen, config, schema, version, skew FROM replicas WHERE id > '' AND seen >= ? ORDER BY id`,
+	forgetReplicas: `DELETE FROM replicas WHERE id IN (SELECT id FROM replicas WHERE id > '' AND seen < ? LIMIT ?)`,
 }
+
+// removableOrders picks the same orders every time it runs in one transaction.
+const removableOrders = `SELECT tenant, id FROM acme_orders WHERE status = 'invalid' AND status <> 'valid' AND expires <= ?
+	ORDER BY expires, tenant, id LIMIT ?`
 
 // readStatements are those that the read pool prepares.
 var readStatements = []query{selectCertificate, selectDecision, selectFeed, selectProfile, selectOutbox, selectUses, selectDataKeys,
-	selectGenerations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations}
+	selectGenerations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
+	selectReplicas}

@@ -41,9 +41,11 @@ var rules = []rule{
 		may: []string{"config", "protocols/...", "ca/...", "store/postgres", "store/sqlite", "store/migrations"}},
 
 	// Doors. A door reaches the core and its own folder, never another door or a driver.
-	{class: "door", packages: []string{"protocols/acme", "protocols/est", "protocols/scep", "protocols/cmp", "protocols/wstep", "protocols/ocsp", "protocols/crl", "protocols/aia", "protocols/operations"},
+	{class: "door", packages: []string{"protocols/acme", "protocols/est", "protocols/scep", "protocols/cmp", "protocols/wstep", "protocols/ocsp", "protocols/crl", "protocols/aia"},
 		may:  join(core, kept, []string{"ca/keygen", "{own}/...", "protocols/internal/..."}),
 		deny: sql, denyDeep: sql},
+	{class: "operations", packages: []string{"protocols/operations"},
+		may: join(core, []string{"ca/background", "protocols/internal/..."}), deny: sql, denyDeep: sql},
 	{class: "part of a door", packages: []string{"protocols/acme/va"},
 		may:  join(core, []string{"{own}/...", "protocols/internal/..."}),
 		deny: sql, denyDeep: sql},
@@ -69,6 +71,7 @@ var rules = []rule{
 	{class: "status", packages: []string{"ca/status"}, may: join(core, []string{"ca/keys", "ca/issuer"}), denyDeep: transport},
 	{class: "service", packages: []string{"ca/service"},
 		may: join(core, []string{"ca/keys", "ca/issuer", "ca/profile"}), denyDeep: transport},
+	{class: "background", packages: []string{"ca/background"}, may: core, denyDeep: transport},
 	{class: "admin", packages: []string{"ca/admin"},
 		may: join(core, kept, []string{"ca/keys", "ca/issuer", "ca/profile", "ca/service"}), denyDeep: transport},
 
@@ -88,7 +91,7 @@ var rules = []rule{
 	{class: "test harness", packages: []string{"test/harness"}, testsOnly: true},
 	{class: "load generator", packages: []string{"test/bench"}, testsOnly: true,
 		may: []string{"ca/claim", "test/harness"}},
-	{class: "tests", packages: []string{"test/arch", "test/interop/...", "test/conformance/...", "test/chaos/..."},
+	{class: "tests", packages: []string{"test/arch", "test/interop/...", "test/conformance/...", "test/chaos/...", "test/deploy"},
 		may: []string{"..."}, testsOnly: true},
 }
 

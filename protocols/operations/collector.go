@@ -1,0 +1,116 @@
+package operations
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/background"
+)
+
+// Sources are read at each scrape; they answer from memory. A nil one is left out.
+type Sources struct {
+	Store        func() ca.StoreCounters
+	Certificates func() []Expiry
+	Pulse        func() background.Pulse
+	Jobs         func() []background.Status
+	Now          func() time.Time // needed with Certificates
+}
+
+// Expiry is when a certificate of ours ends.
+type Expiry struct {
+	Kind     string // "ca" or "own"
+	Tenant   string // "" for certificates of the installation
+	Name     string // id of the CA, or what the certificate is for
+	NotAfter time.Time
+}
+
+// collector turns sources into metrics.
+type collector struct{ sources Sources }
+
+// scraped is a metric that is read at a scrape.
+type scraped struct {
+	Named
+	desc *prometheus.Desc
+}
+
+func scrape(name, help string, labels ...string) scraped {
+	return scraped{Named{"enrollgate_" + name, labels}, prometheus.NewDesc("enrollgate_"+name, help, labels, nil)}
+}
+
+var (
+	storeCommits   = scrape("store_commits_total", "Durable commits of the store's shared queue.")
+	storeMembers   = scrape("store_members_total", "Writes that were committed in them.")
+	storeWaiting   = scrape("store_queue_waiting", "Writes that wait for a commit now.")
+	storeFailures  = scrape("store_write_failures_total", "Writes that the store could not take; nothing of them was recorded.")
+	notesDropped   = scrape("audit_notes_dropped_total", "Audit rows of refusals that were not written.")
+	daysLeft       = scrape("certificate_days_left", "Days until a certificate of the gateway or of a CA ends; negative after.", "kind", "tenant", "name")
+	replicas       = scrape("replicas", "Replicas that run on this store, this one included.")
+	configDiffers  = scrape("replicas_config_differs", "Replicas with another configuration than this one.")
+	schemaDiffers  = scrape("replicas_schema_differs", "Replicas whose program knows another version of the tables.")
+	clockSkew      = scrape("clock_skew_seconds", "The store's clock minus this machine's.")
+	lastBeat       = scrape("store_last_beat_timestamp_seconds", "When the store took this replica's last heartbeat.")
+	leaseHeld      = scrape("background_lease_held", "1 where this replica holds the lease of a job.", "job")
+	backgroundRuns = scrape("background_runs_total", "Runs of a job on this replica.", "job", "outcome")
+	backgroundLast = scrape("background_last_run_timestamp_seconds", "When a job last ran without error on this replica.", "job")
+)
+
+// everyScraped lists them all.
+var everyScraped = []scraped{storeCommits, storeMembers, storeWaiting, storeFailures, notesDropped, daysLeft, replicas,
+	configDiffers, schemaDiffers, clockSkew, lastBeat, leaseHeld, backgroundRuns, backgroundLast}
+
+// Describe implements prometheus.Collector.
+func (*collector) Describe(out chan<- *prometheus.Desc) {
+	for _, s := range everyScraped {
+		out <- s.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	send := func(s scraped, t prometheus.ValueType, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(s.desc, t, v, labels...)
+	}
+	const counter, gauge = prometheus.CounterValue, prometheus.GaugeValue
+	s := c.sources
+	if s.Store != nil {
+		n := s.Store()
+		send(storeCommits, counter, float64(n.Commits))
+		send(storeMembers, counter, float64(n.Members))
+		send(storeWaiting, gauge, float64(n.Waiting))
+		send(storeFailures, counter, float64(n.Failed))
+		send(notesDropped, counter, float64(n.NotesOut))
+	}
+	if s.Certificates != nil {
+		now := s.Now()
+		for _, e := range s.Certificates() {
+			send(daysLeft, gauge, e.NotAfter.Sub(now).Hours()/24, e.Kind, e.Tenant, e.Name)
+		}
+	}
+	if s.Pulse != nil {
+		if p := s.Pulse(); !p.At.IsZero() { // before the first beat nothing is known
+			send(replicas, gauge, float64(p.Alive))
+			send(configDiffers, gauge, float64(p.Differ))
+			send(schemaDiffers, gauge, float64(p.Schemas))
+			send(clockSkew, gauge, p.Skew.Seconds())
+			send(lastBeat, gauge, seconds(p.At))
+		}
+	}
+	if s.Jobs != nil {
+		for _, j := range s.Jobs() {
+			held := 0.0
+			if j.Held {
+				held = 1
+			}
+			send(leaseHeld, gauge, held, j.Job)
+			send(backgroundRuns, counter, float64(j.Runs), j.Job, "done")
+			send(backgroundRuns, counter, float64(j.Failed), j.Job, "failed")
+			if !j.LastRun.IsZero() {
+				send(backgroundLast, gauge, seconds(j.LastRun), j.Job)
+			}
+		}
+	}
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }

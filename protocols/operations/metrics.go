@@ -1,0 +1,158 @@
+package operations
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/enrollgate/enrollgate/ca"
+)
+
+// Metrics counts what happens and serves it at /metrics. It observes the
+// Authority and the doors. Every label's values come from a closed set:
+// endpoints, tenants, CAs, kinds, reasons and the like; never a name, a serial,
+// an account or a trace id, so that nobody outside can make it grow.
+type Metrics struct {
+	registry *prometheus.Registry
+	names    []Named
+
+	issued, refused               *prometheus.CounterVec
+	signed, discarded, revoked    *prometheus.CounterVec
+	acmeRequests, acmeValidations *prometheus.CounterVec
+	acmeSeconds                   *prometheus.HistogramVec
+	panics                        *prometheus.CounterVec
+}
+
+// Named is a metric of ours by its name and label names.
+type Named struct {
+	Name   string
+	Labels []string
+}
+
+// Names lists our metrics, whether they have samples yet or not.
+func (m *Metrics) Names() []Named {
+	names := slices.Clone(m.names)
+	for _, s := range everyScraped {
+		names = append(names, s.Named)
+	}
+	return names
+}
+
+// NewMetrics makes the counters and reads the rest from s at each scrape.
+// Collectors beside ours (of the Go runtime, of the process) are added.
+func NewMetrics(s Sources, more ...prometheus.Collector) (*Metrics, error) {
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	var all []prometheus.Collector
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "enrollgate_" + name, Help: help}, labels)
+		all = append(all, v)
+		m.names = append(m.names, Named{"enrollgate_" + name, labels})
+		return v
+	}
+	m.issued = counter("certificates_issued_total", "Certificates that were recorded.", "endpoint", "door", "tenant")
+	m.refused = counter("requests_refused_total", "Requests that the core did not carry out, by kind of error.", "endpoint", "door", "tenant", "kind")
+	m.signed = counter("signatures_total", "Uses of a CA's key by enrollment.", "tenant", "ca", "lane")
+	m.discarded = counter("signatures_discarded_total", "Signatures that were made and never left.", "tenant", "ca")
+	m.revoked = counter("certificates_revoked_total", "Changes of a certificate's status.", "tenant", "ca", "reason")
+	m.acmeRequests = counter("acme_requests_total", "ACME requests by the class of their reply's status.", "endpoint", "resource", "class")
+	m.acmeValidations = counter("acme_validations_total", "Validations of challenges that ended.", "type", "outcome")
+	m.panics = counter("panics_total", "Requests that a panic ended.", "place")
+	m.acmeSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "enrollgate_acme_request_seconds",
+		Help:    "Time from an ACME request to its reply.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"resource"})
+	m.names = append(m.names, Named{"enrollgate_acme_request_seconds", []string{"resource"}})
+	all = append(append(all, m.acmeSeconds, &collector{sources: s}), more...)
+	for _, c := range all {
+		if err := m.registry.Register(c); err != nil {
+			return nil, fmt.Errorf("metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// Handler serves the metrics in the format that the scraper asks for.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+}
+
+// Bound starts the counters of endpoints at zero, so that the first event is
+// an increase and not a new series.
+func (m *Metrics) Bound(endpoints []ca.Endpoint) {
+	for i := range endpoints {
+		e := &endpoints[i]
+		m.issued.WithLabelValues(e.ID, string(e.Door), e.Tenant)
+		for _, k := range ca.Kinds() {
+			m.refused.WithLabelValues(e.ID, string(e.Door), e.Tenant, word(k.String()))
+		}
+		m.discarded.WithLabelValues(e.Tenant, e.CA)
+	}
+}
+
+// none stands in a label where something belongs to no endpoint.
+const none = "none"
+
+// word writes a name of several words as one.
+func word(s string) string { return strings.ReplaceAll(s, " ", "_") }
+
+// Issued implements ca.Observer.
+func (m *Metrics) Issued(e *ca.Endpoint) {
+	m.issued.WithLabelValues(e.ID, string(e.Door), e.Tenant).Inc()
+}
+
+// Refused implements ca.Observer.
+func (m *Metrics) Refused(e *ca.Endpoint, k ca.Kind) {
+	if e == nil {
+		m.refused.WithLabelValues(none, none, none, word(k.String())).Inc()
+		return
+	}
+	m.refused.WithLabelValues(e.ID, string(e.Door), e.Tenant, word(k.String())).Inc()
+}
+
+// Signed implements ca.Observer.
+func (m *Metrics) Signed(tenant, ca string, lane ca.Lane) {
+	m.signed.WithLabelValues(tenant, ca, lane.String()).Inc()
+}
+
+// Discarded implements ca.Observer.
+func (m *Metrics) Discarded(tenant, ca string) { m.discarded.WithLabelValues(tenant, ca).Inc() }
+
+// Revoked implements ca.Observer.
+func (m *Metrics) Revoked(tenant, ca string, r ca.Reason) {
+	m.revoked.WithLabelValues(tenant, ca, r.String()).Inc()
+}
+
+// Answered implements the ACME door's observer.
+func (m *Metrics) Answered(e *ca.Endpoint, resource string, status int, took time.Duration) {
+	id := none
+	if e != nil {
+		id = e.ID
+	}
+	m.acmeRequests.WithLabelValues(id, resource, class(status)).Inc()
+	m.acmeSeconds.WithLabelValues(resource).Observe(took.Seconds())
+}
+
+// class is the class of a status code (RFC 9110 section 15).
+func class(status int) string {
+	if status < 100 || status > 599 {
+		return "other"
+	}
+	return string(rune('0'+status/100)) + "xx"
+}
+
+// Validated implements the ACME door's observer.
+func (m *Metrics) Validated(challenge, outcome string) {
+	m.acmeValidations.WithLabelValues(challenge, outcome).Inc()
+}
+
+// Panicked implements the ACME door's observer.
+func (m *Metrics) Panicked() { m.panics.WithLabelValues("acme").Inc() }
+
+// PanickedAt counts a panic of a listener.
+func (m *Metrics) PanickedAt(listener string) { m.panics.WithLabelValues(listener).Inc() }
+
+var _ ca.Observer = (*Metrics)(nil)

@@ -1,0 +1,112 @@
+package sqlite
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/store/conformance"
+)
+
+func TestUpkeep(t *testing.T) { conformance.Upkeep(t, underTest) }
+
+// wrongStore is a store whose background work is wrong in one way.
+type wrongStore struct {
+	*Store
+	unfenced, unbounded, eager, forgetful bool
+}
+
+// free is a lease that the store believes in, whoever holds the real one.
+func (b wrongStore) free(l *ca.Lease) *ca.Lease {
+	if !b.unfenced {
+		return l
+	}
+	free, err := b.Acquire(context.Background(), "free", "nobody", time.Hour)
+	if err != nil {
+		return l
+	}
+	return free
+}
+
+func (b wrongStore) SweepNonces(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	if b.unbounded {
+		limit = 1000
+	}
+	return b.Store.SweepNonces(ctx, b.free(l), limit)
+}
+
+func (b wrongStore) EndOrders(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	if b.unbounded {
+		limit = 1000
+	}
+	return b.Store.EndOrders(ctx, b.free(l), limit)
+}
+
+func (b wrongStore) RemoveOrders(ctx context.Context, l *ca.Lease, kept time.Duration, limit int) (int64, error) {
+	if b.eager {
+		kept = 0
+	}
+	return b.Store.RemoveOrders(ctx, b.free(l), kept, limit)
+}
+
+func (b wrongStore) SweepIdempotency(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	if b.forgetful {
+		return 0, nil
+	}
+	return b.Store.SweepIdempotency(ctx, b.free(l), limit)
+}
+
+func (b wrongStore) ForgetReplicas(ctx context.Context, l *ca.Lease, unseen time.Duration, limit int) (int64, error) {
+	if b.eager {
+		unseen = 0
+	}
+	return b.Store.ForgetReplicas(ctx, b.free(l), unseen, limit)
+}
+
+func (b wrongStore) Replicas(ctx context.Context, within time.Duration) ([]ca.Replica, error) {
+	if b.forgetful {
+		return nil, nil
+	}
+	return b.Store.Replicas(ctx, within)
+}
+
+func (b wrongStore) MakeMonths(ctx context.Context, l *ca.Lease, first ca.Month, n int) (int64, error) {
+	if b.forgetful {
+		return int64(n), nil
+	}
+	return b.Store.MakeMonths(ctx, b.free(l), first, n)
+}
+
+func (b wrongStore) Schema(ctx context.Context) (stored, known int64, err error) {
+	stored, known, err = b.Store.Schema(ctx)
+	if b.forgetful {
+		stored = 1
+	}
+	return stored, known, err
+}
+
+// TestUpkeepBroken: each case finds a store that is wrong on purpose.
+func TestUpkeepBroken(t *testing.T) {
+	wrong := map[string]func(*Store) wrongStore{
+		"UpkeepNonces":      func(s *Store) wrongStore { return wrongStore{Store: s, unbounded: true} },
+		"UpkeepOrders":      func(s *Store) wrongStore { return wrongStore{Store: s, eager: true} },
+		"UpkeepFence":       func(s *Store) wrongStore { return wrongStore{Store: s, unfenced: true} },
+		"UpkeepIdempotency": func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
+		"UpkeepMonths":      func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
+		"UpkeepReplicas":    func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
+		"UpkeepSchema":      func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
+	}
+	for _, c := range conformance.UpkeepCases() {
+		t.Run(c.Name, func(t *testing.T) {
+			found := conformance.Failures(t.Context(), c, func() *conformance.Driver {
+				d := underTest(t)
+				d.Store = wrong[c.Name](d.Store.(*Store))
+				return d
+			})
+			if len(found) == 0 {
+				t.Error("the case passes a store that is wrong on purpose")
+			}
+		})
+	}
+}
