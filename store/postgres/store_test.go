@@ -22,6 +22,8 @@ func TestMain(m *testing.M) { harness.Main(m) }
 
 func TestLedgerConformance(t *testing.T) { conformance.Ledger(t, driver("")) }
 
+func TestAuditConformance(t *testing.T) { conformance.Audit(t, driver("")) }
+
 func TestACMEConformance(t *testing.T) { conformance.ACME(t, driver("")) }
 
 // With a pooler nothing may stay in a session: no prepared statement, no setting.
@@ -83,7 +85,7 @@ func open(t testing.TB, url string, change ...func(*Options)) *Store {
 // driver opens an empty store for each case.
 func driver(mode string) func(t *testing.T) *conformance.Driver {
 	return func(t *testing.T) *conformance.Driver {
-		_, runtime := migrated(t, harness.Postgres(t))
+		owner, runtime := migrated(t, harness.Postgres(t))
 		if mode != "" {
 			runtime = with(t, runtime, "default_query_exec_mode", mode)
 		}
@@ -101,11 +103,12 @@ func driver(mode string) func(t *testing.T) *conformance.Driver {
 				t.Errorf("close: %v", err)
 			}
 		})
-		d := &conformance.Driver{Store: s, ACME: s,
+		d := &conformance.Driver{Store: s, ACME: s, Audit: s,
 			Advance: func(by time.Duration) { offset.Add(int64(by)) },
 			AltNames: func(ctx context.Context, tenant, ca string, serial ca.Serial) ([]pkix.GeneralName, error) {
 				return altNames(ctx, s, tenant, ca, serial)
 			},
+			Tamper:   func(how conformance.Tampering) error { return tamper(t.Context(), owner, how) },
 			Trail:    func(ctx context.Context) ([]trail.Batch, error) { return readTrail(ctx, s) },
 			Counters: func() (int64, int64) { return s.stats.Batches.Load(), s.stats.Members.Load() },
 			Hold:     func() func() { s.gate.Lock(); return s.gate.Unlock },
