@@ -55,16 +55,14 @@ func (d *daemon) openTLS(ctx context.Context, dir string) error {
 	if base, err := url.Parse(d.cfg.BaseURL.HTTPS); err == nil && !slices.Contains(names, base.Hostname()) {
 		names = append(names, base.Hostname())
 	}
-	own := &service.TLS{Enroller: d.authority, Endpoint: endpoint.ID, Tenant: endpoint.Tenant, Names: names,
+	own := &service.TLS{Enroller: d, Endpoint: endpoint.ID, Tenant: endpoint.Tenant, Names: names,
 		File:    filepath.Join(dir, "keys", "tls.pem"),
 		Callers: caller.NewVerifier(caller.System), Claims: claim.NewVerifier(caller.System), Log: d.log, Now: time.Now}
 	if err := own.Ready(ctx); err != nil {
 		return err
 	}
 	d.tls = own
-	background, cancel := context.WithCancel(context.Background())
-	d.cancel = cancel
-	go own.Keep(background)
+	d.working.Go(func() { own.Keep(d.background) })
 	return nil
 }
 
