@@ -41,6 +41,11 @@ func (u *untouched) Issuer(string, string) (Issuer, error) {
 	return nil, errors.New("reached")
 }
 
+func (u *untouched) IssuerOf(*Certificate) (Issuer, error) {
+	u.t.Error("an issuer was asked for a request that must be refused")
+	return nil, errors.New("reached")
+}
+
 func authority(t *testing.T) (*Authority, *untouched) {
 	t.Helper()
 	u := &untouched{t: t}
