@@ -34,6 +34,7 @@ func (c *checker) file(w *writtenFile) *Config {
 	}
 	config.ACME = c.acme(w.ACME)
 	config.Log = c.log(w.Log)
+	config.Admin = Admin{Socket: c.socket("admin.socket", w.Admin.Socket)}
 	config.Drain = c.duration("drain_timeout", w.DrainTimeout, drainTimes)
 	config.Warnings = c.warnings
 	return config
@@ -47,6 +48,15 @@ func (c *checker) at(path string) position {
 		}
 		path = path[:max(0, strings.LastIndexAny(path, ".["))]
 	}
+}
+
+// socket checks the path of a Unix socket (unix(7)). A longer one is possible in
+// dev, where it only means that there is no socket.
+func (c *checker) socket(path, value string) string {
+	if c.absolute(path, value) != "" && len(value) > 107 && !c.dev {
+		c.problem(path, "the path of a Unix socket has at most 107 octets")
+	}
+	return value
 }
 
 func (c *checker) problem(path, format string, args ...any) {

@@ -29,6 +29,7 @@ type Config struct {
 	Endpoints []ca.Endpoint
 	ACME      ACME
 	Log       Log
+	Admin     Admin
 	Drain     time.Duration // how long requests in flight may take after a stop signal
 
 	// Warnings are not errors but deserve a look, each `file:line: field: message`.
@@ -95,6 +96,11 @@ type HTTP01 struct {
 type Log struct {
 	Level  slog.Level
 	Format string // "text" or "json"
+}
+
+// Admin configures administration on the machine itself.
+type Admin struct {
+	Socket string // absolute path of the Unix socket, or empty for none
 }
 
 // Options say how a file is checked.

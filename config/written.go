@@ -19,6 +19,7 @@ type writtenFile struct {
 	Endpoints    []writtenEndpoint `yaml:"endpoints"`
 	ACME         writtenACME       `yaml:"acme"`
 	Log          writtenLog        `yaml:"log"`
+	Admin        writtenAdmin      `yaml:"admin"`
 	DrainTimeout string            `yaml:"drain_timeout"`
 }
 
@@ -105,6 +106,10 @@ type writtenHTTP01 struct {
 	Retries   *int     `yaml:"retries"`
 	Intervals []string `yaml:"intervals"`
 	Timeout   string   `yaml:"timeout"`
+}
+
+type writtenAdmin struct {
+	Socket string `yaml:"socket"`
 }
 
 type writtenLog struct {

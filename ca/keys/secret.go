@@ -35,6 +35,7 @@ type Secret struct {
 	// and looks into pointers under some verbs; of a func it has only the
 	// address.
 	lookup func() ([]byte, error)
+	ref    func() string // as written; nil for a literal
 }
 
 // ParseSecret reads a reference: "file:/absolute/path", "env:NAME" or
@@ -47,11 +48,11 @@ func ParseSecret(ref string) (Secret, error) {
 	case ref == "":
 		return Secret{}, nil
 	case kind == "file" && filepath.IsAbs(value) && !strings.ContainsRune(value, 0):
-		return Secret{func() ([]byte, error) { return secretFromFile(value) }}, nil
+		return Secret{func() ([]byte, error) { return secretFromFile(value) }, func() string { return ref }}, nil
 	case kind == "env" && envName.MatchString(value):
-		return Secret{func() ([]byte, error) { return secretFromEnv(value) }}, nil
+		return Secret{func() ([]byte, error) { return secretFromEnv(value) }, func() string { return ref }}, nil
 	case kind == "credential" && credentialName.MatchString(value):
-		return Secret{func() ([]byte, error) { return secretFromCredential(value) }}, nil
+		return Secret{func() ([]byte, error) { return secretFromCredential(value) }, func() string { return ref }}, nil
 	default:
 		return Secret{}, ca.Errorf(ca.BadRequest, "a secret is given as file:/absolute/path, env:NAME or credential:NAME, never as the value itself")
 	}
@@ -65,11 +66,20 @@ var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // LiteralSecret holds the value itself: for tests and for passwords that the
 // program has just made, never for configuration.
 func LiteralSecret(value string) Secret {
-	return Secret{func() ([]byte, error) { return []byte(value), nil }}
+	return Secret{lookup: func() ([]byte, error) { return []byte(value), nil }}
 }
 
 // IsZero tells whether there is no secret.
 func (s Secret) IsZero() bool { return s.lookup == nil }
+
+// SameReference tells whether two secrets are found at the same place, or both
+// are none. What is found there is not compared; a literal is like no other.
+func (s Secret) SameReference(o Secret) bool {
+	if s.IsZero() || o.IsZero() {
+		return s.IsZero() && o.IsZero()
+	}
+	return s.ref != nil && o.ref != nil && s.ref() == o.ref()
+}
 
 // Resolve looks the secret up and gives its bytes, 1 to 4096 of them; the
 // caller clears them after use. From a file one trailing newline is trimmed.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/admin"
+	"github.com/enrollgate/enrollgate/ca/audit"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/keys"
 	"github.com/enrollgate/enrollgate/ca/lint"
@@ -52,10 +53,18 @@ func (cmd *caCreateCmd) Run(c console) error {
 	}
 	defer d.store.Close()
 	defer d.keyring().Close()
+	if err := d.openSeal(ctx); err != nil {
+		return err
+	}
 	g, err := d.createCA(ctx, *target, cmd.Name, cmd.RootKey, cmd.Algorithm)
 	if err != nil {
 		return err
 	}
+	root, err := d.signer.Root(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.err, "keep this public key outside of the store; `enrollgate audit verify --root FILE` holds the audit trail against it:\n%s", audit.EncodeRoot(root))
 	fmt.Fprintf(c.err, "made CA %s of tenant %s; clients must trust this root:\n", g.CA, g.Tenant)
 	return pem.Encode(c.out, &pem.Block{Type: "CERTIFICATE", Bytes: g.Root})
 }

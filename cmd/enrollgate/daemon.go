@@ -8,11 +8,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/audit"
 	"github.com/enrollgate/enrollgate/ca/background"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
@@ -24,6 +27,7 @@ import (
 	"github.com/enrollgate/enrollgate/config"
 	"github.com/enrollgate/enrollgate/protocols/acme"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
+	"github.com/enrollgate/enrollgate/protocols/admin"
 	"github.com/enrollgate/enrollgate/protocols/aia"
 	"github.com/enrollgate/enrollgate/protocols/operations"
 )
@@ -35,21 +39,30 @@ type daemon struct {
 	log    *slog.Logger
 	failed chan error // a listener that ended by itself
 
-	store     store
-	ring      *keys.Ring
-	issuers   *issuer.Registry
-	authority *ca.Authority
-	acme      *acme.Door
-	tls       certificateSource
-	sockets   map[string]net.Listener // by listener name
-	servers   []*http.Server
-	cancel    context.CancelFunc // ends what runs in the background
+	store   store
+	ring    *keys.Ring
+	issuers *issuer.Registry
+	sealing *seal.Keyring
+	signer  *audit.Signer
+	policy  atomic.Pointer[policy]
+	tls     certificateSource
+	sockets map[string]net.Listener // by listener name
+	servers []*http.Server
+
+	administration *admin.Server // nil without a socket
+	background     context.Context
+	cancel         context.CancelFunc // ends background
+	working        sync.WaitGroup     // what runs in the background
+
+	reread    func() (*config.Config, error) // reads the configuration again
+	written   *config.Config                 // as last read
+	level     *slog.LevelVar
+	reloading sync.Mutex
 
 	replica   string // id of this process in the store
 	metrics   *operations.Metrics
 	heartbeat *background.Heartbeat
 	upkeep    *background.Runner
-	endUpkeep func() // ends both and waits
 }
 
 // bind opens the sockets first, so that port 0 is known before anything is told a URL.
@@ -99,45 +112,51 @@ func (d *daemon) keyring() *keys.Ring {
 	return d.ring
 }
 
-// assemble builds the core and the doors.
-func (d *daemon) assemble(ctx context.Context) error {
-	endpoints := append([]ca.Endpoint(nil), d.cfg.Endpoints...)
+// assemble builds the core and the doors of a configuration, without putting
+// them in force; previous is the one that is, or nil.
+func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *policy) (*policy, error) {
+	endpoints := append([]ca.Endpoint(nil), cfg.Endpoints...)
 	if own, ok := d.serviceEndpoint(); ok {
 		endpoints = append(endpoints, own)
 	}
 	bound := map[string]*profile.Profile{}
 	for _, e := range endpoints {
-		bound[e.ID] = d.cfg.Profiles[e.Profile]
+		bound[e.ID] = cfg.Profiles[e.Profile]
 	}
 	engine, err := profile.NewEngine(bound)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, p := range engine.Profiles() {
 		if err := d.store.KeepProfile(ctx, p.Hash(), p.Text()); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	d.metrics.Bound(endpoints)
-	d.authority, err = ca.NewAuthority(ca.Parts{Observer: d.metrics, Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: d.issuers,
+	p := &policy{cfg: cfg}
+	p.authority, err = ca.NewAuthority(ca.Parts{Observer: d.metrics, Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: d.issuers,
 		Ledger: d.store, Log: d.log, Now: time.Now})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return d.assembleACME(ctx)
+	if err := d.assembleACME(ctx, p, previous); err != nil {
+		return nil, err
+	}
+	p.https = d.acmeRoutes(p.acme)
+	d.metrics.Bound(endpoints)
+	return p, nil
 }
 
-func (d *daemon) assembleACME(ctx context.Context) error {
+func (d *daemon) assembleACME(ctx context.Context, p, previous *policy) error {
 	nonces, err := d.nonceKeys(ctx)
 	if err != nil {
 		return err
 	}
-	validators, err := d.validators()
+	validators, err := newValidators(p.cfg.ACME)
 	if err != nil {
 		return err
 	}
 	var endpoints []ca.Endpoint
-	for _, e := range d.cfg.Endpoints {
+	for _, e := range p.cfg.Endpoints {
 		if e.Door == caller.ACME {
 			endpoints = append(endpoints, e)
 		}
@@ -145,16 +164,19 @@ func (d *daemon) assembleACME(ctx context.Context) error {
 	if len(endpoints) == 0 {
 		return nil
 	}
-	d.acme, err = acme.New(acme.Options{Observer: d.metrics, BaseURL: d.cfg.BaseURL.HTTPS, Endpoints: endpoints, Core: d.authority, Issuers: d.issuers,
+	var before *acme.Door
+	if previous != nil {
+		before = previous.acme
+	}
+	p.acme, err = acme.New(acme.Options{Observer: d.metrics, BaseURL: p.cfg.BaseURL.HTTPS, Endpoints: endpoints, Core: p.authority, Issuers: d.issuers,
 		Certificates: d.store, Store: d.store, Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME),
-		Nonces: nonces, Validators: validators, Log: d.log, Now: time.Now, OrderLifetime: d.cfg.ACME.OrderLifetime,
-		AuthorizationLifetime: d.cfg.ACME.AuthLifetime, Schedule: d.cfg.ACME.HTTP01.Waits})
+		Nonces: nonces, Validators: validators, Log: d.log, Now: time.Now, OrderLifetime: p.cfg.ACME.OrderLifetime,
+		AuthorizationLifetime: p.cfg.ACME.AuthLifetime, Schedule: p.cfg.ACME.HTTP01.Waits, Previous: before})
 	return err
 }
 
-// validators make the challenge types that every ACME endpoint offers.
-func (d *daemon) validators() (map[claim.Method]acme.Validator, error) {
-	c := d.cfg.ACME
+// newValidators make the challenge types that every ACME endpoint offers.
+func newValidators(c config.ACME) (map[claim.Method]acme.Validator, error) {
 	options := va.Options{Resolvers: c.Resolvers, Allow: c.AllowTargets, LocalhostToLoopback: c.LocalhostToLoopback,
 		Port: c.HTTP01.Port, Timeout: c.HTTP01.Timeout}
 	http01, err := va.NewHTTP01(options)
@@ -168,45 +190,20 @@ func (d *daemon) validators() (map[claim.Method]acme.Validator, error) {
 	return map[claim.Method]acme.Validator{claim.HTTP01: http01, claim.DNS01: dns01}, nil
 }
 
-// nonceKeys unwraps the data keys that ACME nonces are authenticated with.
-func (d *daemon) nonceKeys(ctx context.Context) (acme.NonceKeys, error) {
-	content, err := d.cfg.Seal.Resolve()
-	if err != nil {
-		return nil, fmt.Errorf("seal.key: %w", err)
-	}
-	secret, err := config.SealKey(content)
-	if err != nil {
-		return nil, err
-	}
-	ring, err := seal.NewKeyring(secret[:], d.store)
-	if err != nil {
-		return nil, err
-	}
-	data, err := ring.Keys(ctx, seal.Nonce)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]acme.NonceKey, len(data))
-	for i, k := range data {
-		all[i] = acme.NonceKey{Version: uint32(k.Version), Secret: k.Secret()}
-	}
-	return func() (acme.NonceKey, []acme.NonceKey) { return all[len(all)-1], all }, nil
-}
-
 // serve starts answering on every socket.
 func (d *daemon) serve() {
-	d.listen("https", d.acmeRoutes(), &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: d.tls.Certificate})
+	d.listen("https", http.HandlerFunc(d.serveHTTPS), &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: d.tls.Certificate})
 	publisher := aia.New(d.issuers.Certificates())
 	d.listen("http", d.routes(publisher.Routes, "/acme"), nil)
 	health := operations.New(d.log, d.metrics.Handler(), d.checks()...)
 	d.listen("admin", d.routes(health.Routes, "/acme", "/aia"), nil)
 }
 
-func (d *daemon) acmeRoutes() http.Handler {
-	if d.acme == nil {
+func (d *daemon) acmeRoutes(door *acme.Door) http.Handler {
+	if door == nil {
 		return d.routes(func(chi.Router) {}, "/aia")
 	}
-	return d.routes(d.acme.Routes, "/aia")
+	return d.routes(door.Routes, "/aia")
 }
 
 // routes mounts one listener's routes. Paths that another listener serves
@@ -258,14 +255,20 @@ func (d *daemon) stop(drain time.Duration) error {
 	for _, l := range d.sockets {
 		l.Close() // closed already where its server was shut down
 	}
-	if d.acme != nil {
-		d.acme.Close(ctx)
+	if d.administration != nil {
+		errs = append(errs, d.administration.Shutdown(ctx))
+	}
+	if p := d.policy.Load(); p != nil && p.acme != nil {
+		p.acme.Close(ctx)
 	}
 	if d.cancel != nil {
 		d.cancel()
 	}
-	if d.endUpkeep != nil {
-		d.endUpkeep()
+	d.working.Wait()
+	if d.policy.Load() != nil { // it served: sign what it did
+		if _, err := d.signer.All(ctx); err != nil {
+			d.log.Warn("audit.checkpoint", "error", err) // made by the next process
+		}
 	}
 	if d.ring != nil {
 		errs = append(errs, d.ring.Close())

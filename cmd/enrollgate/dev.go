@@ -28,6 +28,7 @@ var devTemplate = template.Must(template.New("dev").Parse(`
 listen: {https: "127.0.0.1:8443", http: "127.0.0.1:8080", est: "127.0.0.1:9443", admin: "127.0.0.1:8444"}
 store: {url: "sqlite://{{.}}/enrollgate.db"}
 seal: {key: "file:{{.}}/secrets/seal.key"}
+admin: {socket: "{{.}}/enrollgate.sock"}
 tenants:
   - {id: default, name: "Development"}
 cas:

@@ -53,6 +53,7 @@ var elsewhere = map[string]struct{ test, why string }{
 	"make build":                  {test: "TestDockerfile"},
 	"make test":                   {why: "it is what runs this test"},
 	"certbot certonly":            {test: "TestCertbot"},
+	"certbot revoke":              {test: "TestCertbot"},
 	"openssl rand -base64 32":     {test: "TestScripts"},
 	"curl -s http://127.0.0.1:84": {test: "TestDaemonIsReady"},
 	"install -":                   {why: "coreutils; TestUnitIsRead and TestDockerfile hold the installed files against the tree"},

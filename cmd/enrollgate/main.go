@@ -6,6 +6,9 @@
 //	enrollgate check --config FILE      every mistake of a configuration at once
 //	enrollgate migrate --config FILE    make or update the store's tables
 //	enrollgate ca create --config FILE  make a root and an issuing CA
+//	enrollgate seal rotate ...          new data keys, or another key-encryption key
+//	enrollgate audit verify|root|checkpoint
+//	enrollgate reload                   read the configuration again
 //	enrollgate urls [--json]            the enrollment URLs
 //	enrollgate version [--json]         what this binary is
 //
@@ -34,6 +37,9 @@ type commands struct {
 	Check   checkCmd   `cmd:"" help:"Say every mistake of a configuration file, with its line."`
 	Migrate migrateCmd `cmd:"" help:"Make or update the tables of the store."`
 	CA      caCmd      `cmd:"" name:"ca" help:"Certification authorities."`
+	Seal    sealCmd    `cmd:"" name:"seal" help:"Keys that protect the secrets in the store."`
+	Audit   auditCmd   `cmd:"" help:"The audit trail."`
+	Reload  reloadCmd  `cmd:"" help:"Have the running daemon read its configuration again."`
 	URLs    urlsCmd    `cmd:"" name:"urls" help:"List the enrollment URLs of the endpoints."`
 	Version versionCmd `cmd:"" help:"Say what this binary is."`
 }

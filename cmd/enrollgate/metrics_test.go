@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -57,7 +58,8 @@ func startDaemonIn(t *testing.T, dir string) *running {
 	go responder.Serve(web)
 	t.Cleanup(func() { responder.Close() })
 	overlay := filepath.Join(dir, "overlay.yaml")
-	text := fmt.Sprintf("acme: {http01: {port: %d, retries: 0}}\n", web.Addr().(*net.TCPAddr).Port)
+	text := fmt.Sprintf("acme: {http01: {port: %d, retries: 0}}\nadmin: {socket: %s}\n", web.Addr().(*net.TCPAddr).Port,
+		filepath.Join(t.TempDir(), "socket"))
 	if err := os.WriteFile(overlay, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +69,8 @@ func startDaemonIn(t *testing.T, dir string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.daemon, err = s.start(t.Context(), cfg, newLog(cfg.Log, t.Output())); err != nil {
+	level := &slog.LevelVar{}
+	if r.daemon, err = s.start(t.Context(), cfg, newLogAt(cfg.Log, level, t.Output()), level); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -278,7 +281,7 @@ func TestChecksRefuse(t *testing.T) {
 	if warning, err := (&keyProbe{sign: r.signProbe}).try(t.Context()); !ca.IsKind(err, ca.Unavailable) || warning != "" {
 		t.Errorf("keys that are closed: %q, %v", warning, err)
 	}
-	pulse := *r.daemon
+	pulse := &daemon{log: r.log}
 	for _, test := range []struct {
 		skew time.Duration
 		warn bool

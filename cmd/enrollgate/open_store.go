@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/audit"
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/keys"
 	"github.com/enrollgate/enrollgate/ca/seal"
@@ -23,6 +24,7 @@ type store interface {
 	ca.Outbox
 	ca.Generations
 	seal.Store
+	audit.Store
 	credential.Burner
 	state.Store
 	ca.Upkeep

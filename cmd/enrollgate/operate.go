@@ -59,11 +59,8 @@ func (d *daemon) startUpkeep(ctx context.Context) error {
 		return err
 	}
 	d.heartbeat.Beat(ctx)
-	running, cancel := context.WithCancel(context.Background())
-	var all sync.WaitGroup
-	all.Go(func() { d.heartbeat.Run(running) })
-	all.Go(func() { d.upkeep.Run(running) })
-	d.endUpkeep = func() { cancel(); all.Wait() }
+	d.working.Go(func() { d.heartbeat.Run(d.background) })
+	d.working.Go(func() { d.upkeep.Run(d.background) })
 	return nil
 }
 

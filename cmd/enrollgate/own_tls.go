@@ -84,16 +84,14 @@ func (d *daemon) openTLS(ctx context.Context, dir string) error {
 	if file == "" {
 		file = filepath.Join(dir, "keys", "tls.pem")
 	}
-	own := &service.TLS{Enroller: d.authority, Endpoint: endpoint.ID, Tenant: endpoint.Tenant, Names: d.ownTLS().Names, File: file,
+	own := &service.TLS{Enroller: d, Endpoint: endpoint.ID, Tenant: endpoint.Tenant, Names: d.ownTLS().Names, File: file,
 		IssuerKeyID: issuer.Facts().KeyID,
 		Callers:     caller.NewVerifier(caller.System), Claims: claim.NewVerifier(caller.System), Log: d.log, Now: time.Now}
 	if err := own.Ready(ctx); err != nil {
 		return fmt.Errorf("the gateway's own TLS certificate: %w", err)
 	}
 	d.tls = own
-	background, cancel := context.WithCancel(context.Background())
-	d.cancel = cancel
-	go own.Keep(background)
+	d.working.Go(func() { own.Keep(d.background) })
 	return nil
 }
 

@@ -24,13 +24,15 @@ func (s *serveCmd) Run(c console) error {
 	if err != nil {
 		return err
 	}
-	log := newLog(cfg.Log, c.err)
+	level := &slog.LevelVar{}
+	level.Set(cfg.Log.Level)
+	log := newLogAt(cfg.Log, level, c.err)
 	for _, w := range cfg.Warnings {
 		log.Warn("config.warning", "text", w)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	d, err := s.start(ctx, cfg, log)
+	d, err := s.start(ctx, cfg, log, level)
 	if err != nil {
 		return err
 	}
@@ -47,8 +49,10 @@ func (s *serveCmd) Run(c console) error {
 }
 
 // start brings everything up; what was started before a failure is stopped again.
-func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logger) (d *daemon, err error) {
-	d = &daemon{cfg: cfg, log: log, failed: make(chan error, 4)}
+func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (d *daemon, err error) {
+	written := *cfg // before addresses are bound
+	d = &daemon{cfg: cfg, log: log, failed: make(chan error, 5), reread: s.load, written: &written, level: level}
+	d.background, d.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.stop(cfg.Drain))
@@ -67,6 +71,9 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 		}
 	}
 	if err := d.openStore(ctx); err != nil {
+		return d, err
+	}
+	if err := d.openSeal(ctx); err != nil {
 		return d, err
 	}
 	if err := d.bind(); err != nil {
@@ -92,13 +99,21 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 	if err := d.observe(); err != nil {
 		return d, err
 	}
-	if err := d.assemble(ctx); err != nil {
+	first, err := d.assemble(ctx, cfg, nil)
+	if err != nil {
 		return d, err
 	}
+	d.policy.Store(first)
 	if err := d.openTLS(ctx, s.Data); err != nil {
 		return d, err
 	}
+	if err := d.openSocket(); err != nil {
+		return d, err
+	}
 	if s.Dev {
+		if err := d.writeAuditRoot(ctx, s.Data); err != nil {
+			return d, err
+		}
 		if err := d.writeRun(filepath.Join(s.Data, "run.json")); err != nil {
 			return d, err
 		}
@@ -106,12 +121,17 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 	if err := d.startUpkeep(ctx); err != nil {
 		return d, err
 	}
+	d.followTrust(d.background)
+	d.followSignals(d.background)
 	d.serve()
 	return d, nil
 }
 
-func newLog(l config.Log, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: l.Level}
+func newLog(l config.Log, w io.Writer) *slog.Logger { return newLogAt(l, l.Level, w) }
+
+// newLogAt is newLog with a level that may change.
+func newLogAt(l config.Log, level slog.Leveler, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
 	if l.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}

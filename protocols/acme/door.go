@@ -49,6 +49,10 @@ type Options struct {
 	Schedule              []time.Duration // waits before each retry of a validation; nil: 1, 2, 2, 2 s
 	Validations           int             // validations at one time; zero: 64
 	Observer              Observer        // nil: nobody counts
+
+	// Previous is the door that this one replaces, whose seen nonces it goes on
+	// with; nil for the first. Its owner closes it.
+	Previous *Door
 }
 
 // Door serves every ACME endpoint of the configuration.
@@ -94,6 +98,9 @@ func New(o Options) (*Door, error) {
 		o.Observer = unobserved{}
 	}
 	d := &Door{Options: o, endpoints: map[string]*endpoint{}, nonces: newNoncer(o.Nonces, o.Now), struck: newStruckSet(0, o.Now)}
+	if o.Previous != nil {
+		d.struck, d.Previous = o.Previous.struck, nil
+	}
 	for _, e := range o.Endpoints {
 		if e.Door != caller.ACME {
 			return nil, fmt.Errorf("acme: endpoint %s is of door %s", e.ID, e.Door)

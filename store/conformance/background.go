@@ -192,7 +192,7 @@ func generations(t T, open func() *Driver) {
 func dataKeys(t T, open func() *Driver) {
 	k := start(t, open)
 	add := func(p seal.Purpose, version int, wrapped string) error {
-		return k.Store.AddDataKey(t.Context(), seal.WrappedKey{Purpose: p, Version: version, Wrapped: []byte(wrapped)})
+		return k.Store.AddDataKey(t.Context(), seal.WrappedKey{Purpose: p, Version: version, KEK: [32]byte{1}, Wrapped: []byte(wrapped)}, keyAudit())
 	}
 	for _, err := range []error{add("nonce", 2, "b"), add("nonce", 1, "a"), add("ticket", 1, "x")} {
 		if err != nil {
@@ -200,11 +200,10 @@ func dataKeys(t T, open func() *Driver) {
 		}
 	}
 	k.kind("a version that is taken", add("nonce", 2, "c"), ca.Conflict)
-	got, err := k.Store.DataKeys(t.Context(), "nonce")
-	if err != nil || len(got) != 2 || got[0].Version != 1 || string(got[0].Wrapped) != "a" || got[1].Version != 2 || string(got[1].Wrapped) != "b" || got[0].Purpose != "nonce" || got[0].CreatedAt.IsZero() {
+	got, err := k.Store.DataKeys(t.Context())
+	if err != nil || len(got) != 3 || got[0].Version != 1 || string(got[0].Wrapped) != "a" || got[1].Version != 2 || string(got[1].Wrapped) != "b" || got[0].Purpose != "nonce" || got[0].CreatedAt.IsZero() {
 		t.Errorf("data keys: %v, %v", got, err)
 	}
-	if none, err := k.Store.DataKeys(t.Context(), "unknown"); err != nil || len(none) != 0 {
-		t.Errorf("data keys of an unknown purpose: %v, %v", none, err)
-	}
+	foreign := seal.WrappedKey{Purpose: "nonce", Version: 3, KEK: [32]byte{2}, Wrapped: []byte("z")}
+	k.kind("a key under another key-encryption key", k.Store.AddDataKey(t.Context(), foreign, keyAudit()), ca.Conflict)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/audit"
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/ca/seal"
@@ -31,6 +32,7 @@ type Store interface {
 // Driver is one empty store and what the suite must do to it from outside.
 type Driver struct {
 	Store Store
+	Audit audit.Store // the same store as the audit trail sees it; nil where the driver keeps none
 	ACME  state.Store // the same store as the ACME door sees it; nil where the driver has none
 
 	// Advance moves the store's clock forward.
@@ -47,6 +49,9 @@ type Driver struct {
 	// certificates, sans, decisions, revocations, audit, batches, status_feed.
 	// nil where nothing but the driver's own methods reaches the data.
 	TryDelete func(table string) error
+	// Tamper does what the owner of the schema could do to the audit trail.
+	// nil where nothing but the driver's own methods reaches the data.
+	Tamper func(Tampering) error
 	// Reopen closes the store and opens the same data again; nil where a store forgets.
 	Reopen func() (Store, error)
 }
@@ -69,6 +74,9 @@ type Case struct {
 // Ledger runs the ledger suite, each case on an empty store of its own.
 func Ledger(t *testing.T, open func(t *testing.T) *Driver) { run(t, LedgerCases(), open) }
 
+// Audit runs the suite of the signed audit trail.
+func Audit(t *testing.T, open func(t *testing.T) *Driver) { run(t, AuditCases(), open) }
+
 // ACME runs the suite of the ACME door's objects.
 func ACME(t *testing.T, open func(t *testing.T) *Driver) { run(t, ACMECases(), open) }
 
@@ -83,7 +91,7 @@ func run(t *testing.T, cases []Case, open func(t *testing.T) *Driver) {
 // LedgerCases lists the ledger suite.
 func LedgerCases() []Case {
 	var all []Case
-	for _, part := range [][]Case{recordCases, effectCases, idempotencyCases, statusCases, backgroundCases, auditCases, tenantCases(), batchCases} {
+	for _, part := range [][]Case{recordCases, effectCases, idempotencyCases, statusCases, backgroundCases, sealCases, auditCases, tenantCases(), batchCases} {
 		all = append(all, part...)
 	}
 	return all

@@ -41,6 +41,7 @@ var swaps = map[string]swap{
 	"Held":          {shared: "leases belong to the installation"},
 	"Waiting":       {shared: "the outbox is delivered by replicas, for every tenant; rows carry theirs"},
 	"DataKeys":      {shared: "data keys belong to the installation; what they seal is bound to its tenant"},
+	"Rewrap":        {shared: "data keys belong to the installation; what they seal is bound to its tenant"},
 	"AddDataKey":    {shared: "data keys belong to the installation; what they seal is bound to its tenant"},
 	"Certificate":   {try: swapCertificate},
 	"Decision":      {try: swapDecision},

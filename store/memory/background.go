@@ -140,30 +140,55 @@ func (s *Store) UsesLeft(_ context.Context, tenant, id string) (int, error) {
 	return u.Left, nil
 }
 
-// DataKeys lists the wrapped data keys of a purpose, by version.
-func (s *Store) DataKeys(_ context.Context, p seal.Purpose) (keys []seal.WrappedKey, _ error) {
+// DataKeys lists the wrapped data keys, by purpose and version.
+func (s *Store) DataKeys(context.Context) (keys []seal.WrappedKey, _ error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for key, k := range s.dataKeys {
-		if key.purpose == p {
-			keys = append(keys, k)
-		}
+	for _, k := range s.dataKeys {
+		keys = append(keys, k)
 	}
-	slices.SortFunc(keys, func(a, b seal.WrappedKey) int { return cmp.Compare(a.Version, b.Version) })
+	slices.SortFunc(keys, func(a, b seal.WrappedKey) int {
+		return cmp.Or(cmp.Compare(a.Purpose, b.Purpose), cmp.Compare(a.Version, b.Version))
+	})
 	return keys, nil
 }
 
-// AddDataKey stores a wrapped data key.
-func (s *Store) AddDataKey(ctx context.Context, k seal.WrappedKey) error {
+// AddDataKey stores a wrapped data key with its audit row. The first fixes the
+// key-encryption key.
+func (s *Store) AddDataKey(ctx context.Context, k seal.WrappedKey, a ca.Audit) error {
 	return s.change(ctx, func(t *tx) error {
 		key := dataKey{k.Purpose, k.Version}
 		if _, taken := t.dataKeys[key]; taken {
 			return ca.Errorf(ca.Conflict, "the data key's version is taken")
 		}
+		for _, have := range t.dataKeys {
+			if have.KEK != k.KEK {
+				return ca.Errorf(ca.Conflict, "the data keys are wrapped by another key-encryption key")
+			}
+		}
 		k.Wrapped, k.CreatedAt = bytes.Clone(k.Wrapped), t.now
 		set(t, t.dataKeys, key, k)
 		return nil
-	})
+	}, a)
+}
+
+// Rewrap replaces every wrapped key while the store holds exactly from.
+func (s *Store) Rewrap(ctx context.Context, from, to []seal.WrappedKey, a ca.Audit) error {
+	return s.change(ctx, func(t *tx) error {
+		if len(from) != len(t.dataKeys) || len(to) != len(from) {
+			return ca.Errorf(ca.Conflict, "the store's data keys have changed")
+		}
+		for i, old := range from {
+			key := dataKey{old.Purpose, old.Version}
+			have, ok := t.dataKeys[key]
+			if !ok || have.KEK != old.KEK || !bytes.Equal(have.Wrapped, old.Wrapped) {
+				return ca.Errorf(ca.Conflict, "the store's data keys have changed")
+			}
+			have.KEK, have.Wrapped = to[i].KEK, bytes.Clone(to[i].Wrapped)
+			set(t, t.dataKeys, key, have)
+		}
+		return nil
+	}, a)
 }
 
 // AddGeneration records a CA generation together with its audit row.

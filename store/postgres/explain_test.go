@@ -17,13 +17,24 @@ import (
 )
 
 // unplanned are statements without a plan of rows.
-var unplanned = []string{"Begin", "Commit", "Rollback", "Pin", "PinSession", "Settings", "EnsureMonth", "Now"}
+var unplanned = []string{"Begin", "Commit", "Rollback", "Pin", "PinSession", "Settings", "EnsureMonth", "Now", "Unlimited"}
 
 // whole are statements that read a whole table, and why that is cheap.
 var whole = map[string]string{
 	"Version":       "the schema's versions and one row",
 	"Generations":   "a tenant has few CAs, and they few generations",
 	"OutboxWaiting": "walks the key up to its limit",
+	"DataKeyAdd":    "seal_kek has one row",
+	"DataKeys":      "a purpose has few versions",
+	"DataKeyCount":  "a purpose has few versions",
+	"KEKChange":     "seal_kek has one row",
+	"AuditKeys":     "the trail has few keys",
+
+	"Uncovered":        "walks the chains, for a checkpoint and behind nobody's request",
+	"CheckpointLast":   "takes the end of the key",
+	"TrailChains":      "a verification reads everything",
+	"TrailCount":       "a verification reads everything",
+	"TrailCheckpoints": "walks the key up to its limit",
 }
 
 // Every statement finds its rows through an index, whatever the tables hold:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/credential"
-	"github.com/enrollgate/enrollgate/ca/seal"
 )
 
 // one commits a single guarded step; where it is lost, the answer is lost.
@@ -70,28 +68,6 @@ func (s *Store) Generations(ctx context.Context, tenant string) ([]ca.Generation
 		return g, err
 	})
 	return all, readError(err, "CA generation")
-}
-
-// DataKeys implements seal.Store.
-func (s *Store) DataKeys(ctx context.Context, p seal.Purpose) ([]seal.WrappedKey, error) {
-	rows, err := s.pool.Query(ctx, sql.DataKeys, string(p))
-	if err != nil {
-		return nil, readError(err, "data key")
-	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (seal.WrappedKey, error) {
-		k := seal.WrappedKey{Purpose: p}
-		err := row.Scan(&k.Version, &k.Wrapped, &k.CreatedAt)
-		k.CreatedAt = k.CreatedAt.UTC()
-		return k, err
-	})
-	return all, readError(err, "data key")
-}
-
-// AddDataKey implements seal.Store.
-func (s *Store) AddDataKey(ctx context.Context, k seal.WrappedKey) error {
-	return s.one(ctx, step{slot: slot{classUses, "", fmt.Sprintf("key:%s:%d", k.Purpose, k.Version)}, sql: sql.DataKeyAdd,
-		args: []any{s.offset(), string(k.Purpose), k.Version, notNil(k.Wrapped)}},
-		ca.Errorf(ca.Conflict, "version %d of the %s key exists already", k.Version, k.Purpose))
 }
 
 // AddUses implements credential.Burner.

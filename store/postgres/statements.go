@@ -1,5 +1,7 @@
 package postgres
 
+const checkpointColumns = `number, chain, seq, hash, rows, at, prev, key, signature`
+
 // sql is every statement that the running daemon sends, so that a test can
 // explain each of them. $1 of a statement that needs the store's clock is its
 // offset, which is zero outside of tests.
@@ -19,6 +21,9 @@ var sql = struct {
 	ChallengeBegin, ChallengeEnd, AuthorizationDeactivate                                     string
 	SweepNonces, SweepIdempotency, EndOrders, RemoveOrders                                    string
 	ReplicaBeat, Replicas, ReplicasForget, MonthMake                                          string
+	KEKPut, KEKChange, DataKeyCount, DataKeyRewrap                                            string
+	Uncovered, CheckpointLast, CheckpointAdd, AuditKeys, AuditKeyAdd                          string
+	Unlimited, TrailChains, TrailBatches, TrailRows, TrailCheckpoints, TrailCount             string
 }{
 	Begin:    `begin`,
 	Commit:   `commit`,
@@ -27,6 +32,7 @@ var sql = struct {
 	Pin:        `select set_config('synchronous_commit', $1, true), set_config('statement_timeout', $2, true), set_config('lock_timeout', $3, true)`,
 	PinSession: `select set_config('synchronous_commit', $1, false)`,
 	Settings:   `select current_setting('fsync', true), current_setting('full_page_writes', true), current_setting('synchronous_commit', true)`,
+	Unlimited:  `select set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)`,
 	Version: `select (select max(version_id) from enrollgate.schema_version where is_applied),
 		(select least from enrollgate.compatibility)`,
 	EnsureMonth: `select enrollgate.ensure_month($1::integer)`,
@@ -71,8 +77,34 @@ var sql = struct {
 	Generations: `select ca, number, key_uri, der, chain, root, created_at from enrollgate.generations
 		where tenant = $1 order by ca, number`,
 	DataKeyAdd: `insert into enrollgate.data_keys (purpose, version, wrapped, created_at)
+		select $2, $3, $4, now() + $1::interval from enrollgate.seal_kek k where k.id = $5 for share of k on conflict do nothing`,
+	DataKeys:      `select purpose, version, wrapped, created_at from enrollgate.data_keys order by purpose, version`,
+	KEKPut:        `insert into enrollgate.seal_kek (id) values ($1) on conflict do nothing`,
+	KEKChange:     `update enrollgate.seal_kek set id = $2 where id = $1`,
+	DataKeyCount:  `select from (select count(*) as n from enrollgate.data_keys) c where n = $1`,
+	DataKeyRewrap: `update enrollgate.data_keys set wrapped = $4 where purpose = $1 and version = $2 and wrapped = $3`,
+
+	// The audit trail: what is signed in the background, and what is verified.
+	Uncovered: `select c.name, h.seq, h.hash, coalesce(k.rows, 0) + f.rows, f.rows, f.since
+		from enrollgate.chains c
+		join lateral (select seq, hash from enrollgate.batches where chain = c.number order by seq desc limit 1) h on true
+		left join lateral (select seq, rows from enrollgate.audit_checkpoints where chain = c.name order by seq desc limit 1) k on true
+		join lateral (select coalesce(sum(rows), 0)::bigint as rows, min(at) as since from enrollgate.batches
+			where chain = c.number and seq > coalesce(k.seq, 0) and rows > 0) f on f.rows > 0
+		order by c.name`,
+	CheckpointLast: `select ` + checkpointColumns + ` from enrollgate.audit_checkpoints order by number desc limit 1`,
+	CheckpointAdd: `insert into enrollgate.audit_checkpoints (` + checkpointColumns + `)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing`,
+	AuditKeys: `select version, public, sealed from enrollgate.audit_keys order by version`,
+	AuditKeyAdd: `insert into enrollgate.audit_keys (version, public, sealed, created_at)
 		values ($2, $3, $4, now() + $1::interval) on conflict do nothing`,
-	DataKeys: `select version, wrapped, created_at from enrollgate.data_keys where purpose = $1 order by version`,
+	TrailChains: `select c.name, c.number from enrollgate.chains c
+		where exists (select from enrollgate.batches b where b.chain = c.number) order by c.name`,
+	TrailBatches: `select seq, id, prev, hash, rows, at from enrollgate.batches where chain = $1 and seq > $2 order by seq limit $3`,
+	TrailRows: `select seq, tenant, event, actor, trace, detail, at from enrollgate.audit
+		where chain = $1 and seq between $2 and $3 order by seq, n`,
+	TrailCheckpoints: `select ` + checkpointColumns + ` from enrollgate.audit_checkpoints where number > $1 order by number limit $2`,
+	TrailCount:       `select count(*) from enrollgate.audit`,
 
 	Revoke: `insert into enrollgate.revocations as r (tenant, ca, serial, state, reason, invalid, at)
 		select tenant, ca, serial, $6::text, $7::smallint, $8::timestamptz, now() + $1::interval

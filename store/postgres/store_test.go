@@ -25,6 +25,11 @@ func TestLedgerConformance(t *testing.T) {
 	conformance.Ledger(t, driver(""))
 }
 
+func TestAuditConformance(t *testing.T) {
+	t.Parallel()
+	conformance.Audit(t, driver(""))
+}
+
 func TestACMEConformance(t *testing.T) {
 	t.Parallel()
 	conformance.ACME(t, driver(""))
@@ -90,7 +95,7 @@ func open(t testing.TB, url string, change ...func(*Options)) *Store {
 // driver opens an empty store for each case.
 func driver(mode string) func(t *testing.T) *conformance.Driver {
 	return func(t *testing.T) *conformance.Driver {
-		_, runtime := migrated(t, harness.Postgres(t))
+		owner, runtime := migrated(t, harness.Postgres(t))
 		if mode != "" {
 			runtime = with(t, runtime, "default_query_exec_mode", mode)
 		}
@@ -108,11 +113,12 @@ func driver(mode string) func(t *testing.T) *conformance.Driver {
 				t.Errorf("close: %v", err)
 			}
 		})
-		d := &conformance.Driver{Store: s, ACME: s,
+		d := &conformance.Driver{Store: s, ACME: s, Audit: s,
 			Advance: func(by time.Duration) { offset.Add(int64(by)) },
 			AltNames: func(ctx context.Context, tenant, ca string, serial ca.Serial) ([]pkix.GeneralName, error) {
 				return altNames(ctx, s, tenant, ca, serial)
 			},
+			Tamper:   func(how conformance.Tampering) error { return tamper(t.Context(), owner, how) },
 			Trail:    func(ctx context.Context) ([]trail.Batch, error) { return readTrail(ctx, s) },
 			Counters: func() (int64, int64) { return s.stats.Batches.Load(), s.stats.Members.Load() },
 			Hold:     func() func() { s.gate.Lock(); return s.gate.Unlock },

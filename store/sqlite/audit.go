@@ -38,18 +38,33 @@ func (b *batch) audit(passed []*write) error {
 	if len(link.Rows) > 0 {
 		link.Seq, link.Prev = link.Seq+1, link.Hash
 		link.Hash = link.Sum()
-		if _, err := b.exec(insertBatch, chain, link.Seq, link.ID[:], link.Prev[:], link.Hash[:], len(link.Rows), micros(link.At)); err != nil {
-			return err
-		}
+		var last int64
 		for i := range link.Rows {
 			r := &link.Rows[i]
-			if _, err := b.exec(insertAudit, link.ID[:], r.Tenant, r.Event, r.Actor, r.Trace, octets(r.Detail), micros(r.At)); err != nil {
+			if last, err = b.insert(insertAudit, link.ID[:], r.Tenant, r.Event, r.Actor, r.Trace, octets(r.Detail), micros(r.At)); err != nil {
 				return err
 			}
+		}
+		first := last - int64(len(link.Rows)) + 1 // one writer: a batch's rows have consecutive ids
+		if _, err := b.exec(insertBatch, chain, link.Seq, link.ID[:], link.Prev[:], link.Hash[:], len(link.Rows), first, micros(link.At)); err != nil {
+			return err
 		}
 	}
 	_, err = b.exec(putChain, chain, link.Seq, link.Hash[:], b.id[:])
 	return err
+}
+
+// insert runs a statement that adds one row and gives the row's id.
+func (b *batch) insert(q query, args ...any) (id int64, err error) {
+	r, err := b.w.exec(q, args...)
+	if err == nil {
+		id, err = r.LastInsertId()
+	}
+	if err != nil {
+		return 0, &failure{q, err}
+	}
+	b.changed++
+	return id, nil
 }
 
 // octets makes a nil slice an empty BLOB instead of NULL.

@@ -21,6 +21,8 @@ import (
 
 func TestLedger(t *testing.T) { conformance.Ledger(t, underTest) }
 
+func TestAudit(t *testing.T) { conformance.Audit(t, underTest) }
+
 func TestACME(t *testing.T) { conformance.ACME(t, underTest) }
 
 // migrated is the file of an empty database, made once for all tests.
@@ -81,7 +83,7 @@ func underTest(t *testing.T) *conformance.Driver {
 	clock := func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
 	s := fresh(t, Options{Clock: clock})
 	path := s.opts.Path
-	d := &conformance.Driver{Store: s, ACME: s,
+	d := &conformance.Driver{Store: s, ACME: s, Audit: s,
 		Advance: func(by time.Duration) { offset.Add(int64(by)) },
 		Counters: func() (int64, int64) {
 			return s.Stats().Batches.Load(), s.Stats().Members.Load()
@@ -106,7 +108,8 @@ func underTest(t *testing.T) *conformance.Driver {
 			_, err := raw(t, path).Exec("DELETE FROM " + table)
 			return err
 		},
-		Trail: func(ctx context.Context) ([]trail.Batch, error) { return readTrail(ctx, s.reads) },
+		Tamper: func(how conformance.Tampering) error { return tamper(t, path, how) },
+		Trail:  func(ctx context.Context) ([]trail.Batch, error) { return readTrail(ctx, s.reads) },
 		AltNames: func(ctx context.Context, tenant, issuer string, serial ca.Serial) ([]pkix.GeneralName, error) {
 			rows, err := s.reads.QueryContext(ctx, `SELECT s.kind, s.value FROM certificates c
 				JOIN sans s ON s.certificate = c.id AND s.tenant = c.tenant WHERE c.tenant = ? AND c.ca = ? AND c.month = ? AND c.serial = ? ORDER BY s.position`,

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -97,6 +98,12 @@ func TestFilesArePrivateAndDurable(t *testing.T) {
 	}
 }
 
+// wholeReads are the statements that may read a table from end to end: those of
+// tables with a row a key, and those of the audit trail that a verification or
+// the next checkpoint reads, behind nobody's request.
+var wholeReads = []query{insertDataKey, selectDataKeys, changeKEK, countDataKeys, selectAuditKeys,
+	selectUncovered, selectLastCheckpoint, selectChains, countAudit}
+
 // TestPlans: no statement reads a table from end to end or sorts what it read.
 func TestPlans(t *testing.T) {
 	s := fresh(t, Options{})
@@ -106,7 +113,7 @@ func TestPlans(t *testing.T) {
 		if text == "" {
 			t.Errorf("statement %d has no text", q)
 		}
-		if query(q) <= rollbackBatch {
+		if query(q) <= rollbackBatch || slices.Contains(wholeReads, query(q)) {
 			continue
 		}
 		rows, err := s.reads.QueryContext(context.Background(), "EXPLAIN QUERY PLAN "+text, none...)

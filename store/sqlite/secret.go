@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/credential"
@@ -36,23 +37,55 @@ func (s *Store) UsesLeft(ctx context.Context, tenant, id string) (n int, err err
 	return n, nil
 }
 
-// DataKeys lists the wrapped data keys of a purpose, by version.
-func (s *Store) DataKeys(ctx context.Context, p seal.Purpose) ([]seal.WrappedKey, error) {
-	rows, err := s.read[selectDataKeys].QueryContext(ctx, string(p))
-	return collect(rows, err, func(rows *sql.Rows) (seal.WrappedKey, error) {
-		k := seal.WrappedKey{Purpose: p}
+// DataKeys lists the wrapped data keys by purpose and version.
+func (s *Store) DataKeys(ctx context.Context) ([]seal.WrappedKey, error) {
+	rows, err := s.read[selectDataKeys].QueryContext(ctx)
+	return collect(rows, err, func(rows *sql.Rows) (k seal.WrappedKey, err error) {
 		var at int64
-		err := rows.Scan(&k.Version, &k.Wrapped, &at)
+		err = rows.Scan(&k.Purpose, &k.Version, &k.Wrapped, &at)
 		k.CreatedAt = fromMicros(at)
 		return k, err
 	})
 }
 
-// AddDataKey stores a wrapped data key.
-func (s *Store) AddDataKey(ctx context.Context, k seal.WrappedKey) error {
+// AddDataKey stores a wrapped data key with its audit row.
+func (s *Store) AddDataKey(ctx context.Context, k seal.WrappedKey, a ca.Audit) error {
 	return s.change(ctx, func(b *batch) error {
-		return b.must("the data key's version is taken", insertDataKey, string(k.Purpose), k.Version, octets(k.Wrapped), micros(b.now))
-	})
+		if _, err := b.exec(putKEK, k.KEK[:]); err != nil {
+			return err
+		}
+		return b.must("the data key's version is taken, or the sealing key was rotated", insertDataKey, string(k.Purpose), k.Version,
+			octets(k.Wrapped), micros(b.now), k.KEK[:])
+	}, a)
+}
+
+// Rewrap puts data keys under another key-encryption key.
+func (s *Store) Rewrap(ctx context.Context, from, to []seal.WrappedKey, a ca.Audit) error {
+	const lost = "the data keys are not what they were: somebody else rotated a key; look and try again"
+	if len(from) == 0 || len(from) != len(to) {
+		return ca.InternalError(errors.New("sqlite: a rewrap needs as many new keys as old ones"))
+	}
+	return s.change(ctx, func(b *batch) error {
+		var n int
+		if _, err := b.scan(countDataKeys, nil, &n); err != nil {
+			return err
+		}
+		if n != len(from) {
+			return ca.Errorf(ca.Conflict, lost)
+		}
+		if _, err := b.exec(putKEK, from[0].KEK[:]); err != nil {
+			return err
+		}
+		if err := b.must(lost, changeKEK, from[0].KEK[:], to[0].KEK[:]); err != nil {
+			return err
+		}
+		for i := range from {
+			if err := b.must(lost, rewrapDataKey, string(from[i].Purpose), from[i].Version, from[i].Wrapped, octets(to[i].Wrapped)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, a)
 }
 
 // AddGeneration records a CA generation together with its audit row.

@@ -51,10 +51,25 @@ const (
 
 	insertDataKey
 	selectDataKeys
+	putKEK
+	changeKEK
+	rewrapDataKey
+	countDataKeys
 	insertGeneration
 	selectGenerations
 
 	selectNonce
+	selectUncovered
+	selectLastCheckpoint
+	insertCheckpoint
+	insertAuditKey
+	selectAuditKeys
+	selectChains
+	selectBatches
+	selectBatchRows
+	selectCheckpoints
+	countAudit
+
 	insertNonce
 	insertAccount
 	selectAccount
@@ -89,6 +104,8 @@ const (
 	authorizationColumns = `tenant, endpoint, id, account, identifier, wildcard, status, created_at, expires, challenges`
 )
 
+const checkpointColumns = `number, chain, seq, hash, rows, at, prev, key, signature`
+
 var statements = [queries]string{
 	beginBatch:    `BEGIN IMMEDIATE`,
 	commitBatch:   `COMMIT`,
@@ -121,7 +138,7 @@ var statements = [queries]string{
 	selectKeyHash: `SELECT key_hash FROM certificates WHERE tenant = ? AND ca = ? AND month = ? AND serial = ?`,
 
 	insertAudit: `INSERT INTO audit (batch, tenant, event, actor, trace, detail, at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-	insertBatch: `INSERT INTO batches (chain, seq, id, prev, hash, rows, at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+	insertBatch: `INSERT INTO batches (chain, seq, id, prev, hash, rows, first_row, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 	selectChain: `SELECT seq, hash, last FROM chains WHERE chain = ?`,
 	putChain: `INSERT INTO chains (chain, seq, hash, last) VALUES (?, ?, ?, ?)
 		ON CONFLICT (chain) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, last = excluded.last`,
@@ -145,13 +162,32 @@ var statements = [queries]string{
 	burnUse:    `UPDATE credential_uses SET uses = uses - 1 WHERE tenant = ? AND id = ? AND uses > 0 AND expires > ?`,
 	selectUses: `SELECT uses FROM credential_uses WHERE tenant = ? AND id = ?`,
 
-	insertDataKey:  `INSERT INTO data_keys (purpose, version, wrapped, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-	selectDataKeys: `SELECT version, wrapped, created_at FROM data_keys WHERE purpose = ? ORDER BY version`,
+	insertDataKey: `INSERT INTO data_keys (purpose, version, wrapped, created_at) SELECT ?1, ?2, ?3, ?4 FROM seal_kek WHERE id = ?5
+		ON CONFLICT DO NOTHING`,
+	selectDataKeys: `SELECT purpose, version, wrapped, created_at FROM data_keys ORDER BY purpose, version`,
+	putKEK:         `INSERT INTO seal_kek (only_row, id) VALUES (1, ?) ON CONFLICT DO NOTHING`,
+	changeKEK:      `UPDATE seal_kek SET id = ?2 WHERE id = ?1`,
+	rewrapDataKey:  `UPDATE data_keys SET wrapped = ?4 WHERE purpose = ?1 AND version = ?2 AND wrapped = ?3`,
+	countDataKeys:  `SELECT count(*) FROM data_keys`,
 	insertGeneration: `INSERT INTO ca_generations (tenant, ca, number, key_uri, der, chain, root, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO NOTHING`,
 	selectGenerations: `SELECT ca, number, key_uri, der, chain, root, created_at FROM ca_generations WHERE tenant = ? ORDER BY ca, number`,
 
-	selectNonce:        `SELECT 1 FROM acme_nonces WHERE tenant = ? AND id = ?`,
+	selectNonce: `SELECT 1 FROM acme_nonces WHERE tenant = ? AND id = ?`,
+	selectUncovered: `SELECT h.chain, h.seq, h.hash, coalesce(k.rows, 0) + sum(b.rows), sum(b.rows), min(b.at) FROM chains h
+		LEFT JOIN audit_checkpoints k ON k.number = (SELECT number FROM audit_checkpoints l WHERE l.chain = h.chain ORDER BY seq DESC LIMIT 1)
+		JOIN batches b ON b.chain = h.chain AND b.seq > coalesce(k.seq, 0)
+		GROUP BY h.chain ORDER BY h.chain`,
+	selectLastCheckpoint: `SELECT ` + checkpointColumns + ` FROM audit_checkpoints ORDER BY number DESC LIMIT 1`,
+	insertCheckpoint:     `INSERT INTO audit_checkpoints (` + checkpointColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	insertAuditKey:       `INSERT INTO audit_keys (version, public, sealed, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	selectAuditKeys:      `SELECT version, public, sealed FROM audit_keys ORDER BY version`,
+	selectChains:         `SELECT DISTINCT chain FROM batches ORDER BY chain`,
+	selectBatches:        `SELECT seq, id, prev, hash, rows, first_row, at FROM batches WHERE chain = ? AND seq > ? ORDER BY seq LIMIT ?`,
+	selectBatchRows:      `SELECT tenant, event, actor, trace, detail, at FROM audit WHERE id >= ? AND id < ? AND batch = ? ORDER BY id`,
+	selectCheckpoints:    `SELECT ` + checkpointColumns + ` FROM audit_checkpoints WHERE number > ? ORDER BY number LIMIT ?`,
+	countAudit:           `SELECT count(*) FROM audit`,
+
 	insertNonce:        `INSERT INTO acme_nonces (tenant, id, expires) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
 	insertAccount:      `INSERT INTO acme_accounts (` + accountColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 	selectAccount:      `SELECT ` + accountColumns + ` FROM acme_accounts WHERE tenant = ? AND id = ? AND endpoint = ?`,
@@ -197,5 +233,6 @@ const removableOrders = `SELECT tenant, id FROM acme_orders WHERE status = 'inva
 
 // readStatements are those that the read pool prepares.
 var readStatements = []query{selectCertificate, selectDecision, selectFeed, selectProfile, selectOutbox, selectUses, selectDataKeys,
+	selectUncovered, selectLastCheckpoint, selectAuditKeys,
 	selectGenerations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
 	selectReplicas}

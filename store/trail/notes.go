@@ -1,3 +1,6 @@
+// Package trail is what every store does alike with audit rows: it queues the
+// rows that belong to no issuance (refusals) so that nobody waits for them.
+// Package audit of the core chains them.
 package trail
 
 import (

@@ -24,7 +24,7 @@ var (
 
 	leaves = []string{"ca/pkix", "ca/caller", "ca/claim"}
 	core   = join(leaves, []string{"ca"})
-	kept   = []string{"ca/credential", "ca/seal", "ca/status"} // parts of the core whose rows the store keeps
+	kept   = []string{"ca/audit", "ca/credential", "ca/seal", "ca/status"} // parts of the core whose rows the store keeps
 
 	xcrypto = []string{"golang.org/x/crypto/..."}
 )
@@ -41,7 +41,7 @@ var rules = []rule{
 		may: []string{"config", "protocols/...", "ca/...", "store/postgres", "store/sqlite", "store/migrations"}},
 
 	// Doors. A door reaches the core and its own folder, never another door or a driver.
-	{class: "door", packages: []string{"protocols/acme", "protocols/est", "protocols/scep", "protocols/cmp", "protocols/wstep", "protocols/ocsp", "protocols/crl", "protocols/aia"},
+	{class: "door", packages: []string{"protocols/acme", "protocols/est", "protocols/scep", "protocols/cmp", "protocols/wstep", "protocols/ocsp", "protocols/crl", "protocols/aia", "protocols/admin"},
 		may:  join(core, kept, []string{"ca/keygen", "{own}/...", "protocols/internal/..."}),
 		deny: sql, denyDeep: sql},
 	{class: "operations", packages: []string{"protocols/operations"},
@@ -65,6 +65,7 @@ var rules = []rule{
 	{class: "lint", packages: []string{"ca/lint"}, may: core, denyDeep: transport},
 	{class: "keys", packages: []string{"ca/keys/..."}, may: join(core, []string{"ca/keys/..."}), denyDeep: transport},
 	{class: "seal", packages: []string{"ca/seal"}, may: join(core, []string{"ca/keys"}), denyDeep: transport},
+	{class: "audit", packages: []string{"ca/audit"}, may: join(core, []string{"ca/seal"}), denyDeep: transport},
 	{class: "keygen", packages: []string{"ca/keygen"}, may: join(core, []string{"ca/keys"}), denyDeep: transport},
 	{class: "credential", packages: []string{"ca/credential"}, may: join(core, []string{"ca/seal"}), denyDeep: transport},
 	{class: "issuer", packages: []string{"ca/issuer"}, may: join(core, []string{"ca/keys"}), denyDeep: transport},
@@ -81,7 +82,7 @@ var rules = []rule{
 	{class: "driver for examples", packages: []string{"store/memory"}, testsOnly: true,
 		may: join(core, kept, []string{"protocols/*/state", "store/commit", "store/trail"}), denyDeep: transport},
 	{class: "migrations", packages: []string{"store/migrations"}},
-	{class: "shared by drivers", packages: []string{"store/commit", "store/trail"}, may: core, denyDeep: transport},
+	{class: "shared by drivers", packages: []string{"store/commit", "store/trail"}, may: join(core, []string{"ca/audit"}), denyDeep: transport},
 	{class: "conformance", packages: []string{"store/conformance", "store/conformance/broken"}, testsOnly: true,
 		may: join(core, kept, []string{"protocols/*/state", "store/trail", "store/conformance"})},
 

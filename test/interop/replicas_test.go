@@ -30,8 +30,10 @@ func TestTwoReplicas(t *testing.T) {
 	lines := postgresLines(t) + "base_url: {https: \"https://acme.test\"}\n"
 	a := start(t, lines)
 	second := t.TempDir()
-	if err := os.CopyFS(second, os.DirFS(filepath.Dir(a.File("root.pem")))); err != nil {
-		t.Fatal(err)
+	for _, d := range []string{"secrets", "keys"} {
+		if err := os.CopyFS(filepath.Join(second, d), os.DirFS(a.File(d))); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, d := range []string{second, filepath.Join(second, "secrets"), filepath.Join(second, "keys")} {
 		private(t, d)

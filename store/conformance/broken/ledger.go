@@ -149,8 +149,35 @@ func (c *careless) AddGeneration(ctx context.Context, g *ca.Generation, a ca.Aud
 	return c.swallow("generation", c.Store.AddGeneration(ctx, g, a))
 }
 
-func (c *careless) AddDataKey(ctx context.Context, k seal.WrappedKey) error {
-	return c.swallow("data key", c.Store.AddDataKey(ctx, k))
+func (c *careless) AddDataKey(ctx context.Context, k seal.WrappedKey, a ca.Audit) error {
+	return c.swallow("data key", c.Store.AddDataKey(ctx, k, a))
+}
+
+func (c *careless) DataKeys(ctx context.Context) ([]seal.WrappedKey, error) {
+	all, err := c.Store.DataKeys(ctx)
+	if c.what == "data key's time" {
+		for i := range all {
+			all[i].CreatedAt = all[i].CreatedAt.AddDate(-1, 0, 0)
+		}
+	}
+	return all, err
+}
+
+func (c *careless) Rewrap(ctx context.Context, from, to []seal.WrappedKey, a ca.Audit) error {
+	switch c.what {
+	case "rewrap":
+		return nil
+	case "what a rewrap replaces":
+		all, err := c.Store.DataKeys(ctx)
+		if err != nil || len(all) == 0 {
+			return err
+		}
+		for i := range all {
+			all[i].KEK = from[0].KEK
+		}
+		return c.swallow(c.what, c.Store.Rewrap(ctx, all, append(slices.Clone(to), all[len(to):]...), a))
+	}
+	return c.Store.Rewrap(ctx, from, to, a)
 }
 
 func (c *careless) AddUses(ctx context.Context, u credential.Uses) error {
@@ -166,6 +193,7 @@ func (c *careless) AddUses(ctx context.Context, u credential.Uses) error {
 func otherFlaws() (all []flaw) {
 	for what, cases := range map[string][]string{"profile": {"ProfileTexts"}, "note": {"Note", "Reopened"}, "lease": {"Lease", "LeaseRace"},
 		"held": {"LeaseHeld"}, "delivered": {"Outbox"}, "waiting": {"Outbox"}, "generation": {"Generations"}, "data key": {"DataKeys"},
+		"data key's time": {"TwoKeyrings"}, "rewrap": {"Rewrap", "RewrapConflict"}, "what a rewrap replaces": {"RewrapConflict"},
 		"credential": {"CredentialTaken"}, "credential's tenant": {"TenantSwapAddUses"}, "expiry": {"BurnExpired"}} {
 		all = append(all, flaw{"careless with " + what, cases, func(d *conformance.Driver) { d.Store = &careless{d.Store, what} }})
 	}

@@ -1,11 +1,13 @@
-// Package trail is what every store does alike with audit rows: it chains them
-// by hash, per replica and batch, and it queues the rows that belong to no
-// issuance (refusals) so that nobody waits for them.
+// Package audit keeps the audit trail honest. Every commit's audit rows are one
+// batch, and the batches of a replica are chained by hash; checkpoints signed
+// with the audit service key say now and then where every chain stood; Verify
+// reads everything again.
 //
-// A batch's hash covers its own place (replica, number, previous hash, id, time)
+// A batch's hash covers its own place (chain, number, previous hash, id, time)
 // and every row in order, so that a row that is changed, dropped, added or moved
-// is noticed. Checkpoints and their signatures come later.
-package trail
+// is noticed. Whoever owns the schema can still rewrite what came after the last
+// checkpoint, and nobody notices: a checkpoint is made every 1,000 rows or hour.
+package audit
 
 import (
 	"crypto/sha256"
@@ -16,10 +18,10 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 )
 
-// Batch is one link of a replica's chain. Times have microseconds.
+// Batch is one link of a chain. Times have microseconds.
 type Batch struct {
 	ID    [16]byte // random; what settles a commit of unknown outcome
-	Chain string   // replica id
+	Chain string   // replica id, on some stores with the writer's number
 	Seq   int64    // 1, 2, ... without gaps
 	Prev  [32]byte // Hash of Seq-1; zero for the first
 	Hash  [32]byte

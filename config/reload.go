@@ -1,0 +1,60 @@
+package config
+
+import (
+	"reflect"
+
+	"github.com/enrollgate/enrollgate/ca/keys"
+)
+
+// NeedsRestart lists the keys in which next differs from c and that a running
+// daemon cannot change: listeners, the store and keys are opened once. Profiles,
+// endpoints, tenants, acme, log.level and drain_timeout are not among them.
+func (c *Config) NeedsRestart(next *Config) []string {
+	var keys []string
+	for _, part := range []struct {
+		key       string
+		was, will any
+	}{
+		{"listen", c.Listen, next.Listen},
+		{"base_url", c.BaseURL, next.BaseURL},
+		{"tls", c.TLS, next.TLS},
+		{"store", c.Store, next.Store},
+		{"seal", c.Seal, next.Seal},
+		{"cas", c.CAs, next.CAs},
+		{"admin", c.Admin, next.Admin},
+		{"log.format", c.Log.Format, next.Log.Format},
+	} {
+		if !same(reflect.ValueOf(part.was), reflect.ValueOf(part.will)) {
+			keys = append(keys, part.key)
+		}
+	}
+	return keys
+}
+
+// same compares settings; secrets by where they are found.
+func same(a, b reflect.Value) bool {
+	if one, ok := a.Interface().(keys.Secret); ok {
+		return one.SameReference(b.Interface().(keys.Secret))
+	}
+	switch a.Kind() {
+	case reflect.Struct:
+		for i := range a.NumField() {
+			if !same(a.Field(i), b.Field(i)) {
+				return false
+			}
+		}
+		return true
+	case reflect.Slice:
+		if a.Len() != b.Len() {
+			return false
+		}
+		for i := range a.Len() {
+			if !same(a.Index(i), b.Index(i)) {
+				return false
+			}
+		}
+		return true
+	default:
+		return reflect.DeepEqual(a.Interface(), b.Interface())
+	}
+}
