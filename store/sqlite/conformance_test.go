@@ -20,6 +20,8 @@ func TestLedger(t *testing.T) { conformance.Ledger(t, underTest) }
 
 func TestACME(t *testing.T) { conformance.ACME(t, underTest) }
 
+func TestArchive(t *testing.T) { conformance.Archive(t, underTest) }
+
 // fresh makes and opens a database.
 func fresh(t testing.TB, o Options) *Store {
 	t.Helper()
@@ -60,7 +62,7 @@ func underTest(t *testing.T) *conformance.Driver {
 	clock := func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
 	s := fresh(t, Options{Clock: clock})
 	path := s.opts.Path
-	d := &conformance.Driver{Store: s, ACME: s,
+	d := &conformance.Driver{Store: s, ACME: s, Archive: s,
 		Advance: func(by time.Duration) { offset.Add(int64(by)) },
 		Counters: func() (int64, int64) {
 			return s.Stats().Batches.Load(), s.Stats().Members.Load()
