@@ -23,7 +23,7 @@ type Authority struct {
 	NotBefore    time.Time `json:"not_before"`
 	NotAfter     time.Time `json:"not_after"`
 	DaysLeft     int       `json:"days_left"` // whole days; below 0 once expired
-	CreatedAt    time.Time `json:"created_at"`
+	CreatedAt    time.Time `json:"created_at,omitzero"`
 }
 
 // Authorities lists every generation of every CA of the tenants, by tenant, CA

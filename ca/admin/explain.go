@@ -34,10 +34,10 @@ type Origin struct {
 
 // Change is the last change of a certificate's status.
 type Change struct {
-	State     ca.State   `json:"state"`
-	Reason    string     `json:"reason"` // RFC 5280 section 5.3.1
-	At        time.Time  `json:"at"`
-	Invalid   *time.Time `json:"invalidity_date,omitempty"`
+	State   ca.State   `json:"state"`
+	Reason  string     `json:"reason"` // RFC 5280 section 5.3.1
+	At      time.Time  `json:"at"`
+	Invalid *time.Time `json:"invalidity_date,omitempty"`
 }
 
 // Refusal is a request that was refused after its caller was known.
