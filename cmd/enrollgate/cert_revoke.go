@@ -100,8 +100,9 @@ func (r *records) revoker() (*ca.Authority, error) {
 
 // confirm asks whoever sits at the terminal.
 func confirm(out io.Writer, in *os.File, c *ca.Certificate, reason ca.Reason) error {
+	nobody := fmt.Errorf("%w: stdin is no terminal, so nobody can be asked; give --yes", errUsage)
 	if info, err := in.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return fmt.Errorf("%w: stdin is no terminal, so nobody can be asked; give --yes", errUsage)
+		return nobody
 	}
 	parsed, err := pkix.ParseCertificate(c.DER)
 	if err != nil {
@@ -110,6 +111,10 @@ func confirm(out io.Writer, in *os.File, c *ca.Certificate, reason ca.Reason) er
 	fmt.Fprintf(out, "Revoke %s (%s, until %s) of CA %s, tenant %s, for good, reason %s? Type yes: ", c.Serial, printable(parsed.Subject.String()),
 		c.NotAfter.Format(time.DateOnly), c.CA, c.Tenant, reason)
 	answer, err := bufio.NewReader(io.LimitReader(in, 16)).ReadString('\n')
+	if errors.Is(err, io.EOF) && answer == "" { // /dev/null is a character device, too
+		fmt.Fprintln(out)
+		return nobody
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
