@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,6 +60,10 @@ type AuditLine struct {
 	Actor  string          `json:"actor"`
 	Trace  string          `json:"trace,omitempty"`
 	Detail json.RawMessage `json:"detail"`
+}
+
+func (a AuditLine) same(b AuditLine) bool {
+	return a.Event == b.Event && a.At.Equal(b.At) && string(a.Detail) == string(b.Detail)
 }
 
 // issuance is what the audit row of an issuance says.
@@ -127,9 +132,12 @@ func explainTrace(ctx context.Context, r Records, tenants []string, trace string
 			}
 			out.Certificate, out.Audit = about.Certificate, about.Audit
 		}
-		if out.Certificate == nil {
-			out.Audit = linesOf(rows)
+		for _, row := range rows { // those about the certificate are there already
+			if line := lineOf(row); !slices.ContainsFunc(out.Audit, line.same) {
+				out.Audit = append(out.Audit, line)
+			}
 		}
+		slices.SortStableFunc(out.Audit, func(a, b AuditLine) int { return a.At.Compare(b.At) })
 		return out, nil
 	}
 	return nil, ca.Errorf(ca.NotFound, "no audit row of tenant %s has the trace id %s. A request that was refused before its caller was known (a bad signature, an unknown "+
@@ -163,12 +171,8 @@ func refusalOf(row ca.Audit) (*Refusal, error) {
 	return out, nil
 }
 
-func linesOf(rows []ca.Audit) []AuditLine {
-	lines := make([]AuditLine, 0, len(rows))
-	for _, row := range rows {
-		lines = append(lines, AuditLine{row.At, row.Event, row.Actor, row.Trace, json.RawMessage(row.Detail)})
-	}
-	return lines
+func lineOf(row ca.Audit) AuditLine {
+	return AuditLine{row.At, row.Event, row.Actor, row.Trace, json.RawMessage(row.Detail)}
 }
 
 func explainCertificate(ctx context.Context, r Records, c *ca.Certificate) (*Explanation, error) {
@@ -184,7 +188,7 @@ func explainCertificate(ctx context.Context, r Records, c *ca.Certificate) (*Exp
 	if err != nil {
 		return nil, err
 	}
-	var rows []ca.Audit
+	out := &Explanation{Tenant: c.Tenant, Certificate: origin}
 	for _, row := range append(issued, later...) {
 		var about issuance
 		if err := json.Unmarshal(row.Detail, &about); err != nil {
@@ -195,21 +199,13 @@ func explainCertificate(ctx context.Context, r Records, c *ca.Certificate) (*Exp
 		}
 		if row.Event == "certificate.issued" {
 			origin.Operation, origin.Transaction = about.Operation, about.Transaction
-		} else if row.Trace == c.Trace && len(rows) > 0 && sameRow(rows, row) {
-			continue // found both ways
 		}
-		rows = append(rows, row)
-	}
-	return &Explanation{Tenant: c.Tenant, Certificate: origin, Audit: linesOf(rows)}, nil
-}
-
-func sameRow(rows []ca.Audit, row ca.Audit) bool {
-	for _, have := range rows {
-		if have.Event == row.Event && have.At.Equal(row.At) && string(have.Detail) == string(row.Detail) {
-			return true
+		line := lineOf(row)
+		if !slices.ContainsFunc(out.Audit, line.same) { // or it was found both ways
+			out.Audit = append(out.Audit, line)
 		}
 	}
-	return false
+	return out, nil
 }
 
 // Describe gives a certificate with its decision, profile and status.

@@ -61,7 +61,7 @@ func (cmd *certRevokeCmd) Run(c console) (err error) {
 	}
 	defer func() { err = errors.Join(err, r.store.Close()) }()
 	if !cmd.Yes {
-		if err := confirm(c.err, os.Stdin, found, reason); err != nil {
+		if err := confirm(c.err, os.Stdin, isTerminal(os.Stdin), found, reason); err != nil {
 			return err
 		}
 	}
@@ -98,10 +98,17 @@ func (r *records) revoker() (*ca.Authority, error) {
 	return ca.NewAuthority(ca.Parts{Policy: nothing, Linter: lint.Linter{}, Issuers: &issuer.Registry{}, Ledger: r.store, Log: r.log, Now: time.Now})
 }
 
+// isTerminal tells whether somebody may sit there; /dev/null looks alike and
+// shows when it is read.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
 // confirm asks whoever sits at the terminal.
-func confirm(out io.Writer, in *os.File, c *ca.Certificate, reason ca.Reason) error {
+func confirm(out io.Writer, in io.Reader, terminal bool, c *ca.Certificate, reason ca.Reason) error {
 	nobody := fmt.Errorf("%w: stdin is no terminal, so nobody can be asked; give --yes", errUsage)
-	if info, err := in.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+	if !terminal {
 		return nobody
 	}
 	parsed, err := pkix.ParseCertificate(c.DER)
@@ -111,7 +118,7 @@ func confirm(out io.Writer, in *os.File, c *ca.Certificate, reason ca.Reason) er
 	fmt.Fprintf(out, "Revoke %s (%s, until %s) of CA %s, tenant %s, for good, reason %s? Type yes: ", c.Serial, printable(parsed.Subject.String()),
 		c.NotAfter.Format(time.DateOnly), c.CA, c.Tenant, reason)
 	answer, err := bufio.NewReader(io.LimitReader(in, 16)).ReadString('\n')
-	if errors.Is(err, io.EOF) && answer == "" { // /dev/null is a character device, too
+	if errors.Is(err, io.EOF) && answer == "" {
 		fmt.Fprintln(out)
 		return nobody
 	}
