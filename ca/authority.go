@@ -262,7 +262,8 @@ func newEntry(e *Endpoint, r *Request, d *Decision, s *signedCertificate) (*Entr
 		return nil, InternalError(err)
 	}
 	detail, err := json.Marshal(map[string]string{"ca": e.CA, "serial": s.serial.String(), "profile": d.Profile,
-		"endpoint": e.ID, "subject": d.Subject.String(), "not_after": d.NotAfter.Format(time.RFC3339)})
+		"endpoint": e.ID, "operation": string(r.Operation), "transaction": r.Transaction,
+		"subject": d.Subject.String(), "not_after": d.NotAfter.Format(time.RFC3339)})
 	if err != nil {
 		return nil, InternalError(err)
 	}

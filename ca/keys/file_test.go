@@ -265,7 +265,7 @@ func TestSignAndDecryptRSA(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, bad := range map[string][]byte{"length": other, "padding": append([]byte{0}, msg[:len(msg)-1]...), "cut off": msg[1:], "nothing": nil} {
+	for name, bad := range map[string][]byte{"length": other, "padding": append([]byte{0}, msg[:len(msg)-1]...), "cut off": msg[:len(msg)-1], "nothing": nil} {
 		first, err1 := decrypt(bad, v15)
 		second, err2 := decrypt(bad, v15)
 		if err1 != nil || err2 != nil || len(first) != len(session) || bytes.Equal(first, second) {

@@ -49,7 +49,7 @@ func TestExtKeyUsageRequested(t *testing.T) {
 			continue
 		}
 		e, ok := pkix.FindExtension(d.Extensions, pkix.OIDExtKeyUsage)
-		if got, err := pkix.ParseExtKeyUsage(e.Value); !ok || e.Critical || err != nil || printUsages(got) != c.want {
+		if got, err := pkix.ParseExtKeyUsage(e.Value); !ok || e.Critical || err != nil || PrintUsages(got) != c.want {
 			t.Errorf("%s: extension %v %v %v", name, e, got, err)
 		}
 	}
@@ -82,7 +82,7 @@ func TestRequestExtensions(t *testing.T) {
 		if got, ok := pkix.FindExtension(d.Extensions, e.ID); ok && bytes.Equal(got.Value, e.Value) {
 			t.Errorf("%s was copied from the request", e.ID)
 		}
-		if f := fieldOf(d, "extension."+extensionName(e.ID)); !strings.Contains(f.Note, "left out") {
+		if f := fieldOf(d, "extension."+ExtensionName(e.ID)); !strings.Contains(f.Note, "left out") {
 			t.Errorf("nothing is recorded about %s: %+v", e.ID, f)
 		}
 	}

@@ -145,9 +145,9 @@ func (d *deciding) decideExtKeyUsage() (*pkix.Extension, error) {
 	}
 	note := ""
 	if len(dropped) > 0 {
-		note = "not granted, left out: " + clip(printUsages(dropped))
+		note = "not granted, left out: " + clip(PrintUsages(dropped))
 	}
-	d.field("ext_key_usage", printUsages(taken), "asserted, granted by "+p.source.extKeyUsage, note)
+	d.field("ext_key_usage", PrintUsages(taken), "asserted, granted by "+p.source.extKeyUsage, note)
 	return &extension, nil
 }
 
@@ -163,10 +163,10 @@ func (d *deciding) addRequested(out []pkix.Extension) ([]pkix.Extension, error) 
 		_, taken := pkix.FindExtension(out, e.ID)
 		switch {
 		case at < 0:
-			d.field("extension."+extensionName(e.ID), "", "asserted", "not taken from requests, left out")
+			d.field("extension."+ExtensionName(e.ID), "", "asserted", "not taken from requests, left out")
 			continue
 		case taken:
-			d.field("extension."+extensionName(e.ID), "", "asserted", "the certificate has it already, left out")
+			d.field("extension."+ExtensionName(e.ID), "", "asserted", "the certificate has it already, left out")
 			continue
 		}
 		name := "extension." + p.requestable[at].name

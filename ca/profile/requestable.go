@@ -111,8 +111,9 @@ func forbiddenName(text string) (string, bool) {
 	return "", false
 }
 
-// extensionName names an extension of a request in the decision record.
-func extensionName(id pkix.OID) string {
+// ExtensionName names an extension as the decision record does: by its name where
+// there is one, else by its dotted OID.
+func ExtensionName(id pkix.OID) string {
 	text := id.String()
 	if name, ok := forbidden[text]; ok {
 		return name

@@ -127,7 +127,7 @@ func compileExtKeyUsage(w *WrittenExtKeyUsage, kind string, problems *problemLis
 		if err != nil {
 			problems.add([]string{"ext_key_usage", "values"}, "%v", err)
 		}
-		rule.fixed, rule.value = &extension, printUsages(fixed)
+		rule.fixed, rule.value = &extension, PrintUsages(fixed)
 	}
 	return rule
 }
@@ -173,7 +173,9 @@ var usageNameByOID = func() map[string]string {
 	return byOID
 }()
 
-func printUsages(usages []pkix.OID) string {
+// PrintUsages gives extended key usages as the decision record does: names where
+// there are, else dotted OIDs, separated by spaces.
+func PrintUsages(usages []pkix.OID) string {
 	names := make([]string, len(usages))
 	for i, u := range usages {
 		if names[i] = u.String(); usageNameByOID[names[i]] != "" {

@@ -149,6 +149,7 @@ func (cmd *auditCheckpointCmd) Run(c console) error {
 
 type auditRootCmd struct {
 	source
+	JSON bool `name:"json" help:"Print one JSON object."`
 }
 
 // Run prints the root of trust of the audit trail.
@@ -159,6 +160,9 @@ func (cmd *auditRootCmd) Run(c console) error {
 	}
 	return withStore(context.Background(), cfg, c, func(ctx context.Context, d *daemon, _ caller.Caller) error {
 		root, err := d.signer.Root(ctx)
+		if err == nil && cmd.JSON {
+			return printJSON(c.out, map[string]string{"root": string(audit.EncodeRoot(root))})
+		}
 		if err == nil {
 			_, err = c.out.Write(audit.EncodeRoot(root))
 		}

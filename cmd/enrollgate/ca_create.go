@@ -20,6 +20,7 @@ import (
 
 type caCmd struct {
 	Create caCreateCmd `cmd:"" help:"Make a root and an issuing CA, keys included."`
+	List   caListCmd   `cmd:"" help:"List the CAs with their generations: subject, key, validity."`
 }
 
 type caCreateCmd struct {
@@ -29,6 +30,14 @@ type caCreateCmd struct {
 	Name      string `required:"" help:"Organization name in both subjects."`
 	RootKey   string `required:"" help:"Where the root's key is made: file:/PATH. Keep it offline afterwards." placeholder:"URI"`
 	Algorithm string `help:"Key algorithm: ecdsa-p256, ecdsa-p384, ecdsa-p521, rsa-2048, rsa-3072, rsa-4096 or ed25519." default:"ecdsa-p256"`
+	JSON      bool   `name:"json" help:"Print one JSON object."`
+}
+
+// createdCA is what `ca create --json` prints.
+type createdCA struct {
+	*admin.Authority
+	Certificate string `json:"certificate"`  // PEM
+	TrustAnchor string `json:"trust_anchor"` // PEM, what clients must trust
 }
 
 // Run makes the hierarchy and prints the root certificate.
@@ -65,6 +74,14 @@ func (cmd *caCreateCmd) Run(c console) error {
 		return err
 	}
 	fmt.Fprintf(c.err, "keep this public key outside of the store; `enrollgate audit verify --root FILE` holds the audit trail against it:\n%s", audit.EncodeRoot(root))
+	if cmd.JSON {
+		made, err := admin.DescribeAuthority(g, time.Now())
+		if err != nil {
+			return err
+		}
+		made.Current = true
+		return printJSON(c.out, createdCA{made, pemOf(g.DER), pemOf(g.Root)})
+	}
 	fmt.Fprintf(c.err, "made CA %s of tenant %s; clients must trust this root:\n", g.CA, g.Tenant)
 	return pem.Encode(c.out, &pem.Block{Type: "CERTIFICATE", Bytes: g.Root})
 }

@@ -6,6 +6,10 @@
 //	enrollgate check --config FILE      every mistake of a configuration at once
 //	enrollgate migrate --config FILE    make or update the store's tables
 //	enrollgate ca create --config FILE  make a root and an issuing CA
+//	enrollgate ca list                  every CA with its generations
+//	enrollgate cert list|show|revoke    what was issued
+//	enrollgate explain SERIAL|TRACE     where every field came from, or why a request was refused
+//	enrollgate profile list|show        what may be issued
 //	enrollgate seal rotate ...          new data keys, or another key-encryption key
 //	enrollgate audit verify|root|checkpoint
 //	enrollgate reload                   read the configuration again
@@ -37,6 +41,9 @@ type commands struct {
 	Check   checkCmd   `cmd:"" help:"Say every mistake of a configuration file, with its line."`
 	Migrate migrateCmd `cmd:"" help:"Make or update the tables of the store."`
 	CA      caCmd      `cmd:"" name:"ca" help:"Certification authorities."`
+	Cert    certCmd    `cmd:"" help:"Issued certificates."`
+	Explain explainCmd `cmd:"" help:"Say where every field of a certificate came from, or why a request was refused."`
+	Profile profileCmd `cmd:"" help:"Certificate profiles."`
 	Seal    sealCmd    `cmd:"" name:"seal" help:"Keys that protect the secrets in the store."`
 	Audit   auditCmd   `cmd:"" help:"The audit trail."`
 	Reload  reloadCmd  `cmd:"" help:"Have the running daemon read its configuration again."`

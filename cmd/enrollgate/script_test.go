@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -28,7 +31,7 @@ cas: [{id: issuing, tenant: default, key: "file:%[1]s/issuing.pem", key_password
 // TestScripts runs the conversations under testdata: each is a text that a
 // user could have typed.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: func(e *testscript.Env) error {
+	testscript.Run(t, testscript.Params{Dir: "testdata", Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode}, Setup: func(e *testscript.Env) error {
 		e.Setenv("SEAL_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
 		e.Setenv("CA_PASSWORD", "correct horse battery staple")
 		for _, name := range []string{"enrollgate", "fresh"} {
@@ -46,4 +49,22 @@ func TestScripts(t *testing.T) {
 		}
 		return os.Chmod(e.WorkDir, 0o700)
 	}})
+}
+
+// exitCode is the script command `exitcode N PROGRAM ARGUMENTS`: the program must end with this code.
+func exitCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exitcode N PROGRAM ARGUMENTS")
+	}
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var ended *exec.ExitError
+		if !errors.As(err, &ended) {
+			ts.Fatalf("%v", err)
+		}
+		got = ended.ExitCode()
+	}
+	if fmt.Sprint(got) != args[0] {
+		ts.Fatalf("%s: exit code %d, want %s", strings.Join(args[1:], " "), got, args[0])
+	}
 }

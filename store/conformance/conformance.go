@@ -35,6 +35,8 @@ type Driver struct {
 	Audit audit.Store // the same store as the audit trail sees it; nil where the driver keeps none
 	ACME  state.Store // the same store as the ACME door sees it; nil where the driver has none
 
+	Archive ca.Archive // the same store as operators ask it; nil where the driver has none
+
 	// Advance moves the store's clock forward.
 	Advance func(time.Duration)
 	// AltNames reads the names recorded with a certificate, in their order.
@@ -80,6 +82,9 @@ func Audit(t *testing.T, open func(t *testing.T) *Driver) { run(t, AuditCases(),
 // ACME runs the suite of the ACME door's objects.
 func ACME(t *testing.T, open func(t *testing.T) *Driver) { run(t, ACMECases(), open) }
 
+// Archive runs the suite of what operators ask.
+func Archive(t *testing.T, open func(t *testing.T) *Driver) { run(t, ArchiveCases(), open) }
+
 func run(t *testing.T, cases []Case, open func(t *testing.T) *Driver) {
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
@@ -101,6 +106,9 @@ func LedgerCases() []Case {
 func ACMECases() []Case {
 	return append(append([]Case{}, accountCases...), orderCases...)
 }
+
+// ArchiveCases lists the suite of what operators ask.
+func ArchiveCases() []Case { return append([]Case{}, archiveCases...) }
 
 // Failures runs one case and tells what it found, for the test that breaks
 // stores on purpose.

@@ -24,6 +24,8 @@ var sql = struct {
 	KEKPut, KEKChange, DataKeyCount, DataKeyRewrap                                            string
 	Uncovered, CheckpointLast, CheckpointAdd, AuditKeys, AuditKeyAdd                          string
 	Unlimited, TrailChains, TrailBatches, TrailRows, TrailCheckpoints, TrailCount             string
+	Find, FindBySubject, FindByRequester, FindByKey, FindByName, FindByState                  string
+	RevocationFind, AuditByTrace, AuditBySerial                                               string
 }{
 	Begin:    `begin`,
 	Commit:   `commit`,
@@ -238,4 +240,41 @@ var sql = struct {
 		select ctid from enrollgate.acme_nonces where expires <= now() + $1::interval order by expires limit $2 for update skip locked))`,
 	SweepIdempotency: `delete from enrollgate.idempotency where ctid = any(array(
 		select ctid from enrollgate.idempotency where expires <= now() + $1::interval order by expires limit $2 for update skip locked))`,
+
+	// The search of certificates: what drives a statement is looked up first and by itself, because
+	// the planner thinks little of ranges that it does not know; the other filters hold besides.
+	Find: findColumns + ` from enrollgate.certificates c` + findStatus + ` where c.tenant = $1 and c.ca = $2
+		and c.month between $3::integer and $4::integer and c.serial between $5::bytea and $6::bytea` + findRest,
+	FindBySubject:   `with k as materialized (` + findKeys + `subject = $11)` + findColumns + findKnown,
+	FindByRequester: `with k as materialized (` + findKeys + `requester = $10)` + findColumns + findKnown,
+	FindByKey:       `with k as materialized (` + findKeys + `key_id = $12)` + findColumns + findKnown,
+	FindByName: `with k as materialized (select distinct month, serial from (select tenant, ca, month, serial from enrollgate.sans where kind = $15::smallint
+			and reverse(encode(value, 'escape')) collate "C" between reverse(encode($16::bytea, 'escape')) and reverse(encode($16::bytea, 'escape')) || $17::text
+			offset 0) n where tenant = $1 and ca = $2)` +
+		findColumns + findKnown,
+	FindByState: `with k as materialized (select get_byte(serial, 0) * 256 + get_byte(serial, 1) as month, serial
+			from enrollgate.revocations where tenant = $1 and ca = $2 and serial between $5::bytea and $6::bytea and state = $13)` + findColumns + findKnown,
+	RevocationFind: `select state, reason, invalid, at from enrollgate.revocations where tenant = $1 and ca = $2 and serial = $3`,
+	AuditByTrace: `select event, actor, trace, detail, at from enrollgate.audit
+		where trace = $1 and trace <> '' and tenant = $2 order by at, chain, seq, n limit $3`,
+	AuditBySerial: `select event, actor, trace, detail, at from enrollgate.audit
+		where substring(encode(detail, 'escape') from '"serial":"([0-9a-f]{32})"') = $1 and event <> 'certificate.issued'
+			and tenant = $2 order by at, chain, seq, n limit $3`,
 }
+
+const (
+	findKeys    = `select month, serial from enrollgate.certificates where tenant = $1 and ca = $2 and `
+	findColumns = ` select c.serial, c.der, c.not_before, c.not_after, c.profile, c.requester, c.endpoint, c.trace, c.issued_at,
+		coalesce(r.state, 'issued')`
+	// One row at a time, whatever the planner believes of tables that it has no statistics of.
+	findStatus = ` left join lateral (select state from enrollgate.revocations
+		where tenant = c.tenant and ca = c.ca and serial = c.serial offset 0) r on true`
+	findKnown = ` from k cross join lateral (select * from enrollgate.certificates
+		where tenant = $1 and ca = $2 and month = k.month and serial = k.serial offset 0) c` + findStatus + `
+		where k.month between $3::integer and $4::integer and k.serial between $5::bytea and $6::bytea` + findRest
+	findRest = ` and ($7::timestamptz is null or c.not_after >= $7) and ($8::timestamptz is null or c.not_after < $8)
+		and ($9::text is null or c.profile = $9) and ($10::text is null or c.requester = $10)
+		and ($11::text is null or c.subject = $11) and ($12::bytea is null or c.key_id = $12)
+		and ($13::text is null or coalesce(r.state, 'issued') = $13)
+		order by c.month, c.serial limit $14::integer`
+)

@@ -35,11 +35,14 @@ func TestACMEConformance(t *testing.T) {
 	conformance.ACME(t, driver(""))
 }
 
+func TestArchiveConformance(t *testing.T) { conformance.Archive(t, driver("")) }
+
 // With a pooler nothing may stay in a session: no prepared statement, no setting.
 func TestConformanceThroughPooler(t *testing.T) {
 	t.Parallel()
 	conformance.Ledger(t, driver("exec"))
 	conformance.ACME(t, driver("exec"))
+	conformance.Archive(t, driver("exec"))
 }
 
 // migrated makes a database with the schema and gives the owner's and the runtime role's URL.
@@ -113,7 +116,7 @@ func driver(mode string) func(t *testing.T) *conformance.Driver {
 				t.Errorf("close: %v", err)
 			}
 		})
-		d := &conformance.Driver{Store: s, ACME: s, Audit: s,
+		d := &conformance.Driver{Store: s, ACME: s, Audit: s, Archive: s,
 			Advance: func(by time.Duration) { offset.Add(int64(by)) },
 			AltNames: func(ctx context.Context, tenant, ca string, serial ca.Serial) ([]pkix.GeneralName, error) {
 				return altNames(ctx, s, tenant, ca, serial)

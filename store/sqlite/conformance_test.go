@@ -25,6 +25,8 @@ func TestAudit(t *testing.T) { conformance.Audit(t, underTest) }
 
 func TestACME(t *testing.T) { conformance.ACME(t, underTest) }
 
+func TestArchive(t *testing.T) { conformance.Archive(t, underTest) }
+
 // migrated is the file of an empty database, made once for all tests.
 var migrated = sync.OnceValues(func() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "enrollgate-sqlite-")
@@ -83,7 +85,7 @@ func underTest(t *testing.T) *conformance.Driver {
 	clock := func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
 	s := fresh(t, Options{Clock: clock})
 	path := s.opts.Path
-	d := &conformance.Driver{Store: s, ACME: s, Audit: s,
+	d := &conformance.Driver{Store: s, ACME: s, Audit: s, Archive: s,
 		Advance: func(by time.Duration) { offset.Add(int64(by)) },
 		Counters: func() (int64, int64) {
 			return s.Stats().Batches.Load(), s.Stats().Members.Load()

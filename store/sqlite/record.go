@@ -136,7 +136,7 @@ func (r *recording) rows(b *batch) error {
 			return err
 		}
 		for i, n := range e.AltNames {
-			if _, err := b.exec(insertSAN, id, i, c.Tenant, int64(n.Kind), octets(n.Raw)); err != nil {
+			if _, err := b.exec(insertSAN, id, i, c.Tenant, int64(n.Kind), octets(n.Raw), backwards(n.Raw)); err != nil {
 				return err
 			}
 		}

@@ -95,6 +95,16 @@ const (
 	selectReplicas
 	forgetReplicas
 
+	findBySerial
+	findBySubject
+	findByRequester
+	findByKey
+	findByName
+	findByState
+	selectRevocation
+	selectAuditByTrace
+	selectAuditBySerial
+
 	queries // how many there are
 )
 
@@ -106,6 +116,19 @@ const (
 
 const checkpointColumns = `number, chain, seq, hash, rows, at, prev, key, signature`
 
+// The search of certificates: what drives a statement is written into it, the
+// other filters hold besides. ?14 is the limit; ?15 to ?17 are for names alone.
+const (
+	findColumns = `SELECT c.serial, c.der, c.not_before, c.not_after, c.profile, c.requester, c.endpoint, c.trace, c.issued_at,
+		coalesce(r.state, 'issued') FROM `
+	findWhere = ` LEFT JOIN revocations r USING (tenant, ca, month, serial)
+		WHERE c.tenant = ?1 AND c.ca = ?2 AND c.month BETWEEN ?3 AND ?4 AND c.serial BETWEEN ?5 AND ?6
+		AND (?7 IS NULL OR c.not_after >= ?7) AND (?8 IS NULL OR c.not_after < ?8) AND (?9 IS NULL OR c.profile = ?9)
+		AND (?10 IS NULL OR c.requester = ?10) AND (?11 IS NULL OR c.subject = ?11) AND (?12 IS NULL OR c.key_id = ?12)
+		AND (?13 IS NULL OR coalesce(r.state, 'issued') = ?13)`
+	findOrder = ` ORDER BY c.month, c.serial LIMIT ?14`
+)
+
 var statements = [queries]string{
 	beginBatch:    `BEGIN IMMEDIATE`,
 	commitBatch:   `COMMIT`,
@@ -114,7 +137,7 @@ var statements = [queries]string{
 	insertMonth: `INSERT INTO months (month, made_at) VALUES (?, ?) ON CONFLICT DO NOTHING`,
 	insertCertificate: `INSERT INTO certificates (tenant, ca, month, serial, der, not_before, not_after, profile, requester, endpoint, trace,
 		issued_at, subject, key_id, key_hash, tbs_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-	insertSAN:      `INSERT INTO sans (certificate, position, tenant, kind, value) VALUES (?, ?, ?, ?, ?)`,
+	insertSAN:      `INSERT INTO sans (certificate, position, tenant, kind, value, reversed) VALUES (?, ?, ?, ?, ?, ?)`,
 	insertDecision: `INSERT INTO decisions (certificate, tenant, profile_hash, detail) VALUES (?, ?, ?, ?)`,
 	selectCertificate: `SELECT c.der, c.not_before, c.not_after, c.profile, c.requester, c.endpoint, c.trace, c.issued_at, coalesce(r.state, 'issued')
 		FROM certificates c LEFT JOIN revocations r USING (tenant, ca, month, serial)
@@ -225,6 +248,19 @@ var statements = [queries]string{
 			schema = excluded.schema, version = excluded.version, skew = excluded.skew`,
 	selectReplicas: `SELECT id, started, seen, config, schema, version, skew FROM replicas WHERE id > '' AND seen >= ? ORDER BY id`,
 	forgetReplicas: `DELETE FROM replicas WHERE id IN (SELECT id FROM replicas WHERE id > '' AND seen < ? LIMIT ?)`,
+
+	findBySerial:    findColumns + `certificates c` + findWhere + findOrder,
+	findBySubject:   findColumns + `certificates c INDEXED BY certificates_by_subject` + findWhere + ` AND c.subject = ?11` + findOrder,
+	findByRequester: findColumns + `certificates c INDEXED BY certificates_by_requester` + findWhere + ` AND c.requester = ?10` + findOrder,
+	findByKey:       findColumns + `certificates c INDEXED BY certificates_by_key` + findWhere + ` AND c.key_id = ?12` + findOrder,
+	findByName: findColumns + `certificates c` + findWhere + ` AND c.id IN (SELECT certificate FROM sans INDEXED BY sans_by_name
+		WHERE tenant = ?1 AND kind = ?15 AND reversed BETWEEN ?16 AND ?17)` + findOrder,
+	findByState:      findColumns + `certificates c` + findWhere + ` AND r.state = ?13` + findOrder,
+	selectRevocation: `SELECT state, reason, invalid, changed_at FROM revocations WHERE tenant = ? AND ca = ? AND month = ? AND serial = ?`,
+	selectAuditByTrace: `SELECT event, actor, trace, detail, at FROM audit INDEXED BY audit_by_trace
+		WHERE trace = ?1 AND trace <> '' AND tenant = ?2 ORDER BY id LIMIT ?3`,
+	selectAuditBySerial: `SELECT event, actor, trace, detail, at FROM audit INDEXED BY audit_by_serial
+		WHERE about = ?1 AND tenant = ?2 ORDER BY id LIMIT ?3`,
 }
 
 // removableOrders picks the same orders every time it runs in one transaction.
@@ -235,4 +271,5 @@ const removableOrders = `SELECT tenant, id FROM acme_orders WHERE status = 'inva
 var readStatements = []query{selectCertificate, selectDecision, selectFeed, selectProfile, selectOutbox, selectUses, selectDataKeys,
 	selectUncovered, selectLastCheckpoint, selectAuditKeys,
 	selectGenerations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
-	selectReplicas}
+	selectReplicas,
+	findBySerial, findBySubject, findByRequester, findByKey, findByName, findByState, selectRevocation, selectAuditByTrace, selectAuditBySerial}

@@ -1,0 +1,99 @@
+package admin
+
+import (
+	"context"
+	"encoding/hex"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/pkix"
+)
+
+// Authority is one generation of a CA as lists show it.
+type Authority struct {
+	Tenant       string    `json:"tenant"`
+	CA           string    `json:"ca"`
+	Generation   int       `json:"generation"`
+	Current      bool      `json:"current"` // the one that signs
+	Subject      string    `json:"subject"`
+	Root         string    `json:"root"` // subject of the trust anchor
+	Key          string    `json:"key"`  // key URI; it never holds a secret
+	KeyAlgorithm string    `json:"key_algorithm"`
+	KeyID        string    `json:"key_id"` // hexadecimal
+	NotBefore    time.Time `json:"not_before"`
+	NotAfter     time.Time `json:"not_after"`
+	DaysLeft     int       `json:"days_left"` // whole days; below 0 once expired
+	CreatedAt    time.Time `json:"created_at,omitzero"`
+}
+
+// Authorities lists every generation of every CA of the tenants, by tenant, CA
+// and generation.
+func Authorities(ctx context.Context, store ca.Generations, tenants []string, now time.Time) ([]Authority, error) {
+	all := []Authority{}
+	for _, tenant := range tenants {
+		generations, err := store.Generations(ctx, tenant)
+		if err != nil {
+			return nil, err
+		}
+		for i := range generations {
+			a, err := DescribeAuthority(&generations[i], now)
+			if err != nil {
+				return nil, err
+			}
+			a.Current = i+1 == len(generations) || generations[i+1].CA != a.CA
+			all = append(all, *a)
+		}
+	}
+	return all, nil
+}
+
+// DescribeAuthority reads one generation; Current stays false.
+func DescribeAuthority(g *ca.Generation, now time.Time) (*Authority, error) {
+	cert, err := pkix.ParseCertificate(g.DER)
+	if err != nil {
+		return nil, ca.InternalError(err)
+	}
+	root, err := pkix.ParseCertificate(g.Root)
+	if err != nil {
+		return nil, ca.InternalError(err)
+	}
+	left := cert.NotAfter.Sub(now)
+	days := int(left / (24 * time.Hour))
+	if left < 0 {
+		days--
+	}
+	return &Authority{Tenant: g.Tenant, CA: g.CA, Generation: g.Number, Subject: cert.Subject.String(), Root: root.Subject.String(), Key: g.KeyURI,
+		KeyAlgorithm: cert.Key.Algorithm(), KeyID: hex.EncodeToString(cert.Key.KeyID()), NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
+		DaysLeft: days, CreatedAt: g.CreatedAt}, nil
+}
+
+// ChainOf gives the certificates that verify an issued one, the issuer's first
+// and the trust anchor last, in DER. NotFound where no generation signed it.
+func ChainOf(ctx context.Context, store ca.Generations, c *ca.Certificate) ([][]byte, error) {
+	cert, err := pkix.ParseCertificate(c.DER)
+	if err != nil {
+		return nil, ca.InternalError(err)
+	}
+	generations, err := store.Generations(ctx, c.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range generations {
+		if g.CA != c.CA {
+			continue
+		}
+		issuer, err := pkix.ParseCertificate(g.DER)
+		if err != nil {
+			return nil, ca.InternalError(err)
+		}
+		if cert.CheckSignatureFrom(issuer.Key) != nil {
+			continue // another generation's
+		}
+		chain := append([][]byte{g.DER}, g.Chain...)
+		if string(g.DER) != string(g.Root) {
+			chain = append(chain, g.Root)
+		}
+		return chain, nil
+	}
+	return nil, ca.Errorf(ca.NotFound, "no generation of CA %s signed the certificate", c.CA)
+}

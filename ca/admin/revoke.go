@@ -1,0 +1,63 @@
+package admin
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/caller"
+)
+
+// Revoker is the part of ca.Authority that revokes.
+type Revoker interface {
+	Revoke(ctx context.Context, r *ca.RevokeRequest) (*ca.Status, error)
+}
+
+// Reasons lists what an operator may give as reason, by the names of RFC 5280
+// section 5.3.1.
+func Reasons() []string {
+	var names []string
+	for _, r := range []ca.Reason{ca.Unspecified, ca.KeyCompromise, ca.AffiliationChanged, ca.Superseded, ca.CessationOfOperation, ca.PrivilegeWithdrawn} {
+		names = append(names, r.String())
+	}
+	return names
+}
+
+// ParseReason reads one of Reasons. BadRequest says which there are.
+func ParseReason(name string) (ca.Reason, error) {
+	if name == ca.CertificateHold.String() {
+		return 0, ca.Errorf(ca.BadRequest, "a certificate cannot be held in this version, and a revocation is for good: wait, or give one of %s", strings.Join(Reasons(), ", "))
+	}
+	if slices.Contains(Reasons(), name) {
+		for r := range ca.AACompromise {
+			if r.String() == name {
+				return r, nil
+			}
+		}
+	}
+	return 0, ca.Errorf(ca.BadRequest, "%q is not a reason to revoke a certificate: give one of %s", clip(name), strings.Join(Reasons(), ", "))
+}
+
+// Revocation asks to revoke one certificate for good.
+type Revocation struct {
+	Certificate *ca.Certificate
+	Reason      ca.Reason
+	Invalid     time.Time // since when the key must not be trusted; zero: not known (RFC 5280 section 5.3.2)
+	Actor       caller.Caller
+	Now         time.Time
+}
+
+// Revoke revokes a certificate in the name of an operator; the audit row names
+// the operator and carries the trace id that is given back. Errors are those of
+// ca.Authority, and BadRequest for a date that cannot be.
+func Revoke(ctx context.Context, a Revoker, in Revocation) (status *ca.Status, trace string, err error) {
+	c := in.Certificate
+	if !in.Invalid.IsZero() && (in.Invalid.After(in.Now) || in.Invalid.Before(c.NotBefore)) {
+		return nil, "", ca.Errorf(ca.BadRequest, "the invalidity date lies between the start of the certificate's validity (%s) and now", stamp(c.NotBefore))
+	}
+	trace = ca.NewTrace()
+	status, err = a.Revoke(ctx, &ca.RevokeRequest{Trace: trace, Tenant: c.Tenant, CA: c.CA, Serial: c.Serial, Reason: in.Reason, Invalid: in.Invalid, Caller: in.Actor})
+	return status, trace, err
+}
