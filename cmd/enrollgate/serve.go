@@ -51,7 +51,11 @@ func (s *serveCmd) Run(c console) error {
 // start brings everything up; what was started before a failure is stopped again.
 func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (d *daemon, err error) {
 	written := *cfg // before addresses are bound
-	d = &daemon{cfg: cfg, log: log, failed: make(chan error, 5), reread: s.load, written: &written, level: level}
+	reread := func() (*config.Config, error) {
+		again := s.source // load fills in defaults
+		return again.load()
+	}
+	d = &daemon{cfg: cfg, log: log, failed: make(chan error, 5), reread: reread, written: &written, level: level}
 	d.background, d.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
