@@ -26,6 +26,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/seal"
 	"github.com/enrollgate/enrollgate/config"
 	"github.com/enrollgate/enrollgate/protocols/acme"
+	"github.com/enrollgate/enrollgate/protocols/acme/recent"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
 	"github.com/enrollgate/enrollgate/protocols/admin"
 	"github.com/enrollgate/enrollgate/protocols/aia"
@@ -40,6 +41,7 @@ type daemon struct {
 	failed chan error // a listener that ended by itself
 
 	store   store
+	recent  *recent.Store // the store as the ACME door sees it
 	ring    *keys.Ring
 	issuers *issuer.Registry
 	sealing *seal.Keyring
@@ -169,7 +171,7 @@ func (d *daemon) assembleACME(ctx context.Context, p, previous *policy) error {
 		before = previous.acme
 	}
 	p.acme, err = acme.New(acme.Options{Observer: d.metrics, BaseURL: p.cfg.BaseURL.HTTPS, Endpoints: endpoints, Core: p.authority, Issuers: d.issuers,
-		Certificates: d.store, Store: d.store, Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME),
+		Certificates: d.store, Store: d.recent, Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME),
 		Nonces: nonces, Validators: validators, Log: d.log, Now: time.Now, OrderLifetime: p.cfg.ACME.OrderLifetime,
 		AuthorizationLifetime: p.cfg.ACME.AuthLifetime, Schedule: p.cfg.ACME.HTTP01.Waits, Previous: before})
 	return err

@@ -9,8 +9,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/enrollgate/enrollgate/config"
+	"github.com/enrollgate/enrollgate/protocols/acme/recent"
 )
 
 type serveCmd struct {
@@ -77,6 +79,7 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 	if err := d.openStore(ctx); err != nil {
 		return d, err
 	}
+	d.recent = recent.New(d.store, time.Now)
 	if err := d.openSeal(ctx); err != nil {
 		return d, err
 	}

@@ -1,7 +1,10 @@
 package acme
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
@@ -138,28 +141,44 @@ func (d *Door) ownAuthorization(r *request, s *signed) (*state.Authorization, er
 	return a, own(s, a.Account)
 }
 
-// begin marks a challenge as processing, in one commit with the nonce, and
-// hands it to the validators.
+// begin validates a challenge. An outcome that comes soon is stored in one
+// commit with the nonce and answered; otherwise the challenge is marked as
+// processing, with the nonce, and the validation goes on in the background.
 func (d *Door) begin(r *request, s *signed, before *state.Authorization, i int) (*state.Authorization, error) {
 	if d.Validators[claim.Method(before.Challenges[i].Type)] == nil { // made under another configuration
 		return nil, fail(http.StatusForbidden, typeMalformed, "challenges of type %s are not offered any more; open a new order", before.Challenges[i].Type)
 	}
-	slot, err := d.validations.reserve()
+	processing := *before
+	processing.Challenges = slices.Clone(before.Challenges)
+	processing.Challenges[i].Status = state.Processing
+	processing.Challenges[i].Deadline = d.Now().Add(d.validations.longest)
+	slot, err := d.validations.reserve(before)
+	if errors.Is(err, errRunning) {
+		return &processing, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer slot.release()
-	after := *before
-	after.Challenges = append([]state.Challenge(nil), before.Challenges...)
-	after.Challenges[i].Status = state.Processing
-	after.Challenges[i].Deadline = d.Now().Add(d.validations.longest)
-	err = d.Store.BeginChallenge(r.Context(), before, &after, s.nonce)
-	if ca.IsKind(err, ca.Conflict) { // somebody else began it: read what became of it
+	attempt := slot.start(validation{authorization: &processing, challenge: i, thumbprint: s.account.Thumbprint, trace: r.trace})
+	after, ended := attempt.await(r.Context(), d.Patience)
+	switch {
+	case ended && after == nil:
+		attempt.end()
+		return nil, ca.UnavailableError(errors.New("validations are closing"), 5*time.Second)
+	case ended:
+		err = attempt.store(r.Context(), after, func(ctx context.Context) error {
+			return d.Store.ChangeChallenge(ctx, before, after, s.nonce)
+		})
+	default:
+		after = &processing
+		if err = d.Store.ChangeChallenge(context.WithoutCancel(r.Context()), before, after, s.nonce); err == nil {
+			attempt.keep()
+		} else {
+			attempt.abandon()
+		}
+	}
+	if ca.IsKind(err, ca.Conflict) { // somebody else was first: read what became of it
 		return d.ownAuthorization(r, s)
 	}
-	if err != nil {
-		return nil, err
-	}
-	slot.start(validation{authorization: &after, challenge: i, thumbprint: s.account.Thumbprint, trace: r.trace})
-	return &after, nil
+	return after, err
 }

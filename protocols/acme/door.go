@@ -14,6 +14,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
+	"github.com/enrollgate/enrollgate/protocols/acme/recent"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
 
@@ -48,6 +49,7 @@ type Options struct {
 	AuthorizationLifetime time.Duration   // how long a proof counts; zero: 7 days
 	Schedule              []time.Duration // waits before each retry of a validation; nil: 1, 2, 2, 2 s
 	Validations           int             // validations at one time; zero: 64
+	Patience              time.Duration   // how long the answer to a challenge waits for its validation; zero: 1 s
 	Observer              Observer        // nil: nobody counts
 
 	// Previous is the door that this one replaces, whose seen nonces it goes on
@@ -62,6 +64,7 @@ type Door struct {
 	nonces      *noncer
 	struck      *struckSet
 	validations *validations
+	issued      *recent.Memory[issuedKey, issued]
 }
 
 // endpoint is one directory with everything about it that never changes.
@@ -94,10 +97,14 @@ func New(o Options) (*Door, error) {
 	if o.Validations == 0 {
 		o.Validations = 64
 	}
+	if o.Patience == 0 {
+		o.Patience = time.Second
+	}
 	if o.Observer == nil {
 		o.Observer = unobserved{}
 	}
-	d := &Door{Options: o, endpoints: map[string]*endpoint{}, nonces: newNoncer(o.Nonces, o.Now), struck: newStruckSet(0, o.Now)}
+	d := &Door{Options: o, endpoints: map[string]*endpoint{}, nonces: newNoncer(o.Nonces, o.Now), struck: newStruckSet(0, o.Now),
+		issued: recent.NewMemory[issuedKey, issued](issuedLasts, issuedKept, o.Now)}
 	if o.Previous != nil {
 		d.struck, d.Previous = o.Previous.struck, nil
 	}

@@ -350,6 +350,7 @@ func TestFailedChallenge(t *testing.T) {
 func TestDroppedValidation(t *testing.T) {
 	b := newBench(t)
 	b.validator.gate = make(chan struct{})
+	b.door.Patience = time.Millisecond
 	c := b.registered("one")
 	_, o := c.order("host.example")
 	var a authorizationObject

@@ -1,12 +1,14 @@
 package acme
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/claim"
@@ -40,18 +42,45 @@ func (d *Door) finalize(w http.ResponseWriter, r *request) error {
 	default:
 		return fail(http.StatusForbidden, typeOrderNotReady, "the order is %s, not ready", status)
 	}
-	enrollment, err := d.enrollment(r, s, order, authorizations, in.CSR)
+	certificate := ca.RandomID(20)
+	enrollment, err := d.enrollment(r, s, order, authorizations, in.CSR, certificate)
 	if err != nil {
 		return err
 	}
-	if err := d.Core.Enroll(r.Context(), enrollment)[0].Err; err != nil {
-		return d.answerLost(w, r, order, err)
+	result := d.Core.Enroll(r.Context(), enrollment)[0]
+	if result.Err != nil {
+		return d.answerLost(w, r, order, result.Err)
 	}
-	return d.answerOrder(w, r, order.ID)
+	if result.Replayed { // by a request that ended the order before: its certificate id is in the store
+		return d.answerOrder(w, r, order.ID)
+	}
+	order.Status, order.Certificate = state.Valid, certificate
+	order.CA, order.Serial = result.Certificate.CA, result.Certificate.Serial
+	d.issued.Put(r.endpoint.issuedKey(certificate), issued{order.Account, bundle(result.Certificate.DER, result.Chain)})
+	return answer(w, http.StatusOK, r.endpoint.orderObject(order, authorizations, d.Now()))
 }
 
+// issued is what the certificate resource of an order gives that was finished
+// here a moment ago. It never changes.
+type issued struct {
+	account string
+	pem     []byte
+}
+
+type issuedKey struct{ tenant, endpoint, certificate string }
+
+func (e *endpoint) issuedKey(certificate string) issuedKey {
+	return issuedKey{e.Tenant, e.ID, certificate}
+}
+
+// issuedLasts is how soon most clients have downloaded what they were issued.
+const (
+	issuedLasts = time.Minute
+	issuedKept  = 1024
+)
+
 // enrollment makes the core's request from the order and its CSR.
-func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizations []*state.Authorization, encoded string) (*ca.Request, error) {
+func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizations []*state.Authorization, encoded, certificate string) (*ca.Request, error) {
 	der, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
 	if err != nil {
 		return nil, fail(http.StatusBadRequest, typeMalformed, "csr is not base64url without padding (RFC 8555 section 7.4)")
@@ -73,7 +102,7 @@ func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizati
 		Transaction: order.ID, Window: d.OrderLifetime,
 		Effects: []ca.Effect{
 			d.Store.Strike(order.Tenant, s.nonce),
-			d.Store.FinishOrder(order.Tenant, order.Endpoint, order.ID, ca.RandomID(20)),
+			d.Store.FinishOrder(order.Tenant, order.Endpoint, order.ID, certificate),
 		}}, nil
 }
 
@@ -96,8 +125,12 @@ func (d *Door) answerOrder(w http.ResponseWriter, r *request, id string) error {
 	if err != nil {
 		return err
 	}
-	if order.Status != state.Valid {
-		return fail(http.StatusForbidden, typeOrderNotReady, "the order is %s, not ready", order.At(d.Now(), authorizations))
+	switch status := order.At(d.Now(), authorizations); status {
+	case state.Valid:
+	case state.Ready: // everything else holds, so the account was ended on another replica
+		return fail(http.StatusUnauthorized, typeUnauthorized, "the account is not valid any more")
+	default:
+		return fail(http.StatusForbidden, typeOrderNotReady, "the order is %s, not ready", status)
 	}
 	return answer(w, http.StatusOK, r.endpoint.orderObject(order, authorizations, d.Now()))
 }
@@ -159,26 +192,42 @@ func (d *Door) certificate(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	order, err := d.Store.OrderByCertificate(r.Context(), r.endpoint.Tenant, r.endpoint.ID, r.param("id"))
-	if err != nil {
+	found, ok := d.issued.Get(r.endpoint.issuedKey(r.param("id")))
+	if !ok {
+		if found, err = d.findIssued(r); err != nil {
+			return err
+		}
+	}
+	if err := own(s, found.account); err != nil {
 		return err
 	}
-	if err := own(s, order.Account); err != nil {
-		return err
+	w.Header().Set("Content-Type", "application/pem-certificate-chain")
+	w.Write(found.pem) // an error means that the client is gone
+	return nil
+}
+
+// findIssued reads a certificate and its account from the store.
+func (d *Door) findIssued(r *request) (issued, error) {
+	order, err := d.Store.OrderByCertificate(r.Context(), r.endpoint.Tenant, r.endpoint.ID, r.param("id"))
+	if err != nil {
+		return issued{}, err
 	}
 	cert, err := d.Certificates.Certificate(r.Context(), order.Tenant, order.CA, order.Serial)
 	if err != nil {
-		return err
+		return issued{}, err
 	}
 	issuer, err := d.Issuers.IssuerOf(cert)
 	if err != nil {
-		return err
+		return issued{}, err
 	}
-	chain := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.DER})
-	for _, der := range issuer.Facts().Chain {
-		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	return issued{order.Account, bundle(cert.DER, issuer.Facts().Chain)}, nil
+}
+
+// bundle is a certificate with its chain in PEM (RFC 8555 section 9.1).
+func bundle(der []byte, chain [][]byte) []byte {
+	var out bytes.Buffer
+	for _, each := range append([][]byte{der}, chain...) {
+		pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: each}) // never fails into a buffer
 	}
-	w.Header().Set("Content-Type", "application/pem-certificate-chain")
-	w.Write(chain) // an error means that the client is gone
-	return nil
+	return out.Bytes()
 }

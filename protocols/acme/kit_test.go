@@ -35,6 +35,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/keys"
 	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/profile"
+	"github.com/enrollgate/enrollgate/protocols/acme/recent"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
 	"github.com/enrollgate/enrollgate/store/sqlite"
 )
@@ -158,7 +159,7 @@ func newBench(t *testing.T) *bench {
 	router := chi.NewRouter()
 	b.server = httptest.NewTLSServer(router)
 	t.Cleanup(b.server.Close)
-	b.door, err = New(Options{BaseURL: b.server.URL, Endpoints: endpoints, Core: core, Issuers: issuers, Certificates: store, Store: store,
+	b.door, err = New(Options{BaseURL: b.server.URL, Endpoints: endpoints, Core: core, Issuers: issuers, Certificates: store, Store: recent.New(store, time.Now),
 		Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME), Validators: map[claim.Method]Validator{claim.HTTP01: b.validator, claim.DNS01: b.validator}, Log: log, Now: time.Now,
 		Schedule: []time.Duration{},
 		Nonces: func() (NonceKey, []NonceKey) {

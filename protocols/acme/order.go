@@ -73,7 +73,7 @@ func (d *Door) order(w http.ResponseWriter, r *request) error {
 }
 
 func (d *Door) makeOrder(r *request, s *signed, identifiers []state.Identifier) (*state.Order, []*state.Authorization) {
-	now := d.Now()
+	now := d.Now().UTC().Truncate(time.Microsecond) // as stores keep it
 	order := &state.Order{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, ID: ca.RandomID(20), Account: s.account.ID,
 		Status: state.Pending, Identifiers: identifiers, CreatedAt: now, Expires: now.Add(d.OrderLifetime)}
 	authorizations := make([]*state.Authorization, len(identifiers))

@@ -38,6 +38,7 @@ type validations struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	running sync.WaitGroup
+	of      sync.Map // authorizations that are being validated here
 }
 
 // attemptTime bounds one attempt, all its hops included.
@@ -71,71 +72,148 @@ func (v *validations) close(ctx context.Context) {
 // slot is the right to run one validation.
 type slot struct {
 	v    *validations
+	of   string // the authorization
 	used bool
 }
 
+// errRunning says that this replica is validating the authorization already.
+var errRunning = errors.New("a validation of this authorization is running")
+
 // reserve takes a slot before anything is stored, so that no challenge is
-// marked as processing that nobody can process.
-func (v *validations) reserve() (*slot, error) {
+// marked as processing that nobody can process. It gives errRunning where the
+// authorization has one.
+func (v *validations) reserve(a *state.Authorization) (*slot, error) {
 	if v.ctx.Err() != nil {
 		return nil, ca.UnavailableError(errors.New("validations are closing"), 5*time.Second)
 	}
+	s := &slot{v: v, of: a.Tenant + "/" + a.ID}
+	if _, running := v.of.LoadOrStore(s.of, true); running {
+		return nil, errRunning
+	}
 	select {
 	case v.slots <- struct{}{}:
-		return &slot{v: v}, nil
+		return s, nil
 	default:
+		v.of.Delete(s.of)
 		return nil, ca.UnavailableError(errors.New("every validation slot is taken"), 5*time.Second)
 	}
 }
 
+// release gives up a slot in which nothing was started.
 func (s *slot) release() {
 	if !s.used {
-		<-s.v.slots
+		s.free()
 	}
 }
 
-func (s *slot) start(job validation) {
+func (s *slot) free() {
+	s.v.of.Delete(s.of)
+	<-s.v.slots
+}
+
+// attempt is a validation that was started. Exactly one of store, keep and
+// abandon ends it.
+type attempt struct {
+	slot    *slot
+	job     validation
+	outcome chan *state.Authorization // one value: as it is to be stored, or nil where the validation was dropped
+	cancel  context.CancelFunc
+}
+
+func (s *slot) start(job validation) *attempt {
 	s.used = true
-	s.v.running.Go(func() {
-		defer func() { <-s.v.slots }()
-		s.v.run(job)
+	ctx, cancel := context.WithCancel(s.v.ctx)
+	a := &attempt{slot: s, job: job, outcome: make(chan *state.Authorization, 1), cancel: cancel}
+	s.v.running.Go(func() { a.outcome <- s.v.run(ctx, job) })
+	return a
+}
+
+// await gives the outcome if there is one soon; ended tells so. It stops
+// waiting when ctx ends.
+func (a *attempt) await(ctx context.Context, patience time.Duration) (after *state.Authorization, ended bool) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case after = <-a.outcome:
+		return after, true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil, false
+}
+
+// store commits an outcome by what the caller gives.
+func (a *attempt) store(ctx context.Context, after *state.Authorization, commit func(context.Context) error) error {
+	defer a.end()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	err := commit(ctx)
+	c, d := after.Challenges[a.job.challenge], a.slot.v.door
+	outcome := string(c.Status)
+	if err != nil && !ca.IsKind(err, ca.Conflict) {
+		outcome = ValidationLost
+		d.Log.LogAttrs(ctx, slog.LevelError, "acme.validation.lost", slog.String("trace", a.job.trace), slog.String("error", err.Error()))
+	}
+	d.Observer.Validated(c.Type, outcome)
+	return err
+}
+
+// keep lets the validation end in the background, which then stores its outcome.
+func (a *attempt) keep() {
+	v := a.slot.v
+	v.running.Go(func() {
+		after := <-a.outcome
+		if after == nil {
+			a.end()
+			return
+		}
+		// What went wrong was logged; the challenge is begun again after its deadline.
+		_ = a.store(v.ctx, after, func(ctx context.Context) error { return v.door.Store.EndChallenge(ctx, after) })
 	})
 }
 
-// run validates and stores the outcome.
-func (v *validations) run(job validation) {
+// abandon drops the validation.
+func (a *attempt) abandon() {
+	a.cancel()
+	a.slot.v.running.Go(func() {
+		<-a.outcome
+		a.end()
+	})
+}
+
+func (a *attempt) end() {
+	a.cancel()
+	a.slot.free()
+}
+
+// run validates. It gives the authorization as it is to be stored, or nil where
+// ctx ended first.
+func (v *validations) run(ctx context.Context, job validation) *state.Authorization {
 	d := v.door
 	c := job.authorization.Challenges[job.challenge]
 	keyAuthorization := c.Token + "." + base64.RawURLEncoding.EncodeToString(job.thumbprint[:]) // RFC 8555 section 8.1
 	validator := d.Validators[claim.Method(c.Type)]
-	record, err := v.plan.Run(v.ctx, func(ctx context.Context) (va.Record, error) {
+	record, err := v.plan.Run(ctx, func(ctx context.Context) (va.Record, error) {
 		ctx, cancel := context.WithTimeout(ctx, attemptTime)
 		defer cancel()
 		return validator.Validate(ctx, job.authorization.Identifier.Value, c.Token, keyAuthorization)
 	}, func(n int, err error) {
 		c.Attempts = n
 		if err != nil {
-			d.Log.LogAttrs(v.ctx, slog.LevelInfo, "acme.validation.attempt", slog.String("trace", job.trace), slog.Int("attempt", n),
+			d.Log.LogAttrs(ctx, slog.LevelInfo, "acme.validation.attempt", slog.String("trace", job.trace), slog.Int("attempt", n),
 				slog.String("name", job.authorization.Identifier.Value), slog.String("error", err.Error()))
 		}
 	})
-	if err != nil && v.ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		d.Observer.Validated(c.Type, ValidationDropped)
-		return // we are stopping: the challenge stays processing and is begun again after its deadline
+		return nil
 	}
 	after := *job.authorization
 	after.Challenges = append([]state.Challenge(nil), after.Challenges...)
 	c.Deadline = time.Time{}
 	v.conclude(&after, &c, record, err)
 	after.Challenges[job.challenge] = c
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.ctx), 30*time.Second)
-	defer cancel()
-	outcome := string(c.Status)
-	if err := d.Store.EndChallenge(ctx, &after); err != nil && !ca.IsKind(err, ca.Conflict) {
-		outcome = ValidationLost
-		d.Log.LogAttrs(ctx, slog.LevelError, "acme.validation.lost", slog.String("trace", job.trace), slog.String("error", err.Error()))
-	}
-	d.Observer.Validated(c.Type, outcome)
+	return &after
 }
 
 // conclude writes an outcome into an authorization and its challenge (RFC 8555 section 7.1.6).
@@ -145,7 +223,7 @@ func (v *validations) conclude(a *state.Authorization, c *state.Challenge, recor
 		c.Record = seen
 	}
 	if err == nil {
-		a.Status, c.Status, c.Validated = state.Valid, state.Valid, v.door.Now()
+		a.Status, c.Status, c.Validated = state.Valid, state.Valid, v.door.Now().UTC()
 		return
 	}
 	a.Status, c.Status = state.Invalid, state.Invalid

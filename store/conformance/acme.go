@@ -190,7 +190,7 @@ func nonceOnce(t T, open func() *Driver) {
 	k.kind("the refused order's authorization", err, ca.NotFound)
 
 	k.must("create an order", k.ACME.CreateOrder(t.Context(), o, az, k.nonce()))
-	k.struck("BeginChallenge", k.ACME.BeginChallenge(t.Context(), az[0], begun(az[0], k.now()), used))
+	k.struck("ChangeChallenge", k.ACME.ChangeChallenge(t.Context(), az[0], begun(az[0], k.now()), used))
 	k.struck("DeactivateAuthorization", k.ACME.DeactivateAuthorization(t.Context(), Tenant, Endpoint, az[0].ID, used))
 	k.sameAuthorization(az[0])
 

@@ -39,11 +39,11 @@ var isolated = map[string]func(k *kit, p place, a *state.Account, o *state.Order
 		_, err := k.ACME.Authorization(k.Context(), p.tenant, p.endpoint, az.ID)
 		return err
 	},
-	"BeginChallenge": func(k *kit, p place, _ *state.Account, _ *state.Order, az *state.Authorization) error {
+	"ChangeChallenge": func(k *kit, p place, _ *state.Account, _ *state.Order, az *state.Authorization) error {
 		before, after := *az, begun(az, k.now())
 		before.Tenant, before.Endpoint = p.tenant, p.endpoint
 		after.Tenant, after.Endpoint = p.tenant, p.endpoint
-		return k.ACME.BeginChallenge(k.Context(), &before, after, k.nonce())
+		return k.ACME.ChangeChallenge(k.Context(), &before, after, k.nonce())
 	},
 	"EndChallenge": func(k *kit, p place, _ *state.Account, _ *state.Order, az *state.Authorization) error {
 		after := ended(az, k.now(), state.Valid)

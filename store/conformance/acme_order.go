@@ -16,6 +16,7 @@ var orderCases = []Case{
 	{"Order", order},
 	{"OrderWhole", orderWhole},
 	{"Challenge", challenge},
+	{"ChallengeAtOnce", challengeAtOnce},
 	{"ChallengeRace", challengeRace},
 	{"Deactivate", deactivate},
 	{"Finish", finish},
@@ -162,19 +163,34 @@ func challenge(t T, open func() *Driver) {
 	for i, outcome := range []state.Status{state.Valid, state.Invalid} {
 		az := all[i]
 		after := begun(az, k.now())
-		k.must("begin", k.ACME.BeginChallenge(t.Context(), az, after, k.nonce()))
+		k.must("begin", k.ACME.ChangeChallenge(t.Context(), az, after, k.nonce()))
 		k.sameAuthorization(after)
-		k.kind("begin what has begun", k.ACME.BeginChallenge(t.Context(), az, begun(az, k.now()), k.nonce()), ca.Conflict)
+		k.kind("begin what has begun", k.ACME.ChangeChallenge(t.Context(), az, begun(az, k.now()), k.nonce()), ca.Conflict)
 		k.sameAuthorization(after)
 		again := begun(after, k.now().Add(time.Hour)) // who has seen the last state may take over
-		k.must("begin again", k.ACME.BeginChallenge(t.Context(), after, again, k.nonce()))
+		k.must("begin again", k.ACME.ChangeChallenge(t.Context(), after, again, k.nonce()))
 		done := ended(again, k.now(), outcome)
 		k.must("end", k.ACME.EndChallenge(t.Context(), done))
 		k.sameAuthorization(done)
 		for _, late := range []state.Status{state.Valid, state.Invalid} {
 			k.kind("end what has ended", k.ACME.EndChallenge(t.Context(), ended(again, k.now(), late)), ca.Conflict)
 		}
-		k.kind("begin what has ended", k.ACME.BeginChallenge(t.Context(), done, begun(done, k.now()), k.nonce()), ca.Conflict)
+		k.kind("begin what has ended", k.ACME.ChangeChallenge(t.Context(), done, begun(done, k.now()), k.nonce()), ca.Conflict)
+		k.sameAuthorization(done)
+	}
+}
+
+// challengeAtOnce: a validation that was quick is stored in one step.
+func challengeAtOnce(t T, open func() *Driver) {
+	k := start(t, open)
+	_, all := k.order(k.account(Tenant, Endpoint), "a.example", "b.example")
+	for i, outcome := range []state.Status{state.Valid, state.Invalid} {
+		done := ended(all[i], k.now(), outcome)
+		n := k.nonce()
+		k.must("end at once", k.ACME.ChangeChallenge(t.Context(), all[i], done, n))
+		k.sameAuthorization(done)
+		k.kind("end again", k.ACME.ChangeChallenge(t.Context(), all[i], done, k.nonce()), ca.Conflict)
+		k.struck("the same nonce", k.ACME.ChangeChallenge(t.Context(), done, done, n))
 		k.sameAuthorization(done)
 	}
 }
@@ -185,7 +201,7 @@ func challengeRace(t T, open func() *Driver) {
 	_, all := k.order(k.account(Tenant, Endpoint), "a.example")
 	results := make([]error, 10)
 	k.gathered(10, func(i int) {
-		results[i] = k.ACME.BeginChallenge(t.Context(), all[0], begun(all[0], k.now().Add(time.Duration(i)*time.Second)), k.nonce())
+		results[i] = k.ACME.ChangeChallenge(t.Context(), all[0], begun(all[0], k.now().Add(time.Duration(i)*time.Second)), k.nonce())
 	})
 	won := 0
 	for _, err := range results {
@@ -294,6 +310,13 @@ func finishGuards(t T, open func() *Driver) {
 	k.Advance(time.Hour + time.Second)
 	refused("an expired order", soon)
 	refused("an expired authorization", long)
+
+	gone := k.account(Tenant, Endpoint)
+	theirs, az := k.order(gone, "a.example")
+	k.validate(az)
+	gone.Status = state.Deactivated
+	k.must("deactivate", k.ACME.UpdateAccount(t.Context(), gone, k.nonce()))
+	refused("a deactivated account", theirs)
 
 	empty := &state.Order{Tenant: Tenant, Endpoint: Endpoint, ID: "none", CreatedAt: k.now(), Expires: k.now()}
 	e := k.entry(Tenant, k.ACME.FinishOrder(Tenant, Endpoint, empty.ID, ca.RandomID(16)))

@@ -55,8 +55,8 @@ func (s *Store) CreateOrder(ctx context.Context, o *state.Order, authorizations 
 	return s.submit(ctx, &work{steps: []step{s.strike(o.Tenant, n)}, orders: []*state.Order{o}, authorizations: authorizations})
 }
 
-// BeginChallenge implements state.Store.
-func (s *Store) BeginChallenge(ctx context.Context, before, after *state.Authorization, n state.Nonce) error {
+// ChangeChallenge implements state.Store.
+func (s *Store) ChangeChallenge(ctx context.Context, before, after *state.Authorization, n state.Nonce) error {
 	was, err := encodeChallenges(before.Challenges)
 	if err != nil {
 		return err
@@ -66,8 +66,8 @@ func (s *Store) BeginChallenge(ctx context.Context, before, after *state.Authori
 		return err
 	}
 	return s.submit(ctx, &work{steps: []step{s.strike(before.Tenant, n), {
-		slot: authorizationSlot(before.Tenant, before.ID), sql: sql.ChallengeBegin,
-		args: []any{before.Tenant, before.Endpoint, before.ID, was, is}, lost: authorizationChanged(),
+		slot: authorizationSlot(before.Tenant, before.ID), sql: sql.ChallengeChange,
+		args: []any{before.Tenant, before.Endpoint, before.ID, was, is, string(after.Status)}, lost: authorizationChanged(),
 	}}})
 }
 
@@ -107,7 +107,7 @@ func (s *Store) FinishOrder(tenant, endpoint, order, certificate string) ca.Effe
 }
 
 // encodeChallenges gives one text for equal challenges, whatever zone their
-// times carry, because BeginChallenge compares texts.
+// times carry, because ChangeChallenge compares texts.
 func encodeChallenges(all []state.Challenge) ([]byte, error) {
 	all = slices.Clone(all)
 	for i := range all {

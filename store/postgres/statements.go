@@ -18,7 +18,7 @@ var sql = struct {
 	OutboxWaiting, OutboxDelivered                                                            string
 	AccountAdd, AccountUpdate, AccountFind, AccountByKey                                      string
 	Orders, Authorizations, OrderFinish, OrderFind, OrderByCertificate, AuthorizationFind     string
-	ChallengeBegin, ChallengeEnd, AuthorizationDeactivate                                     string
+	ChallengeChange, ChallengeEnd, AuthorizationDeactivate                                    string
 	SweepNonces, SweepIdempotency, EndOrders, RemoveOrders                                    string
 	ReplicaBeat, Replicas, ReplicasForget, MonthMake                                          string
 	KEKPut, KEKChange, DataKeyCount, DataKeyRewrap                                            string
@@ -189,7 +189,8 @@ var sql = struct {
 			and cardinality(o.authorizations) > 0
 			and cardinality(o.authorizations) = (select count(*) from unnest(o.authorizations) named(id),
 				lateral (select from enrollgate.acme_authorizations a
-					where a.id = named.id and a.tenant = $2 and a.endpoint = $3 and a.status = 'valid' and a.expires > now() + $1::interval limit 1) valid)`,
+					where a.id = named.id and a.tenant = $2 and a.endpoint = $3 and a.status = 'valid' and a.expires > now() + $1::interval limit 1) valid)
+			and exists (select from enrollgate.acme_accounts c where c.tenant = $2 and c.id = o.account and c.endpoint = $3 and c.status = 'valid')`,
 	OrderFind: `select o.account, o.status, o.identifiers, o.not_before, o.not_after, o.created_at, o.expires, o.authorizations,
 			coalesce(o.certificate, ''), o.ca, o.serial, o.error,
 			a.id, a.account, a.type, a.value, a.wildcard, a.status, a.created_at, a.expires, a.challenges
@@ -203,7 +204,7 @@ var sql = struct {
 		from enrollgate.acme_orders where tenant = $1 and endpoint = $2 and certificate = $3`,
 	AuthorizationFind: `select account, type, value, wildcard, status, created_at, expires, challenges
 		from enrollgate.acme_authorizations where tenant = $1 and endpoint = $2 and id = $3`,
-	ChallengeBegin: `update enrollgate.acme_authorizations set challenges = $5
+	ChallengeChange: `update enrollgate.acme_authorizations set challenges = $5, status = $6
 		where tenant = $1 and endpoint = $2 and id = $3 and status = 'pending' and challenges = $4`,
 	ChallengeEnd: `update enrollgate.acme_authorizations set status = $4, challenges = $5
 		where tenant = $1 and endpoint = $2 and id = $3 and status = 'pending'`,

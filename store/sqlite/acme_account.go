@@ -53,12 +53,12 @@ func (s *Store) CreateAccount(ctx context.Context, a *state.Account, n state.Non
 
 // Account finds an account by its id.
 func (s *Store) Account(ctx context.Context, tenant, endpoint, id string) (*state.Account, error) {
-	return scanAccount(s.read[selectAccount].QueryRowContext(ctx, tenant, id, endpoint))
+	return scanAccount(s.read[selectAccount].QueryRowContext(point(ctx), tenant, id, endpoint))
 }
 
 // AccountByKey finds an account by the thumbprint of its key (RFC 7638).
 func (s *Store) AccountByKey(ctx context.Context, tenant, endpoint string, thumbprint [32]byte) (*state.Account, error) {
-	return scanAccount(s.read[selectAccountByKey].QueryRowContext(ctx, tenant, endpoint, thumbprint[:]))
+	return scanAccount(s.read[selectAccountByKey].QueryRowContext(point(ctx), tenant, endpoint, thumbprint[:]))
 }
 
 func scanAccount(row *sql.Row) (*state.Account, error) {

@@ -38,16 +38,16 @@ func scanAuthorization(row interface{ Scan(...any) error }) (*state.Authorizatio
 
 // Authorization finds an authorization by its id.
 func (s *Store) Authorization(ctx context.Context, tenant, endpoint, id string) (*state.Authorization, error) {
-	a, err := scanAuthorization(s.read[selectAuthorization].QueryRowContext(ctx, tenant, id, endpoint))
+	a, err := scanAuthorization(s.read[selectAuthorization].QueryRowContext(point(ctx), tenant, id, endpoint))
 	if err != nil {
 		return nil, readError(err, "there is no such authorization")
 	}
 	return a, nil
 }
 
-// BeginChallenge stores the challenges of a pending authorization whose stored
-// ones are still before's: they are compared as the JSON that was stored.
-func (s *Store) BeginChallenge(ctx context.Context, before, after *state.Authorization, n state.Nonce) error {
+// ChangeChallenge stores status and challenges of a pending authorization whose
+// stored ones are still before's: they are compared as the JSON that was stored.
+func (s *Store) ChangeChallenge(ctx context.Context, before, after *state.Authorization, n state.Nonce) error {
 	was, err := json.Marshal(before.Challenges)
 	if err != nil {
 		return ca.InternalError(err)
@@ -57,7 +57,7 @@ func (s *Store) BeginChallenge(ctx context.Context, before, after *state.Authori
 		return ca.InternalError(err)
 	}
 	return s.struck(ctx, before.Tenant, n, func(b *batch) error {
-		return b.must("the authorization has changed meanwhile", beginChallenge, string(is), before.Tenant, before.ID, before.Endpoint, string(was))
+		return b.must("the authorization has changed meanwhile", changeChallenge, string(after.Status), string(is), before.Tenant, before.ID, before.Endpoint, string(was))
 	})
 }
 

@@ -45,11 +45,11 @@ func (s *Store) CreateOrder(ctx context.Context, o *state.Order, authorizations 
 
 // Order finds an order and its authorizations, in the order of its identifiers.
 func (s *Store) Order(ctx context.Context, tenant, endpoint, id string) (*state.Order, []*state.Authorization, error) {
-	o, err := scanOrder(s.read[selectOrder].QueryRowContext(ctx, tenant, id, endpoint))
+	o, err := scanOrder(s.read[selectOrder].QueryRowContext(point(ctx), tenant, id, endpoint))
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, err := s.read[selectAuthorizations].QueryContext(ctx, tenant, id)
+	rows, err := s.read[selectAuthorizations].QueryContext(point(ctx), tenant, id)
 	all, err := collect(rows, err, func(rows *sql.Rows) (*state.Authorization, error) { return scanAuthorization(rows) })
 	if err != nil {
 		return nil, nil, err
@@ -59,7 +59,7 @@ func (s *Store) Order(ctx context.Context, tenant, endpoint, id string) (*state.
 
 // OrderByCertificate finds the order that a certificate resource came from.
 func (s *Store) OrderByCertificate(ctx context.Context, tenant, endpoint, certificate string) (*state.Order, error) {
-	return scanOrder(s.read[selectOrderByCertificate].QueryRowContext(ctx, tenant, certificate, endpoint))
+	return scanOrder(s.read[selectOrderByCertificate].QueryRowContext(point(ctx), tenant, certificate, endpoint))
 }
 
 func scanOrder(row *sql.Row) (*state.Order, error) {

@@ -75,7 +75,7 @@ func (s *Store) Revocation(ctx context.Context, tenant, issuer string, serial ca
 	st := &ca.Status{Tenant: tenant, CA: issuer, Serial: serial}
 	var invalid sql.NullInt64
 	var at int64
-	err := s.read[selectRevocation].QueryRowContext(ctx, tenant, issuer, int64(serial.Month()), serial[:]).Scan(&st.State, &st.Reason, &invalid, &at)
+	err := s.read[selectRevocation].QueryRowContext(point(ctx), tenant, issuer, int64(serial.Month()), serial[:]).Scan(&st.State, &st.Reason, &invalid, &at)
 	if err != nil {
 		return nil, readError(err, "the certificate's status never changed")
 	}

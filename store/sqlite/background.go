@@ -93,7 +93,7 @@ func (s *Store) KeepProfile(ctx context.Context, hash [32]byte, text []byte) err
 
 // Profile finds a kept profile text.
 func (s *Store) Profile(ctx context.Context, hash [32]byte) (text []byte, err error) {
-	if err := s.read[selectProfile].QueryRowContext(ctx, hash[:]).Scan(&text); err != nil {
+	if err := s.read[selectProfile].QueryRowContext(point(ctx), hash[:]).Scan(&text); err != nil {
 		return nil, readError(err, "there is no such profile")
 	}
 	return text, nil

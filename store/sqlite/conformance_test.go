@@ -14,6 +14,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/pkix"
+	"github.com/enrollgate/enrollgate/protocols/acme/recent"
 	"github.com/enrollgate/enrollgate/store/conformance"
 	"github.com/enrollgate/enrollgate/store/conformance/broken"
 	"github.com/enrollgate/enrollgate/store/trail"
@@ -24,6 +25,22 @@ func TestLedger(t *testing.T) { conformance.Ledger(t, underTest) }
 func TestAudit(t *testing.T) { conformance.Audit(t, underTest) }
 
 func TestACME(t *testing.T) { conformance.ACME(t, underTest) }
+
+// TestACMERecent: what the door of one process remembers for a moment is what
+// the store holds.
+func TestACMERecent(t *testing.T) {
+	conformance.ACME(t, func(t *testing.T) *conformance.Driver {
+		d := underTest(t)
+		d.ACME = recent.New(d.ACME, func() time.Time {
+			now, err := d.Store.Now(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			return now
+		})
+		return d
+	})
+}
 
 func TestArchive(t *testing.T) { conformance.Archive(t, underTest) }
 

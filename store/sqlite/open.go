@@ -148,6 +148,10 @@ func openPool(path, mode string, conns int) (*sql.DB, error) {
 	return db, nil
 }
 
+// point is the context of a lookup by key: it is done before anybody could give
+// up waiting, and to watch for that costs two goroutines.
+func point(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
+
 // micros is a time as the tables keep it; the zero time is NULL.
 func micros(t time.Time) any {
 	if t.IsZero() {

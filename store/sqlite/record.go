@@ -165,7 +165,7 @@ func (r *recording) recorded(ctx context.Context) ([]ca.Recorded, error) {
 func (s *Store) Certificate(ctx context.Context, tenant, issuer string, serial ca.Serial) (*ca.Certificate, error) {
 	c := &ca.Certificate{Tenant: tenant, CA: issuer, Serial: serial}
 	var from, until, at int64
-	err := s.read[selectCertificate].QueryRowContext(ctx, tenant, issuer, int64(serial.Month()), serial[:]).
+	err := s.read[selectCertificate].QueryRowContext(point(ctx), tenant, issuer, int64(serial.Month()), serial[:]).
 		Scan(&c.DER, &from, &until, &c.Profile, &c.Requester, &c.Endpoint, &c.Trace, &at, &c.State)
 	if err != nil {
 		return nil, readError(err, "there is no such certificate")
@@ -177,7 +177,7 @@ func (s *Store) Certificate(ctx context.Context, tenant, issuer string, serial c
 // Decision finds the recorded decision of a certificate.
 func (s *Store) Decision(ctx context.Context, tenant, issuer string, serial ca.Serial) (detail []byte, profile [32]byte, err error) {
 	var hash []byte
-	err = s.read[selectDecision].QueryRowContext(ctx, tenant, issuer, int64(serial.Month()), serial[:]).Scan(&hash, &detail)
+	err = s.read[selectDecision].QueryRowContext(point(ctx), tenant, issuer, int64(serial.Month()), serial[:]).Scan(&hash, &detail)
 	if err != nil {
 		return nil, profile, readError(err, "there is no such certificate")
 	}

@@ -31,7 +31,7 @@ func (s *Store) Burn(tenant, id string) ca.Effect {
 
 // UsesLeft tells how many uses are left.
 func (s *Store) UsesLeft(ctx context.Context, tenant, id string) (n int, err error) {
-	if err := s.read[selectUses].QueryRowContext(ctx, tenant, id).Scan(&n); err != nil {
+	if err := s.read[selectUses].QueryRowContext(point(ctx), tenant, id).Scan(&n); err != nil {
 		return 0, readError(err, "there is no such credential")
 	}
 	return n, nil

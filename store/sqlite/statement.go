@@ -82,7 +82,7 @@ const (
 	insertAuthorization
 	selectAuthorization
 	selectAuthorizations
-	beginChallenge
+	changeChallenge
 	endChallenge
 	deactivateAuthorization
 
@@ -224,12 +224,13 @@ var statements = [queries]string{
 		WHERE tenant = ?4 AND id = ?5 AND endpoint = ?6 AND status = 'pending' AND expires > ?7
 			AND EXISTS (SELECT 1 FROM acme_authorizations a WHERE a.tenant = o.tenant AND a.order_id = o.id)
 			AND NOT EXISTS (SELECT 1 FROM acme_authorizations a WHERE a.tenant = o.tenant AND a.order_id = o.id
-				AND (a.status <> 'valid' OR a.expires <= ?7))`,
+				AND (a.status <> 'valid' OR a.expires <= ?7))
+			AND EXISTS (SELECT 1 FROM acme_accounts c WHERE c.tenant = o.tenant AND c.id = o.account AND c.endpoint = o.endpoint AND c.status = 'valid')`,
 	insertAuthorization: `INSERT INTO acme_authorizations (` + authorizationColumns + `, order_id, position)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 	selectAuthorization:  `SELECT ` + authorizationColumns + ` FROM acme_authorizations WHERE tenant = ? AND id = ? AND endpoint = ?`,
 	selectAuthorizations: `SELECT ` + authorizationColumns + ` FROM acme_authorizations WHERE tenant = ? AND order_id = ? ORDER BY position`,
-	beginChallenge: `UPDATE acme_authorizations SET challenges = ?
+	changeChallenge: `UPDATE acme_authorizations SET status = ?, challenges = ?
 		WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'pending' AND challenges = ?`,
 	endChallenge: `UPDATE acme_authorizations SET status = ?, challenges = ? WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'pending'`,
 	deactivateAuthorization: `UPDATE acme_authorizations SET status = 'deactivated'

@@ -96,9 +96,8 @@ func (d *database) count(ctx context.Context) (c counts, err error) {
 		defer tx.Rollback(ctx) // only read from
 		err = tx.QueryRow(ctx, `select (select count(*) from enrollgate.certificates), (select count(*) from enrollgate.decisions),
 			(select count(*) from enrollgate.audit where event = 'certificate.issued'),
-			(select count(*) from enrollgate.acme_nonces) + (select count(*) from enrollgate.acme_authorizations where status <> 'pending'),
 			(select count(*) from enrollgate.batches where not void)`).
-			Scan(&c.Certificates, &c.Decisions, &c.Audits, &c.Members, &c.Commits)
+			Scan(&c.Certificates, &c.Decisions, &c.Audits, &c.Commits)
 		if err != nil {
 			return err
 		}

@@ -37,9 +37,8 @@ func (f *file) count(ctx context.Context) (c counts, err error) {
 	}
 	defer db.Close() // only read from
 	err = db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM certificates), (SELECT count(*) FROM decisions),
-		(SELECT count(*) FROM audit WHERE event = 'certificate.issued'),
-		(SELECT count(*) FROM acme_nonces) + (SELECT count(*) FROM acme_authorizations WHERE status <> 'pending')`).
-		Scan(&c.Certificates, &c.Decisions, &c.Audits, &c.Members)
+		(SELECT count(*) FROM audit WHERE event = 'certificate.issued')`).
+		Scan(&c.Certificates, &c.Decisions, &c.Audits)
 	if err == nil {
 		c.Commits, err = f.commits()
 	}

@@ -1,8 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -55,6 +61,10 @@ func (s *site) measure(ctx context.Context, name string, clients []*account, sh 
 	if err != nil {
 		return r, err
 	}
+	members, err := s.members(ctx)
+	if err != nil {
+		return r, err
+	}
 	posts := 0
 	for _, c := range clients {
 		posts -= c.posts
@@ -75,6 +85,11 @@ func (s *site) measure(ctx context.Context, name string, clients []*account, sh 
 	if err != nil {
 		return r, err
 	}
+	written, err := s.members(ctx)
+	if err != nil {
+		return r, err
+	}
+	members = written - members
 	c := after.since(before)
 	if n := int64(d.flows); c.Certificates != n || c.Decisions != n || c.Audits != n || fetched < n {
 		return r, fmt.Errorf("%d flows left %d certificates, %d decisions, %d audit rows and asked %d times for a proof",
@@ -85,10 +100,31 @@ func (s *site) measure(ctx context.Context, name string, clients []*account, sh 
 	r = row{Store: name, Stored: before.Certificates, Accounts: len(clients), Connections: sh.connections(), Flows: d.flows,
 		Seconds: d.elapsed.Seconds(), PerSecond: float64(d.flows) / d.elapsed.Seconds(),
 		ServerCPU: flow(server), DatabaseCPU: flow(database), TotalCPU: flow(server + database), ClientCPU: flow(own),
-		Commits: each(c.Commits), Members: each(c.Members), PerBatch: float64(c.Members) / float64(max(c.Commits, 1)),
+		Commits: each(c.Commits), Members: each(members), PerBatch: float64(members) / float64(max(c.Commits, 1)),
 		Posts: each(int64(posts)), P50: d.percentile(0.5), P99: d.percentile(0.99)}
 	r.PeakRSS, err = peakRSS(s.pid)
 	return r, err
+}
+
+// members reads how many writes the daemon has asked commits for.
+func (s *site) members(ctx context.Context) (int64, error) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	answer, err := http.DefaultClient.Do(q)
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(io.LimitReader(answer.Body, 4<<20))
+	for lines.Scan() {
+		if value, ok := strings.CutPrefix(lines.Text(), "enrollgate_store_members_total "); ok {
+			n, err := strconv.ParseFloat(value, 64)
+			return int64(n), err
+		}
+	}
+	return 0, errors.Join(errors.New("the daemon's metrics do not say how many writes it made"), lines.Err())
 }
 
 // watchFlows is how many flows each client runs while statements are counted.

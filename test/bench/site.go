@@ -17,6 +17,7 @@ type site struct {
 	pid     int
 	answers *responder
 	address string
+	admin   string
 	host    string
 	roots   *x509.CertPool
 }
@@ -29,7 +30,8 @@ func start(h *host, s store, answers *responder) *site {
 	file := filepath.Join(h.TempDir(), "enrollgate.yaml")
 	h.check("write the configuration", os.WriteFile(file, []byte(s.lines()+answers.lines()), 0o600))
 	daemon := harness.StartDev(h, "--config", file)
-	out := &site{store: s, daemon: daemon, pid: daemon.PID(), answers: answers, address: daemon.Addresses().HTTPS, roots: x509.NewCertPool()}
+	out := &site{store: s, daemon: daemon, pid: daemon.PID(), answers: answers, address: daemon.Addresses().HTTPS, admin: daemon.Addresses().Admin,
+		roots: x509.NewCertPool()}
 	root, err := os.ReadFile(daemon.File("root.pem"))
 	h.check("read the trust anchor", err)
 	if !out.roots.AppendCertsFromPEM(root) {

@@ -6,18 +6,15 @@ import (
 	"github.com/enrollgate/enrollgate/test/harness"
 )
 
-// counts is what a store holds. Members are writes that asked for a commit:
-// every state-changing POST strikes a nonce, and every end of a validation
-// settles an authorization.
+// counts is what a store holds.
 type counts struct {
 	Certificates, Decisions, Audits int64
-	Members                         int64
 	Commits                         int64
 }
 
 func (c counts) since(before counts) counts {
 	return counts{c.Certificates - before.Certificates, c.Decisions - before.Decisions, c.Audits - before.Audits,
-		c.Members - before.Members, c.Commits - before.Commits}
+		c.Commits - before.Commits}
 }
 
 // statement is what the database did with one text for a number of flows.

@@ -116,18 +116,20 @@ type Store interface {
 	OrderByCertificate(ctx context.Context, tenant, endpoint, certificate string) (*Order, error)
 	Authorization(ctx context.Context, tenant, endpoint, id string) (*Authorization, error)
 
-	// BeginChallenge stores challenges (one of them now Processing) of a pending
-	// authorization whose stored challenges are still before; Conflict otherwise.
-	BeginChallenge(ctx context.Context, before, after *Authorization, n Nonce) error
+	// ChangeChallenge stores challenges (one of them now Processing, or ended
+	// at once) and status of a pending authorization whose stored challenges
+	// are still before; Conflict otherwise.
+	ChangeChallenge(ctx context.Context, before, after *Authorization, n Nonce) error
 	// EndChallenge stores the outcome of a validation: status and challenges of
 	// an authorization that is still pending; Conflict otherwise. No nonce is involved.
 	EndChallenge(ctx context.Context, after *Authorization) error
 	// DeactivateAuthorization ends a pending or valid authorization; Conflict otherwise.
 	DeactivateAuthorization(ctx context.Context, tenant, endpoint, id string, n Nonce) error
 
-	// FinishOrder makes the effect that turns a pending order, whose
-	// authorizations are all valid and not expired, into a valid one with this certificate id; the
-	// driver fills in CA and serial of the entry that carries the effect.
+	// FinishOrder makes the effect that turns a pending order, whose account is
+	// valid and whose authorizations are all valid and not expired, into a valid
+	// one with this certificate id; the driver fills in CA and serial of the
+	// entry that carries the effect.
 	FinishOrder(tenant, endpoint, order, certificate string) ca.Effect
 	// Strike makes the effect that strikes a nonce.
 	Strike(tenant string, n Nonce) ca.Effect

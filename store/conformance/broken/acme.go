@@ -65,15 +65,19 @@ func (s *door) CreateOrder(ctx context.Context, o *state.Order, all []*state.Aut
 	return s.Store.CreateOrder(ctx, o, all, s.nonce(n))
 }
 
-func (s *door) BeginChallenge(ctx context.Context, before, after *state.Authorization, n state.Nonce) error {
+func (s *door) ChangeChallenge(ctx context.Context, before, after *state.Authorization, n state.Nonce) error {
 	n = s.nonce(n)
-	err := s.Store.BeginChallenge(ctx, before, after, n)
+	if s.what == "status kept" {
+		pending := *after
+		pending.Status, after = before.Status, &pending
+	}
+	err := s.Store.ChangeChallenge(ctx, before, after, n)
 	for s.what == "stored challenges ignored" && ca.IsKind(err, ca.Conflict) {
 		now, unread := s.Store.Authorization(ctx, before.Tenant, before.Endpoint, before.ID)
 		if unread != nil || now.Status != state.Pending {
 			return err
 		}
-		err = s.Store.BeginChallenge(ctx, now, after, n)
+		err = s.Store.ChangeChallenge(ctx, now, after, n)
 	}
 	return err
 }
@@ -147,11 +151,11 @@ func (s *elsewhere) Authorization(ctx context.Context, tenant, endpoint, id stri
 	return s.Store.Authorization(ctx, tenant, endpoint, id)
 }
 
-func (s *elsewhere) BeginChallenge(ctx context.Context, before, after *state.Authorization, n state.Nonce) error {
+func (s *elsewhere) ChangeChallenge(ctx context.Context, before, after *state.Authorization, n state.Nonce) error {
 	b, a := *before, *after
-	s.place("BeginChallenge", &b.Tenant, &b.Endpoint)
-	s.place("BeginChallenge", &a.Tenant, &a.Endpoint)
-	return s.Store.BeginChallenge(ctx, &b, &a, n)
+	s.place("ChangeChallenge", &b.Tenant, &b.Endpoint)
+	s.place("ChangeChallenge", &a.Tenant, &a.Endpoint)
+	return s.Store.ChangeChallenge(ctx, &b, &a, n)
 }
 
 func (s *elsewhere) EndChallenge(ctx context.Context, after *state.Authorization) error {
@@ -182,13 +186,14 @@ func acmeFlaws() (all []flaw) {
 		"authorizations lost":                 {"Order", "Finish"},
 		"order apart from its authorizations": {"OrderWhole"},
 		"stored challenges ignored":           {"Challenge", "ChallengeRace"},
+		"status kept":                         {"ChallengeAtOnce"},
 		"deactivation lost":                   {"Deactivate"},
 		"finish always holds":                 {"Finish", "FinishGuards", "FinishRace", "FinishRaceWithKey"},
 	} {
 		all = append(all, flaw{what, cases, func(d *conformance.Driver) { d.ACME = &door{d.ACME, d.Store, what} }})
 	}
 	for _, method := range []string{"Account", "AccountByKey", "UpdateAccount", "Order", "OrderByCertificate", "Authorization",
-		"BeginChallenge", "EndChallenge", "DeactivateAuthorization", "FinishOrder"} {
+		"ChangeChallenge", "EndChallenge", "DeactivateAuthorization", "FinishOrder"} {
 		all = append(all, flaw{"place dropped in " + method, []string{"ACMEIsolation"},
 			func(d *conformance.Driver) { d.ACME = &elsewhere{d.ACME, method} }})
 	}
