@@ -77,6 +77,12 @@ func (v *verdicts) Validate(ctx context.Context, domain, token, keyAuthorization
 	return va.Record{}, err
 }
 
+func (v *verdicts) count() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.asked)
+}
+
 // authorities are made once: opening and making an encrypted key costs a second
 // with the race detector on.
 var authorities = sync.OnceValue(makeAuthorities)

@@ -18,9 +18,14 @@ import (
 func readyOrder(t testing.TB, s *Store) *state.Order {
 	t.Helper()
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	a := &state.Authorization{Tenant: "default", Endpoint: "acme", ID: ca.RandomID(16), Account: "a", Identifier: state.Identifier{Type: "dns", Value: "host.example"},
+	account := &state.Account{Tenant: "default", Endpoint: "acme", ID: ca.RandomID(16), Status: state.Valid, Key: []byte("{}"), CreatedAt: now}
+	copy(account.Thumbprint[:], account.ID)
+	if err := s.CreateAccount(t.Context(), account, newNonce()); err != nil {
+		t.Fatalf("create an account: %v", err)
+	}
+	a := &state.Authorization{Tenant: "default", Endpoint: "acme", ID: ca.RandomID(16), Account: account.ID, Identifier: state.Identifier{Type: "dns", Value: "host.example"},
 		Status: state.Valid, CreatedAt: now, Expires: now.Add(time.Hour), Challenges: []state.Challenge{{Type: "http-01", Token: "t", Status: state.Valid}}}
-	o := &state.Order{Tenant: "default", Endpoint: "acme", ID: ca.RandomID(16), Account: "a", Status: state.Pending,
+	o := &state.Order{Tenant: "default", Endpoint: "acme", ID: ca.RandomID(16), Account: account.ID, Status: state.Pending,
 		Identifiers: []state.Identifier{a.Identifier}, CreatedAt: now, Expires: now.Add(time.Hour), Authorizations: []string{a.ID}}
 	if err := s.CreateOrder(t.Context(), o, []*state.Authorization{a}, newNonce()); err != nil {
 		t.Fatalf("create an order: %v", err)
