@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -22,6 +24,9 @@ type serveCmd struct {
 // Run starts the daemon and stops it on SIGINT or SIGTERM: new connections are
 // refused at once, requests in flight get drain_timeout to finish.
 func (s *serveCmd) Run(c console) error {
+	if os.Getenv("GOGC") == "" { // what lives is small, and most of it for a request
+		debug.SetGCPercent(400)
+	}
 	cfg, err := s.load()
 	if err != nil {
 		return err

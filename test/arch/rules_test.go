@@ -49,6 +49,8 @@ var rules = []rule{
 	{class: "part of a door", packages: []string{"protocols/acme/va"},
 		may:  join(core, []string{"{own}/...", "protocols/internal/..."}),
 		deny: sql, denyDeep: sql},
+	{class: "door's memory", packages: []string{"protocols/acme/recent"},
+		may: join(core, []string{"protocols/acme/state"}), deny: sql, denyDeep: join(sql, transport)},
 	{class: "door state", packages: []string{"protocols/*/state"},
 		may: core, denyDeep: transport, only: xcrypto},
 	{class: "wire code", packages: []string{"protocols/internal/*"},
