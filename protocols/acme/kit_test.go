@@ -55,6 +55,7 @@ type bench struct {
 type benchStore interface {
 	ca.Ledger
 	state.Store
+	Counters() ca.StoreCounters
 	io.Closer
 }
 
