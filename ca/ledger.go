@@ -86,6 +86,12 @@ type Revocation struct {
 	Effects  []Effect
 }
 
+// Proves tells whether the request proves that the key is compromised. It then
+// holds for a certificate that is revoked already, too (CA/Browser Forum Baseline
+// Requirements section 7.2.2): who learns that a key leaked must not find that
+// the owner's "superseded" of yesterday keeps it in use.
+func (r *Revocation) Proves() bool { return r.BlockKey && r.Reason == KeyCompromise }
+
 // Status is one row of the status feed: what happened to a certificate, in an
 // order that is also the order of visibility.
 type Status struct {
@@ -96,7 +102,7 @@ type Status struct {
 	State    State
 	Reason   Reason
 	Invalid  time.Time
-	At       time.Time
+	At       time.Time // since when it is in this state; a reason that changes later does not move it
 }
 
 // Ledger is the core's contract for recording: what it hands in is committed
@@ -128,6 +134,11 @@ type Ledger interface {
 	// commit. NotFound without such a certificate; Conflict when it is revoked
 	// already (RFC 5280 section 5.3.1: only a hold may change). The reason
 	// certificateHold holds; removeFromCRL releases a hold and nothing else.
+	//
+	// One thing changes after a revocation: see Revocation.Proves. The reason
+	// becomes keyCompromise and the key is blocked; the time of the revocation
+	// stays, and so does the invalidity date unless another one is given.
+	// Conflict where both are so already.
 	Revoke(ctx context.Context, r *Revocation) (*Status, error)
 
 	// Feed gives at most limit status rows after a position, in order, of every tenant.

@@ -29,10 +29,12 @@ type RevokeRequest struct {
 // certificate, and who holds its private key. The reason keyCompromise blocks the
 // key for ever where an operator says so or the key itself has signed; on the word
 // of the requester alone it does not, or one could block what another one uses.
+// What blocks the key also changes the reason of a certificate that was revoked
+// for another one before.
 //
 // Errors: BadProof for nobody, NotFound for an unknown certificate or another
 // tenant's, Denied when the caller may not, BadRequest for a reason that no
-// requester can give, Conflict when revoked already, *LostEffect.
+// requester can give, Conflict when revoked already and nothing changes, *LostEffect.
 func (a *Authority) Revoke(ctx context.Context, r *RevokeRequest) (*Status, error) {
 	fail := func(err error) (*Status, error) {
 		return nil, a.refused(&Request{Trace: r.Trace, Endpoint: r.Caller.Endpoint(), Caller: r.Caller}, err)

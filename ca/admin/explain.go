@@ -82,7 +82,8 @@ func ParseTrace(text string) (trace string, ok bool) {
 }
 
 // Explain finds what a serial number or a trace id stands for in the tenants.
-// Errors: BadRequest for what is neither, NotFound with where else to look.
+// Errors: BadRequest for what is neither, NotFound with where else to look,
+// Conflict for what several tenants have.
 func Explain(ctx context.Context, r Records, tenants []string, what string) (*Explanation, error) {
 	if trace, ok := ParseTrace(what); ok {
 		return explainTrace(ctx, r, tenants, trace)
@@ -106,43 +107,56 @@ func clip(text string) string {
 }
 
 func explainTrace(ctx context.Context, r Records, tenants []string, trace string) (*Explanation, error) {
+	var found []ca.Audit
+	var of []string // the tenants that have the trace id
 	for _, tenant := range tenants {
 		rows, err := r.AuditByTrace(ctx, tenant, trace)
 		if err != nil {
 			return nil, err
 		}
-		if len(rows) == 0 {
-			continue
+		if len(rows) > 0 {
+			found, of = rows, append(of, tenant)
 		}
-		out := &Explanation{Tenant: tenant, Trace: trace}
-		for _, row := range rows {
-			if row.Event == "request.refused" {
-				refusal, err := refusalOf(row)
-				if err != nil {
-					return nil, err
-				}
-				out.Refusals = append(out.Refusals, *refusal)
-			}
-			if row.Event != "certificate.issued" && row.Event != "certificate.revoked" || out.Certificate != nil {
-				continue
-			}
-			about, err := explainRow(ctx, r, row)
-			if err != nil {
-				return nil, err
-			}
-			out.Certificate, out.Audit = about.Certificate, about.Audit
-		}
-		for _, row := range rows { // those about the certificate are there already
-			if line := lineOf(row); !slices.ContainsFunc(out.Audit, line.same) {
-				out.Audit = append(out.Audit, line)
-			}
-		}
-		slices.SortStableFunc(out.Audit, func(a, b AuditLine) int { return a.At.Compare(b.At) })
-		return out, nil
+	}
+	switch len(of) {
+	case 0:
+	case 1:
+		return explainRows(ctx, r, of[0], trace, found)
+	default:
+		return nil, ca.Errorf(ca.Conflict, "the trace id %s is in tenants %s; say which with --tenant", trace, strings.Join(of, ", "))
 	}
 	return nil, ca.Errorf(ca.NotFound, "no audit row of tenant %s has the trace id %s. A request that was refused before its caller was known (a bad signature, an unknown "+
 		"account) is in the log alone: search the replicas' logs for trace=%s. A refusal is written within seconds. Otherwise look in another tenant (--tenant) or store "+
 		"(--config, --store)", strings.Join(tenants, ", "), trace, trace)
+}
+
+// explainRows explains the audit rows of one tenant with a trace id.
+func explainRows(ctx context.Context, r Records, tenant, trace string, rows []ca.Audit) (*Explanation, error) {
+	out := &Explanation{Tenant: tenant, Trace: trace}
+	for _, row := range rows {
+		if row.Event == "request.refused" {
+			refusal, err := refusalOf(row)
+			if err != nil {
+				return nil, err
+			}
+			out.Refusals = append(out.Refusals, *refusal)
+		}
+		if row.Event != "certificate.issued" && row.Event != "certificate.revoked" || out.Certificate != nil {
+			continue
+		}
+		about, err := explainRow(ctx, r, row)
+		if err != nil {
+			return nil, err
+		}
+		out.Certificate, out.Audit = about.Certificate, about.Audit
+	}
+	for _, row := range rows { // those about the certificate are there already
+		if line := lineOf(row); !slices.ContainsFunc(out.Audit, line.same) {
+			out.Audit = append(out.Audit, line)
+		}
+	}
+	slices.SortStableFunc(out.Audit, func(a, b AuditLine) int { return a.At.Compare(b.At) })
+	return out, nil
 }
 
 // explainRow explains the certificate that an audit row is about.

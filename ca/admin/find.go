@@ -130,8 +130,11 @@ func (p *Page) until() *Page {
 }
 
 // Find looks for a serial number in every CA of the tenants, or in one CA where
-// it is given. NotFound says where else to look.
+// it is given. NotFound says where else to look; Conflict where several CAs have
+// it, because nobody must be shown, or revoke, another one than was meant.
 func Find(ctx context.Context, r Records, tenants []string, id string, serial ca.Serial) (*ca.Certificate, error) {
+	var found []*ca.Certificate
+	var places []string
 	for _, tenant := range tenants {
 		cas, err := authorityIDs(ctx, r, tenant)
 		if err != nil {
@@ -142,10 +145,20 @@ func Find(ctx context.Context, r Records, tenants []string, id string, serial ca
 				continue
 			}
 			c, err := r.Certificate(ctx, tenant, each, serial)
-			if err == nil || !ca.IsKind(err, ca.NotFound) {
-				return c, err
+			switch {
+			case err == nil:
+				found, places = append(found, c), append(places, "CA "+each+" of tenant "+tenant)
+			case !ca.IsKind(err, ca.NotFound):
+				return nil, err
 			}
 		}
+	}
+	switch len(found) {
+	case 0:
+	case 1:
+		return found[0], nil
+	default:
+		return nil, ca.Errorf(ca.Conflict, "several certificates have serial number %s: of %s; say which with --tenant and --ca", serial, strings.Join(places, ", "))
 	}
 	in := "tenant " + strings.Join(tenants, ", ")
 	if id != "" {

@@ -42,22 +42,51 @@ func ParseReason(name string) (ca.Reason, error) {
 
 // Revocation asks to revoke one certificate for good.
 type Revocation struct {
-	Certificate *ca.Certificate
-	Reason      ca.Reason
-	Invalid     time.Time // since when the key must not be trusted; zero: not known (RFC 5280 section 5.3.2)
-	Actor       caller.Caller
-	Now         time.Time
+	Tenants []string // where it is looked for
+	CA      string   // empty: every CA
+	Serial  ca.Serial
+	Reason  ca.Reason
+	Invalid time.Time                                  // since when the key must not be trusted; zero: not known (RFC 5280 section 5.3.2)
+	Actor   func(tenant string) (caller.Caller, error) // the operator, as a caller of a tenant
+	Now     time.Time
+}
+
+// Revoked is what came of a Revocation.
+type Revoked struct {
+	Tenant  string     `json:"tenant"`
+	CA      string     `json:"ca"`
+	Serial  string     `json:"serial"`
+	State   ca.State   `json:"state"`
+	Reason  string     `json:"reason"`
+	Invalid *time.Time `json:"invalidity_date,omitempty"`
+	At      time.Time  `json:"at"` // since when it is revoked
+	Actor   string     `json:"actor"`
+	Trace   string     `json:"trace"` // of the audit row
 }
 
 // Revoke revokes a certificate in the name of an operator; the audit row names
 // the operator and carries the trace id that is given back. Errors are those of
-// ca.Authority, and BadRequest for a date that cannot be.
-func Revoke(ctx context.Context, a Revoker, in Revocation) (status *ca.Status, trace string, err error) {
-	c := in.Certificate
-	if !in.Invalid.IsZero() && (in.Invalid.After(in.Now) || in.Invalid.Before(c.NotBefore)) {
-		return nil, "", ca.Errorf(ca.BadRequest, "the invalidity date lies between the start of the certificate's validity (%s) and now", stamp(c.NotBefore))
+// Find and of ca.Authority, and BadRequest for a date that cannot be.
+func Revoke(ctx context.Context, r Records, a Revoker, in Revocation) (*Revoked, error) {
+	c, err := Find(ctx, r, in.Tenants, in.CA, in.Serial)
+	if err != nil {
+		return nil, err
 	}
-	trace = ca.NewTrace()
-	status, err = a.Revoke(ctx, &ca.RevokeRequest{Trace: trace, Tenant: c.Tenant, CA: c.CA, Serial: c.Serial, Reason: in.Reason, Invalid: in.Invalid, Caller: in.Actor})
-	return status, trace, err
+	if !in.Invalid.IsZero() && (in.Invalid.After(in.Now) || in.Invalid.Before(c.NotBefore)) {
+		return nil, ca.Errorf(ca.BadRequest, "the invalidity date lies between the start of the certificate's validity (%s) and now", stamp(c.NotBefore))
+	}
+	actor, err := in.Actor(c.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	trace := ca.NewTrace()
+	status, err := a.Revoke(ctx, &ca.RevokeRequest{Trace: trace, Tenant: c.Tenant, CA: c.CA, Serial: c.Serial, Reason: in.Reason, Invalid: in.Invalid, Caller: actor})
+	if err != nil {
+		return nil, err
+	}
+	out := &Revoked{Tenant: c.Tenant, CA: c.CA, Serial: c.Serial.String(), State: status.State, Reason: status.Reason.String(), At: status.At, Actor: actor.ID(), Trace: trace}
+	if !status.Invalid.IsZero() {
+		out.Invalid = &status.Invalid
+	}
+	return out, nil
 }

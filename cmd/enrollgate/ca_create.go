@@ -40,7 +40,13 @@ type createdCA struct {
 	TrustAnchor string `json:"trust_anchor"` // PEM, what clients must trust
 }
 
-// Run makes the hierarchy and prints the root certificate.
+// Run makes the hierarchy and prints the root certificate. It works beside a
+// running daemon and never through it: the root's key is to go offline and must
+// not be made in a process that talks to the network, no daemon writes a file
+// that somebody names over a socket, and a daemon that runs could not use the
+// new CA before its next start (cas need one). The commit is of a replica of its
+// own, with its own audit chain, in the name of whoever runs this process; a CA
+// that the daemon has cannot be made again.
 func (cmd *caCreateCmd) Run(c console) error {
 	cfg, err := cmd.load()
 	if err != nil {

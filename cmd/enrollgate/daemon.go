@@ -195,13 +195,19 @@ func newValidators(c config.ACME) (map[claim.Method]acme.Validator, error) {
 // serve starts answering on every socket.
 func (d *daemon) serve() {
 	d.listen("https", http.HandlerFunc(d.serveHTTPS), &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: d.tls.Certificate})
-	publisher := aia.New(d.issuers.Certificates())
-	d.listen("http", d.routes(publisher.Routes, "/acme"), nil)
-	health := operations.New(d.log, d.metrics.Handler(), d.checks()...)
-	d.listen("admin", d.routes(health.Routes, "/acme", "/aia"), nil)
+	for name, routes := range d.mounted() {
+		d.listen(name, routes, nil)
+	}
 }
 
-func (d *daemon) acmeRoutes(door *acme.Door) http.Handler {
+// mounted gives the routes of the listeners that no reload changes, by name.
+func (d *daemon) mounted() map[string]chi.Router {
+	publisher := aia.New(d.issuers.Certificates())
+	health := operations.New(d.log, d.metrics.Handler(), d.checks()...)
+	return map[string]chi.Router{"http": d.routes(publisher.Routes, "/acme"), "admin": d.routes(health.Routes, "/acme", "/aia")}
+}
+
+func (d *daemon) acmeRoutes(door *acme.Door) chi.Router {
 	if door == nil {
 		return d.routes(func(chi.Router) {}, "/aia")
 	}
@@ -210,7 +216,7 @@ func (d *daemon) acmeRoutes(door *acme.Door) http.Handler {
 
 // routes mounts one listener's routes. Paths that another listener serves
 // answer 421 (RFC 9110 section 15.5.20).
-func (d *daemon) routes(mount func(chi.Router), elsewhere ...string) http.Handler {
+func (d *daemon) routes(mount func(chi.Router), elsewhere ...string) chi.Router {
 	r := chi.NewRouter()
 	mount(r)
 	for _, prefix := range elsewhere {

@@ -38,7 +38,7 @@ func (cmd *explainCmd) Run(c console) (err error) {
 
 func printExplanation(c console, e *admin.Explanation, profile bool, now time.Time) error {
 	for i := range e.Refusals {
-		if err := printRefusal(c, e.Trace, &e.Refusals[i]); err != nil {
+		if err := printRefusal(c, e, &e.Refusals[i]); err != nil {
 			return err
 		}
 	}
@@ -62,10 +62,10 @@ func printExplanation(c console, e *admin.Explanation, profile bool, now time.Ti
 	return nil
 }
 
-func printRefusal(c console, trace string, r *admin.Refusal) error {
+func printRefusal(c console, e *admin.Explanation, r *admin.Refusal) error {
 	t := newTable(c.out)
-	fmt.Fprintf(t, "Request %s was refused\n", trace)
-	for _, line := range [][2]string{{"at", date(r.At)}, {"caller", r.Caller}, {"endpoint", r.Endpoint}, {"kind", r.Kind},
+	fmt.Fprintf(t, "Request %s was refused\n", e.Trace)
+	for _, line := range [][2]string{{"at", date(r.At)}, {"tenant", e.Tenant}, {"caller", r.Caller}, {"endpoint", r.Endpoint}, {"kind", r.Kind},
 		{"field", r.Field}, {"rule", r.Rule}, {"text", r.Text}, {"what to do", r.Advice}} {
 		if line[1] != "" {
 			t.row("  "+line[0], line[1])

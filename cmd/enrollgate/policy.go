@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-chi/chi/v5"
+
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/config"
 	"github.com/enrollgate/enrollgate/protocols/acme"
@@ -18,7 +20,7 @@ type policy struct {
 	cfg       *config.Config
 	authority *ca.Authority
 	acme      *acme.Door // nil without endpoints
-	https     http.Handler
+	https     chi.Router
 	active    atomic.Int64 // requests in flight
 }
 

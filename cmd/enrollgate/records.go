@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/config"
 )
 
 // records is the store, opened by a command as a replica of its own, and the
@@ -29,19 +30,28 @@ func (s *source) openRecords(ctx context.Context, tenant string, c console) (*re
 		return nil, err
 	}
 	r := &records{}
-	for _, t := range cfg.Tenants {
-		r.tenants = append(r.tenants, t.ID)
-	}
-	if tenant != "" {
-		if !slices.Contains(r.tenants, tenant) {
-			return nil, fmt.Errorf("%w: the configuration has no tenant %s; there is %s", errUsage, tenant, strings.Join(r.tenants, ", "))
-		}
-		r.tenants = []string{tenant}
+	if r.tenants, err = tenantsOf(cfg, tenant); err != nil {
+		return nil, badRequest(err)
 	}
 	log := cfg.Log
 	log.Level = max(log.Level, slog.LevelError) // the command says itself what was done
 	r.daemon = &daemon{cfg: cfg, log: newLog(log, c.err)}
 	return r, r.openStore(ctx)
+}
+
+// tenantsOf gives the tenants that a command is about: the one that is named, or
+// every one of the configuration. BadRequest for one that is not there.
+func tenantsOf(cfg *config.Config, tenant string) (all []string, err error) {
+	for _, t := range cfg.Tenants {
+		all = append(all, t.ID)
+	}
+	switch {
+	case tenant == "":
+		return all, nil
+	case !slices.Contains(all, tenant):
+		return nil, ca.Errorf(ca.BadRequest, "the configuration has no tenant %s; there is %s", tenant, strings.Join(all, ", "))
+	}
+	return []string{tenant}, nil
 }
 
 // badRequest makes what an argument cannot be a wrong command line.

@@ -10,6 +10,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	core "github.com/enrollgate/enrollgate/ca/admin"
 	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/config"
 	"github.com/enrollgate/enrollgate/protocols/admin"
 )
 
@@ -18,6 +19,7 @@ const (
 	sealRotatePath = "/v1/seal/rotate"
 	auditSignPath  = "/v1/audit/checkpoint"
 	reloadPath     = "/v1/config/reload"
+	certRevokePath = "/v1/cert/revoke"
 )
 
 type (
@@ -61,6 +63,11 @@ func (d *daemon) operations() []admin.Operation {
 			}
 			return out, err
 		}),
+		admin.Op(certRevokePath, func(ctx context.Context, by admin.Actor, in certRevokeIn) (*core.Revoked, error) {
+			p := d.enter()
+			defer p.leave()
+			return d.revoke(ctx, p.cfg, p.authority, in, by.For)
+		}),
 	}
 }
 
@@ -94,6 +101,18 @@ func (d *daemon) openSocket() error {
 	return nil
 }
 
+// callDaemon has the daemon at the configured socket do something, where there is one.
+func callDaemon(ctx context.Context, cfg *config.Config, path string, in, out any) (answered bool, err error) {
+	if cfg.Admin.Socket == "" {
+		return false, nil
+	}
+	err = admin.Call(ctx, cfg.Admin.Socket, path, in, out)
+	if admin.Absent(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // ask has the daemon at the configured socket do something. Where there is
 // none, alone does it, as a replica of its own on the same store.
 func (s *source) ask(c console, path string, in, out any, alone func(context.Context, *daemon, caller.Caller) error) error {
@@ -102,10 +121,8 @@ func (s *source) ask(c console, path string, in, out any, alone func(context.Con
 		return err
 	}
 	ctx := context.Background()
-	if cfg.Admin.Socket != "" {
-		if err := admin.Call(ctx, cfg.Admin.Socket, path, in, out); !admin.Absent(err) {
-			return err
-		}
+	if answered, err := callDaemon(ctx, cfg, path, in, out); answered || err != nil {
+		return err
 	}
 	if alone == nil {
 		return fmt.Errorf("no daemon answers at admin.socket %q, and there is nothing to do without one", cfg.Admin.Socket)

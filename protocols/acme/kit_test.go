@@ -36,6 +36,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/protocols/acme/recent"
+	"github.com/enrollgate/enrollgate/protocols/acme/state"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
 	"github.com/enrollgate/enrollgate/store/sqlite"
 )
@@ -46,9 +47,17 @@ type bench struct {
 	t         *testing.T
 	door      *Door
 	server    *httptest.Server
-	store     *sqlite.Store
+	store     benchStore
 	validator *verdicts
 	roots     *x509.CertPool
+}
+
+// benchStore is a driver of the daemon's.
+type benchStore interface {
+	ca.Ledger
+	state.Store
+	Counters() ca.StoreCounters
+	io.Closer
 }
 
 // verdicts is a validator that knows the answers.
@@ -144,17 +153,25 @@ func makeAuthorities() (made madeAuthorities) {
 	return made
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *bench { return newBenchOn(t, openSQLite(t)) }
+
+func openSQLite(t *testing.T) benchStore {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "test.db")
 	if err := sqlite.Migrate(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	store, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Log: log, Replica: "test"})
+	store, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Log: slog.New(slog.DiscardHandler), Replica: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return store
+}
+
+// newBenchOn closes the store in the end.
+func newBenchOn(t *testing.T, store benchStore) *bench {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
 	t.Cleanup(func() {
 		if err := store.Close(); err != nil {
 			t.Error(err)
@@ -165,6 +182,7 @@ func newBench(t *testing.T) *bench {
 	router := chi.NewRouter()
 	b.server = httptest.NewTLSServer(router)
 	t.Cleanup(b.server.Close)
+	var err error
 	b.door, err = New(Options{BaseURL: b.server.URL, Endpoints: endpoints, Core: core, Issuers: issuers, Certificates: store, Store: recent.New(store, time.Now),
 		Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME), Validators: map[claim.Method]Validator{claim.HTTP01: b.validator, claim.DNS01: b.validator}, Log: log, Now: time.Now,
 		Schedule: []time.Duration{},

@@ -30,7 +30,7 @@ func TestQuickChallenge(t *testing.T) {
 	if err := b.store.Close(); err != nil { // what is queued is written and counted then
 		t.Error(err)
 	}
-	if n := b.store.Stats().Members.Load(); n != 5 {
+	if n := b.store.Counters().Members; n != 5 {
 		t.Errorf("%d writes, want 5: the profile, the account and 3 of the flow", n)
 	}
 }

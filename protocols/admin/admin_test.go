@@ -110,6 +110,9 @@ func TestCall(t *testing.T) {
 	if err := Call(t.Context(), b.socket+"x", "/v1/word/echo", in{}, &got); !Absent(err) {
 		t.Errorf("no socket: %v", err)
 	}
+	if err := Call(t.Context(), "/tmp/"+strings.Repeat("x", 120), "/v1/word/echo", in{}, &got); !Absent(err) {
+		t.Errorf("a path that no socket can have: %v", err)
+	}
 }
 
 // TestDefaultDeny: only what is in the table is served, and only by POST.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 
@@ -18,6 +19,9 @@ const maxAnswer = 4 << 20
 // Call asks the daemon at a socket for one operation. An error of the daemon is
 // a *ca.Error; see Absent for the case that there is no daemon.
 func Call(ctx context.Context, socket, path string, in, out any) error {
+	if len(socket) > maxPath { // nobody can listen there
+		return fmt.Errorf("administrative socket %s: %w", socket, fs.ErrNotExist)
+	}
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err

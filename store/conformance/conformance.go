@@ -51,6 +51,10 @@ type Driver struct {
 	// certificates, sans, decisions, revocations, audit, batches, status_feed.
 	// nil where nothing but the driver's own methods reaches the data.
 	TryDelete func(table string) error
+
+	// TryChange sets columns of every row of the table of revocations, as the
+	// runtime role would: "state = 'issued'". Columns: state, reason.
+	TryChange func(set string) error
 	// Tamper does what the owner of the schema could do to the audit trail.
 	// nil where nothing but the driver's own methods reaches the data.
 	Tamper func(Tampering) error

@@ -14,11 +14,14 @@ var statusCases = []Case{
 	{"Revoke", revoke},
 	{"RevokeUnknown", revokeUnknown},
 	{"RevokeTwice", revokeTwice},
+	{"RevokeCompromised", revokeCompromised},
+	{"RevokeCompromisedRace", revokeCompromisedRace},
 	{"Hold", hold},
 	{"RevokeRace", revokeRace},
 	{"FeedOrder", feedOrder},
 	{"BlockedKey", blockedKey},
 	{"NoDelete", noDelete},
+	{"NoTakingBack", noTakingBack},
 }
 
 func revocation(e *ca.Entry, reason ca.Reason) *ca.Revocation {

@@ -27,14 +27,24 @@ func (s *Store) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error
 		switch {
 		case c == nil:
 			return ca.Errorf(ca.NotFound, "there is no such certificate")
+		case c.State == ca.Revoked && r.Proves():
+			before := t.lastStatus(r)
+			if before.Reason == ca.KeyCompromise && t.blocked[c.keyHash] {
+				return ca.Errorf(ca.Conflict, "the certificate is revoked already, and its key is blocked")
+			}
+			if status.At = before.At; r.Invalid.IsZero() {
+				status.Invalid = before.Invalid
+			}
 		case c.State == ca.Revoked || c.State == status.State: // RFC 5280 section 5.3.1: only a hold may change
 			return ca.Errorf(ca.Conflict, "the certificate is %s already", c.State)
+		default:
+			status.At = t.now
 		}
 		if err := t.take(own, 0); err != nil {
 			return err
 		}
 		assign(t, &c.State, status.State)
-		status.Position, status.At = int64(len(t.feed))+1, t.now
+		status.Position = int64(len(t.feed)) + 1
 		assign(t, &t.feed, append(slices.Clip(t.feed), status))
 		if r.BlockKey {
 			set(t, t.blocked, c.keyHash, true)
@@ -45,6 +55,16 @@ func (s *Store) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error
 		return nil, err
 	}
 	return &status, nil
+}
+
+// lastStatus finds the last feed row of a certificate whose status ever changed.
+func (t *tx) lastStatus(r *ca.Revocation) (last ca.Status) {
+	for _, s := range t.feed {
+		if s.Tenant == r.Tenant && s.CA == r.CA && s.Serial == r.Serial {
+			last = s
+		}
+	}
+	return last
 }
 
 // Feed gives at most limit status rows after a position, of every tenant.

@@ -132,7 +132,12 @@ func (s *Store) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error
 	}
 	at := r.CA + "\x00" + string(r.Serial[:])
 	month := int32(r.Serial.Month())
-	change := step{slot: slot{classRevocation, r.Tenant, at}, sql: sql.Revoke, lost: errLost}
+	change := step{slot: slot{classRevocation, r.Tenant, at}, sql: sql.Revoke, lost: errLost, scan: func(row pgx.Row) error {
+		var invalid *time.Time
+		err := row.Scan(&invalid, &w.status.At)
+		w.status.Invalid, w.status.At = orZero(invalid), w.status.At.UTC()
+		return err
+	}}
 	switch r.Reason {
 	case ca.CertificateHold:
 		w.status.State = ca.Held
@@ -142,7 +147,10 @@ func (s *Store) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error
 		change.args = []any{s.offset(), r.Tenant, r.CA, r.Serial[:], int16(r.Reason), nullable(r.Invalid)}
 	}
 	if change.args == nil {
-		change.args = []any{s.offset(), r.Tenant, r.CA, month, r.Serial[:], string(w.status.State), int16(r.Reason), nullable(r.Invalid)}
+		change.args = []any{s.offset(), r.Tenant, r.CA, month, r.Serial[:], string(w.status.State), int16(r.Reason), nullable(r.Invalid), r.Proves()}
+	}
+	if r.Proves() {
+		w.steps = append(w.steps, step{slot: change.slot, sql: sql.RevocationLock, always: true, args: []any{r.Tenant, r.CA, r.Serial[:]}})
 	}
 	w.steps = append(w.steps, change)
 	if r.BlockKey {

@@ -32,7 +32,7 @@ func (w *writer) write(ctx context.Context, now time.Time, members []*member) er
 	}
 	queueOutbox(b, now, members)
 	queueAudit(b, next)
-	queueFeed(b, now, members)
+	queueFeed(b, members)
 	var outcome string
 	b.Queue(sql.Commit).Exec(func(tag pgconn.CommandTag) error {
 		outcome = tag.String()
@@ -138,7 +138,7 @@ func queueCertificates(b *pgx.Batch, now time.Time, members []*member) error {
 
 // queueFeed allocates positions under the row lock of the counter, as the last
 // lock of the transaction, so that their order is the order of visibility.
-func queueFeed(b *pgx.Batch, now time.Time, members []*member) {
+func queueFeed(b *pgx.Batch, members []*member) {
 	var rows []*ca.Status
 	for _, m := range members {
 		if m.Payload.status != nil {
@@ -152,12 +152,13 @@ func queueFeed(b *pgx.Batch, now time.Time, members []*member) {
 	var serials [][]byte
 	var reasons []int16
 	var invalid []*time.Time
+	var at []time.Time
 	for _, s := range rows {
-		s.At = now
 		tenants, cas, states = append(tenants, s.Tenant), append(cas, s.CA), append(states, string(s.State))
 		serials, reasons, invalid = append(serials, s.Serial[:]), append(reasons, int16(s.Reason)), append(invalid, nullable(s.Invalid))
+		at = append(at, s.At)
 	}
-	b.Queue(sql.Feed, int64(len(rows)), now, tenants, cas, serials, states, reasons, invalid).Query(func(r pgx.Rows) error {
+	b.Queue(sql.Feed, int64(len(rows)), tenants, cas, serials, states, reasons, invalid, at).Query(func(r pgx.Rows) error {
 		positions, err := pgx.CollectRows(r, pgx.RowTo[int64])
 		if err != nil {
 			return err

@@ -11,7 +11,7 @@ var sql = struct {
 	Strike, Check, Idempotency                                                                string
 	Burn, LeaseHeld, LeaseAcquire, LeaseRelease                                               string
 	UsesAdd, UsesLeft, ProfileKeep, Profile, GenerationAdd, Generations, DataKeyAdd, DataKeys string
-	Revoke, Unhold, BlockKey                                                                  string
+	RevocationLock, Revoke, Unhold, BlockKey                                                  string
 	Certificates, Names, Decisions, Audit, Feed, Outbox, Batch                                string
 	Settle, Settled                                                                           string
 	CertificateFind, DecisionFind, FeedRead, ReplayFind                                       string
@@ -108,14 +108,22 @@ var sql = struct {
 	TrailCheckpoints: `select ` + checkpointColumns + ` from enrollgate.audit_checkpoints where number > $1 order by number limit $2`,
 	TrailCount:       `select count(*) from enrollgate.audit`,
 
+	// The lock comes first and by itself, so that the next statement sees which keys are blocked by then.
+	RevocationLock: `select from enrollgate.revocations where tenant = $1 and ca = $2 and serial = $3 for update`,
 	Revoke: `insert into enrollgate.revocations as r (tenant, ca, serial, state, reason, invalid, at)
 		select tenant, ca, serial, $6::text, $7::smallint, $8::timestamptz, now() + $1::interval
 		from enrollgate.certificates where tenant = $2 and ca = $3 and month = $4 and serial = $5
 		on conflict (tenant, ca, serial) do update
-			set state = excluded.state, reason = excluded.reason, invalid = excluded.invalid, at = excluded.at
-			where r.state = 'issued' or (r.state = 'held' and excluded.state = 'revoked')`,
+			set state = excluded.state, reason = excluded.reason,
+				invalid = case when r.state = 'revoked' then coalesce(excluded.invalid, r.invalid) else excluded.invalid end,
+				at = case when r.state = 'revoked' then r.at else excluded.at end
+			where r.state = 'issued' or (r.state = 'held' and excluded.state = 'revoked')
+				or ($9::boolean and r.state = 'revoked' and (r.reason <> excluded.reason or not exists (
+					select from enrollgate.blocked_keys where key_hash = (select key_hash from enrollgate.certificates
+						where tenant = $2 and ca = $3 and month = $4 and serial = $5))))
+		returning invalid, at`,
 	Unhold: `update enrollgate.revocations set state = 'issued', reason = $5::smallint, invalid = $6::timestamptz, at = now() + $1::interval
-		where tenant = $2 and ca = $3 and serial = $4 and state = 'held'`,
+		where tenant = $2 and ca = $3 and serial = $4 and state = 'held' returning invalid, at`,
 	BlockKey: `insert into enrollgate.blocked_keys (key_hash, tenant, at)
 		select key_hash, tenant, now() + $1::interval
 		from enrollgate.certificates where tenant = $2 and ca = $3 and month = $4 and serial = $5
@@ -134,9 +142,9 @@ var sql = struct {
 		select $1::integer, $2::bigint, u.* from unnest($3::integer[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::timestamptz[]) u`,
 	Feed: `with allocated as (update enrollgate.feed_position set last = last + $1::bigint where only_row returning last - $1::bigint as base)
 		insert into enrollgate.status_feed (position, tenant, ca, serial, state, reason, invalid, at)
-		select base + ord, tenant, ca, serial, state, reason, invalid, $2::timestamptz
-		from allocated, unnest($3::text[], $4::text[], $5::bytea[], $6::text[], $7::smallint[], $8::timestamptz[])
-			with ordinality u(tenant, ca, serial, state, reason, invalid, ord)
+		select base + ord, tenant, ca, serial, state, reason, invalid, at
+		from allocated, unnest($2::text[], $3::text[], $4::bytea[], $5::text[], $6::smallint[], $7::timestamptz[], $8::timestamptz[])
+			with ordinality u(tenant, ca, serial, state, reason, invalid, at, ord)
 		returning position`,
 	Outbox: `insert into enrollgate.outbox (tenant, topic, payload, at)
 		select tenant, topic, payload, $1::timestamptz

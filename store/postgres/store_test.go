@@ -125,6 +125,10 @@ func driver(mode string) func(t *testing.T) *conformance.Driver {
 			Trail:    func(ctx context.Context) ([]trail.Batch, error) { return readTrail(ctx, s) },
 			Counters: func() (int64, int64) { return s.stats.Batches.Load(), s.stats.Members.Load() },
 			Hold:     func() func() { s.gate.Lock(); return s.gate.Unlock },
+			TryChange: func(set string) error {
+				_, err := s.pool.Exec(context.Background(), "update enrollgate.revocations set "+set)
+				return err
+			},
 			TryDelete: func(table string) error {
 				_, err := s.pool.Exec(context.Background(), "delete from enrollgate."+table)
 				return err

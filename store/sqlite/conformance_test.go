@@ -123,6 +123,10 @@ func underTest(t *testing.T) *conformance.Driver {
 				conn.Close()
 			}
 		},
+		TryChange: func(set string) error {
+			_, err := raw(t, path).Exec("UPDATE revocations SET " + set)
+			return err
+		},
 		TryDelete: func(table string) error {
 			_, err := raw(t, path).Exec("DELETE FROM " + table)
 			return err

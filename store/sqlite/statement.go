@@ -151,7 +151,8 @@ var statements = [queries]string{
 	selectBlocked: `SELECT 1 FROM blocked_keys WHERE key_hash = ?`,
 	insertBlocked: `INSERT INTO blocked_keys (key_hash, tenant, blocked_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
 
-	selectState: `SELECT coalesce(r.state, 'issued') FROM certificates c LEFT JOIN revocations r USING (tenant, ca, month, serial)
+	selectState: `SELECT coalesce(r.state, 'issued'), coalesce(r.reason, 0), coalesce(r.changed_at, 0), r.invalid,
+			EXISTS (SELECT 1 FROM blocked_keys b WHERE b.key_hash = c.key_hash) FROM certificates c LEFT JOIN revocations r USING (tenant, ca, month, serial)
 		WHERE c.tenant = ? AND c.ca = ? AND c.month = ? AND c.serial = ?`,
 	putRevocation: `INSERT INTO revocations (tenant, ca, month, serial, state, reason, invalid, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (tenant, ca, month, serial) DO UPDATE SET state = excluded.state, reason = excluded.reason,

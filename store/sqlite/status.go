@@ -17,7 +17,7 @@ func (s *Store) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error
 	}
 	status := &ca.Status{Tenant: r.Tenant, CA: r.CA, Serial: r.Serial, State: stateAfter(r.Reason), Reason: r.Reason, Invalid: r.Invalid}
 	guard := func(b *batch) error {
-		if err := b.mayChange(r, status.State); err != nil {
+		if err := b.mayChange(r, status); err != nil {
 			return err
 		}
 		if err := b.take(own, 0, nil); err != nil {
@@ -41,19 +41,34 @@ func stateAfter(reason ca.Reason) ca.State {
 	return ca.Revoked
 }
 
-// mayChange: only a hold may change (RFC 5280 section 5.3.1).
-func (b *batch) mayChange(r *ca.Revocation, next ca.State) error {
-	var now ca.State
-	found, err := b.scan(selectState, []any{r.Tenant, r.CA, int64(r.Serial.Month()), r.Serial[:]}, &now)
+// mayChange: only a hold may change (RFC 5280 section 5.3.1), and the reason once
+// the key is proven to be compromised. It sets what a change of the reason keeps.
+func (b *batch) mayChange(r *ca.Revocation, next *ca.Status) error {
+	var now struct {
+		state   ca.State
+		reason  ca.Reason
+		at      int64
+		invalid sql.NullInt64
+		blocked bool
+	}
+	found, err := b.scan(selectState, []any{r.Tenant, r.CA, int64(r.Serial.Month()), r.Serial[:]}, &now.state, &now.reason, &now.at, &now.invalid, &now.blocked)
+	next.At, next.Invalid = b.now, r.Invalid
 	switch {
 	case err != nil:
 		return err
 	case !found:
 		return ca.Errorf(ca.NotFound, "there is no such certificate")
-	case now == ca.Revoked:
+	case now.state == ca.Revoked && r.Proves():
+		if now.reason == ca.KeyCompromise && now.blocked {
+			return ca.Errorf(ca.Conflict, "the certificate is revoked already, and its key is blocked")
+		}
+		if next.At = fromMicros(now.at); r.Invalid.IsZero() {
+			next.Invalid = fromNullMicros(now.invalid)
+		}
+	case now.state == ca.Revoked:
 		return ca.Errorf(ca.Conflict, "the certificate is revoked already")
-	case now == next:
-		return ca.Errorf(ca.Conflict, "the certificate is %s already", now)
+	case now.state == next.State:
+		return ca.Errorf(ca.Conflict, "the certificate is %s already", now.state)
 	}
 	return nil
 }
@@ -63,12 +78,11 @@ func (b *batch) mayChange(r *ca.Revocation, next ca.State) error {
 // time, order of positions is order of visibility.
 func (b *batch) change(r *ca.Revocation, status *ca.Status) error {
 	month := int64(r.Serial.Month())
-	status.At = b.now
-	if _, err := b.exec(putRevocation, r.Tenant, r.CA, month, r.Serial[:], string(status.State), int64(r.Reason), micros(r.Invalid), micros(b.now)); err != nil {
+	if _, err := b.exec(putRevocation, r.Tenant, r.CA, month, r.Serial[:], string(status.State), int64(r.Reason), micros(status.Invalid), micros(status.At)); err != nil {
 		return err
 	}
 	var err error
-	if status.Position, err = b.add(insertFeed, r.Tenant, r.CA, r.Serial[:], string(status.State), int64(r.Reason), micros(r.Invalid), micros(b.now)); err != nil {
+	if status.Position, err = b.add(insertFeed, r.Tenant, r.CA, r.Serial[:], string(status.State), int64(r.Reason), micros(status.Invalid), micros(status.At)); err != nil {
 		return err
 	}
 	if !r.BlockKey {

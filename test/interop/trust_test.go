@@ -206,24 +206,48 @@ func TestTrust(t *testing.T) {
 }
 
 // TestSocketActors: every operation of the socket leaves the name of who asked.
+// Without a daemon the command does the same by itself.
 func TestSocketActors(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "d")
 	p := harness.StartDev(t, "--data", data)
-	for _, args := range [][]string{{"seal", "rotate", "--purpose", "all"}, {"audit", "checkpoint"}, {"reload"}} {
-		if _, errs, code := command(t, append(args, "--dev", "--data", data)...); code != 0 {
+	run := func(args ...string) string {
+		t.Helper()
+		out, errs, code := command(t, append(args, "--dev", "--data", data)...)
+		if code != 0 {
 			t.Fatalf("%v: %s", args, errs)
 		}
+		return out
+	}
+	var l listed
+	if err := json.Unmarshal([]byte(run("cert", "list", "--requester", "service:tls", "--json")), &l); err != nil || len(l.Certificates) != 1 {
+		t.Fatalf("%v, %v", l, err)
+	}
+	revoke := []string{"cert", "revoke", l.Certificates[0].Serial, "--yes", "--json"}
+	asked := [][]string{{"seal", "rotate", "--purpose", "all"}, {"audit", "checkpoint"}, {"reload"}, append(revoke, "--reason", "superseded")}
+	for _, args := range asked {
+		run(args...)
+	}
+	if n := strings.Count(p.Stderr(), "msg=admin.done"); n != len(asked) {
+		t.Errorf("the daemon did %d of %d operations", n, len(asked))
 	}
 	p.Stop()
-	found := map[string]bool{}
+	out := run(append(revoke, "--reason", "keyCompromise")...) // the daemon is gone, and the reason may still become this one
+	var done struct{ Reason, Actor, At string }
+	if err := json.Unmarshal([]byte(out), &done); err != nil || done.Reason != "keyCompromise" || !strings.HasPrefix(done.Actor, "operator:") {
+		t.Errorf("%s, %v", out, err)
+	}
+	if _, errs, code := command(t, append(revoke, "--reason", "keyCompromise", "--dev", "--data", data)...); code != 1 || !strings.Contains(errs, "revoked already") {
+		t.Errorf("revoked for good: %d %s", code, errs)
+	}
+	found := map[string]int{}
 	for _, a := range events(t, filepath.Join(data, "enrollgate.db")) {
 		if event, actor, _ := strings.Cut(a, " "); strings.HasPrefix(actor, "operator:") {
-			found[event] = true
+			found[event]++
 		}
 	}
-	for _, want := range []string{"seal.rotated", "audit.signed", "config.reloaded", "ca.created"} {
-		if !found[want] {
-			t.Errorf("no audit row %s by an operator in %v", want, found)
+	for want, n := range map[string]int{"seal.rotated": 1, "audit.signed": 1, "config.reloaded": 1, "ca.created": 1, "certificate.revoked": 2} {
+		if found[want] < n {
+			t.Errorf("%d audit rows %s by an operator, want %d, in %v", found[want], want, n, found)
 		}
 	}
 }

@@ -73,6 +73,27 @@ func statusFlaws() []flaw {
 			r.BlockKey = false
 			return next.Revoke(ctx, &r)
 		})},
+		{"revoked for good, whatever is proven", []string{"RevokeCompromised", "RevokeCompromisedRace"},
+			revoking(func(ctx context.Context, next conformance.Store, r ca.Revocation) (*ca.Status, error) {
+				c, err := next.Certificate(ctx, r.Tenant, r.CA, r.Serial)
+				if err == nil && c.State == ca.Revoked {
+					return nil, ca.Errorf(ca.Conflict, "the certificate is revoked already")
+				}
+				return next.Revoke(ctx, &r)
+			})},
+		{"a word taken for a proof", []string{"RevokeCompromised", "RevokeTwice"},
+			revoking(func(ctx context.Context, next conformance.Store, r ca.Revocation) (*ca.Status, error) {
+				r.BlockKey = r.BlockKey || r.Reason == ca.KeyCompromise
+				return next.Revoke(ctx, &r)
+			})},
+		{"compromise moves the revocation", []string{"RevokeCompromised"},
+			revoking(func(ctx context.Context, next conformance.Store, r ca.Revocation) (*ca.Status, error) {
+				s, err := next.Revoke(ctx, &r)
+				if err == nil && r.Proves() {
+					s.At = time.Now().UTC().Truncate(time.Microsecond)
+				}
+				return s, err
+			})},
 		{"block for every reason", []string{"BlockedKey"}, revoking(func(ctx context.Context, next conformance.Store, r ca.Revocation) (*ca.Status, error) {
 			r.BlockKey = true
 			return next.Revoke(ctx, &r)
@@ -203,6 +224,7 @@ func otherFlaws() (all []flaw) {
 // hookFlaws spoil what the suite reads past the store's methods.
 func hookFlaws() []flaw {
 	return []flaw{
+		{"revocations taken back", []string{"NoTakingBack"}, func(d *conformance.Driver) { d.TryChange = func(string) error { return nil } }},
 		{"deletes allowed", []string{"NoDelete"}, func(d *conformance.Driver) { d.TryDelete = func(string) error { return nil } }},
 		{"data gone after reopening", []string{"Reopened"}, func(d *conformance.Driver) {
 			d.Reopen = func() (conformance.Store, error) { return nil, errors.New("gone") }

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/enrollgate/enrollgate/ca"
+)
+
+// commandSwap is what a command is asked about tenant two with what tenant one
+// has, or why it belongs to no tenant.
+type commandSwap struct {
+	nothing string
+	tries   func(s *twoTenants) []commandTry
+}
+
+// commandTry is a command line; ID in it stands for what tenant one has, and then
+// for what nobody has.
+type commandTry struct {
+	line         string
+	real, madeUp string
+	code         int
+}
+
+// commandSwaps classifies every command: a new one must be put here.
+var commandSwaps = map[string]commandSwap{
+	"serve":            {nothing: "serves every tenant"},
+	"check":            {nothing: "reads the configuration of every tenant"},
+	"migrate":          {nothing: "the tables are every tenant's"},
+	"profile list":     {nothing: "profiles are the configuration's, not a tenant's"},
+	"profile show":     {nothing: "profiles are the configuration's, not a tenant's"},
+	"seal rotate":      {nothing: "data keys belong to the installation; what they seal is bound to its tenant"},
+	"audit verify":     {nothing: "one trail for the installation"},
+	"audit checkpoint": {nothing: "one trail for the installation"},
+	"audit root":       {nothing: "one trail for the installation"},
+	"reload":           {nothing: "the configuration is the installation's"},
+	"urls":             {nothing: "lists the configuration, each line with its tenant"},
+	"version":          {nothing: "knows no installation"},
+	"ca list": {tries: func(*twoTenants) []commandTry {
+		return []commandTry{{"ca list", "", "", exitOK}, {"ca list --json", "", "", exitOK}}
+	}},
+	"ca create": {tries: func(s *twoTenants) []commandTry {
+		return []commandTry{{"ca create --ca ID --name Two --root-key file:" + filepath.Join(s.TempDir(), "root.pem"), "alpha", "nowhere", exitUsage}}
+	}},
+	"cert list": {tries: func(s *twoTenants) (all []commandTry) {
+		serial := ca.NewSerial(time.Now()).String()
+		for flag, id := range map[string][2]string{"--serial": {s.serial, serial}, "--subject": {"CN=localhost", "CN=nobody"}, "--name": {"dns:localhost", "dns:nobody"},
+			"--name-end": {"dns:host", "dns:nobody"}, "--requester": {"service:tls", "service:none"}, "--key-id": {s.facts[0], strings.Repeat("0a", 20)},
+			"--profile": {"gateway-tls-server", "none"}, "--state": {"issued", "held"}} {
+			all = append(all, commandTry{"cert list " + flag + " ID", id[0], id[1], exitOK}, commandTry{"cert list --json " + flag + " ID", id[0], id[1], exitOK})
+		}
+		return append(all, commandTry{"cert list --ca ID", "alpha", "nowhere", exitFailed}, commandTry{"cert list --page ID/" + s.serial, "alpha", "nowhere", exitUsage},
+			commandTry{"cert list --page issuing/ID", s.serial, serial, exitOK})
+	}},
+	"cert show": {tries: func(s *twoTenants) []commandTry {
+		return s.bySerial("cert show ID", "cert show ID --ca issuing", "cert show ID --pem", "cert show ID --json")
+	}},
+	"cert revoke": {tries: func(s *twoTenants) []commandTry {
+		return s.bySerial("cert revoke ID --reason superseded --yes", "cert revoke ID --reason keyCompromise --yes --ca issuing", "cert revoke ID --reason superseded --yes --json",
+			"cert revoke ID --reason superseded") // not even the question is asked
+	}},
+	"explain": {tries: func(s *twoTenants) []commandTry {
+		all := s.bySerial("explain ID", "explain ID --json", "explain ID --profile")
+		for _, trace := range []string{s.issued, s.refused} {
+			all = append(all, commandTry{"explain ID", trace, ca.NewTrace(), exitFailed}, commandTry{"explain ID --json", trace, ca.NewTrace(), exitFailed})
+		}
+		return all
+	}},
+}
+
+func (s *twoTenants) bySerial(lines ...string) (all []commandTry) {
+	for _, line := range lines {
+		all = append(all, commandTry{line, s.serial, ca.NewSerial(time.Now()).String(), exitFailed})
+	}
+	return all
+}
+
+// TestTenantCommands asks every command about tenant two with what tenant one
+// has, with a daemon and without: the answer is that to what nobody has.
+func TestTenantCommands(t *testing.T) {
+	parser, err := kong.New(&commands{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, leaf := range parser.Model.Leaves(true) {
+		name := strings.TrimPrefix(leaf.FullPath(), parser.Model.Name+" ")
+		known[name] = true
+		c, ok := commandSwaps[name]
+		if !ok || (c.nothing == "") == (c.tries == nil) {
+			t.Errorf("command %s is not classified: ask it about another tenant, or say why it belongs to none", name)
+		}
+		takes := false
+		for _, flag := range leaf.Flags {
+			takes = takes || flag.Name == "tenant"
+		}
+		if takes != (c.tries != nil) {
+			t.Errorf("command %s has --tenant: %v; it is said to belong to a tenant: %v", name, takes, c.tries != nil)
+		}
+	}
+	for name := range commandSwaps {
+		if !known[name] {
+			t.Errorf("there is no command %s", name)
+		}
+	}
+	for store, lines := range tenantStores {
+		t.Run(store, func(t *testing.T) {
+			s := installTenants(t, lines)
+			s.swapCommands("beside the daemon", func(string) bool { return true })
+			s.withoutTenant()
+			s.end()
+			s.swapCommands("without a daemon", func(name string) bool { return name == "cert revoke" }) // the others never ask it
+			s.must("cert", "revoke", s.serial, "--tenant", "one", "--reason", "superseded", "--yes")    // the owner may
+		})
+	}
+}
+
+func (s *twoTenants) swapCommands(when string, which func(name string) bool) {
+	s.Helper()
+	for name, c := range commandSwaps {
+		if c.tries == nil || !which(name) {
+			continue
+		}
+		for _, try := range c.tries(s) {
+			ask := func(id string) string {
+				args := strings.Fields(strings.ReplaceAll(try.line, "ID", id) + " --tenant two")
+				out, errs, code := s.command(args...)
+				if code != try.code {
+					s.Errorf("%s: %v: exit code %d, want %d\n%s%s", when, args, code, try.code, out, errs)
+				}
+				text := out + errs
+				if id != "" {
+					text = strings.ReplaceAll(text, id, "ID")
+				}
+				s.leaks(try.line, text)
+				return fmt.Sprintf("%d %s", code, text)
+			}
+			if got, want := ask(try.real), ask(try.madeUp); got != want {
+				s.Errorf("%s: %s:\n%s\nabout what nobody has:\n%s", when, try.line, got, want)
+			}
+		}
+	}
+	s.untouched("the commands " + when)
+}
+
+// withoutTenant: an operator who names no tenant asks about the installation, and
+// reads whose record it is; lists want a tenant, and one that is not there is refused.
+func (s *twoTenants) withoutTenant() {
+	s.Helper()
+	for _, id := range []string{s.serial, s.issued, s.refused} {
+		if out := s.must("explain", id); !strings.Contains(out, "  tenant") || !strings.Contains(out, " one\n") {
+			s.Errorf("explain %s does not say whose it is:\n%s", id, out)
+		}
+	}
+	if _, errs, code := s.command("cert", "list"); code != exitUsage || !strings.Contains(errs, "one of one, two") {
+		s.Errorf("cert list: %d %s", code, errs)
+	}
+	for _, line := range []string{"cert list", "cert show " + s.serial, "cert revoke --yes --reason superseded " + s.serial, "explain " + s.serial, "ca list"} {
+		if _, errs, code := s.command(append(strings.Fields(line), "--tenant", "three")...); code != exitUsage || !strings.Contains(errs, "no tenant three; there is one, two") {
+			s.Errorf("%s in no tenant: %d %s", line, code, errs)
+		}
+	}
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/test/harness"
+)
+
+// twoTenants is an installation whose tenants one and two have a CA and a profile
+// of the same ids. Tenant one also has a CA of its own, a certificate and a refusal.
+type twoTenants struct {
+	*testing.T
+	*daemon
+	file    string
+	client  *http.Client
+	serial  string   // of tenant one's certificate
+	issued  string   // its trace id
+	refused string   // trace id of a refusal
+	facts   []string // of tenant one, which nobody who asks about another may read
+}
+
+const twoTenantsConfig = `
+listen: {https: "127.0.0.1:%[1]d", http: "127.0.0.1:%[2]d", admin: "127.0.0.1:%[3]d"}
+base_url: {https: "https://localhost:%[1]d", http: "http://localhost:%[2]d"}
+tls: {issue: {tenant: one, ca: issuing, names: [localhost]}, store: %[4]s/tls}
+seal: {key: "file:%[4]s/seal.key"}
+admin: {socket: %[4]s/socket}
+log: {level: error}
+tenants: [{id: one}, {id: two}]
+cas:
+  - {id: issuing, tenant: one, key: "file:%[4]s/one.pem", key_password: "file:%[4]s/password"}
+  - {id: alpha, tenant: one, key: "file:%[4]s/alpha.pem", key_password: "file:%[4]s/password"}
+  - {id: issuing, tenant: two, key: "file:%[4]s/two.pem", key_password: "file:%[4]s/password"}
+endpoints:
+  - {id: acme-one, protocol: acme, tenant: one, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account]]}
+  - {id: acme-two, protocol: acme, tenant: two, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account]]}
+`
+
+// tenantStores give the lines of a configuration that say where the store is.
+var tenantStores = map[string]func(t *testing.T, dir string) string{
+	"sqlite": func(_ *testing.T, dir string) string {
+		return fmt.Sprintf("store: {url: \"sqlite://%s/enrollgate.db\"}\n", dir)
+	},
+	"postgres": func(t *testing.T, dir string) string {
+		owner, runtime := harness.NewPostgres(t).Database(t)
+		reference := func(name, dsn string) (bare, file string) {
+			u, err := url.Parse(dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			password, _ := u.User.Password()
+			file = filepath.Join(dir, name)
+			write(t, file, password)
+			u.User = url.User(u.User.Username())
+			return u.String(), "file:" + file
+		}
+		ownerURL, ownerPassword := reference("owner", owner)
+		runtimeURL, runtimePassword := reference("runtime", runtime)
+		return fmt.Sprintf("store: {url: %q, password: %q, migrate_url: %q, migrate_password: %q}\n", runtimeURL, runtimePassword, ownerURL, ownerPassword)
+	},
+}
+
+// command carries out a command line in this process.
+func (s *twoTenants) command(args ...string) (stdout, stderr string, code int) {
+	var out, errs bytes.Buffer
+	code = run(append(args, "--config", s.file), console{&out, &errs})
+	return out.String(), errs.String(), code
+}
+
+// must is command where it ends well.
+func (s *twoTenants) must(args ...string) string {
+	s.Helper()
+	out, errs, code := s.command(args...)
+	if code != exitOK {
+		s.Fatalf("%v: exit code %d\n%s%s", args, code, out, errs)
+	}
+	return out
+}
+
+func installTenants(t *testing.T, storeLines func(*testing.T, string) string) *twoTenants {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "eg") // t.TempDir may be too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := &twoTenants{T: t, file: filepath.Join(dir, "enrollgate.yaml")}
+	write(t, s.file, fmt.Sprintf(twoTenantsConfig, harness.FreePort(t), harness.FreePort(t), harness.FreePort(t), dir)+storeLines(t, dir))
+	write(t, filepath.Join(dir, "seal.key"), "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+	write(t, filepath.Join(dir, "password"), "correct horse battery staple")
+	s.must("migrate")
+	for _, c := range [][2]string{{"one", "issuing"}, {"one", "alpha"}, {"two", "issuing"}} {
+		s.must("ca", "create", "--tenant", c[0], "--ca", c[1], "--name", "Of "+c[0], "--root-key", "file:"+filepath.Join(dir, c[0]+c[1]+"-root.pem"))
+	}
+	serve := &serveCmd{source{Config: s.file}}
+	cfg, err := serve.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	level := &slog.LevelVar{}
+	level.Set(slog.LevelError)
+	if s.daemon, err = serve.start(t.Context(), cfg, newLogAt(cfg.Log, level, t.Output()), level); err != nil {
+		t.Fatal(err)
+	}
+	s.own()
+	return s
+}
+
+// own finds out what tenant one has.
+func (s *twoTenants) own() {
+	s.Helper()
+	issuer, err := s.issuers.Issuer("one", "issuing")
+	if err != nil {
+		s.Fatal(err)
+	}
+	root, err := x509.ParseCertificate(issuer.Facts().Root)
+	if err != nil {
+		s.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(root)
+	s.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}}
+	var l struct {
+		Certificates []struct {
+			Serial, Trace string
+			KeyID         string `json:"key_id"`
+		}
+	}
+	if err := json.Unmarshal([]byte(s.must("cert", "list", "--tenant", "one", "--json")), &l); err != nil || len(l.Certificates) != 1 {
+		s.Fatalf("tenant one has %+v, %v", l, err)
+	}
+	var all []struct {
+		Tenant string
+		KeyID  string `json:"key_id"`
+		Key    string
+	}
+	if err := json.Unmarshal([]byte(s.must("ca", "list", "--tenant", "one", "--json")), &all); err != nil || len(all) != 2 {
+		s.Fatalf("tenant one has CAs %+v, %v", all, err)
+	}
+	s.serial, s.issued = l.Certificates[0].Serial, l.Certificates[0].Trace
+	s.facts = []string{l.Certificates[0].KeyID, "service:tls", "Of one", all[0].KeyID, all[1].KeyID, all[0].Key, all[1].Key}
+	s.refused = s.refuse()
+}
+
+// refuse has a request of tenant one refused and gives its trace id, once it can be found.
+func (s *twoTenants) refuse() string {
+	s.Helper()
+	actor, err := localOperator("one")
+	if err != nil {
+		s.Fatal(err)
+	}
+	trace := ca.NewTrace()
+	_, err = s.policy.Load().authority.Revoke(s.Context(), &ca.RevokeRequest{Trace: trace, Tenant: "one", CA: "issuing",
+		Serial: ca.NewSerial(time.Now()), Reason: ca.Superseded, Caller: actor})
+	if !ca.IsKind(err, ca.NotFound) {
+		s.Fatal(err)
+	}
+	for range 1000 { // 10 s, reached only where it never comes
+		rows, err := s.store.AuditByTrace(s.Context(), "one", trace)
+		if err != nil {
+			s.Fatal(err)
+		}
+		if len(rows) > 0 {
+			return trace
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.Fatal("the refusal was never written")
+	return ""
+}
+
+// untouched fails where anything of tenant one's changed.
+func (s *twoTenants) untouched(what string) {
+	s.Helper()
+	serial, err := ca.ParseSerial(s.serial)
+	if err != nil {
+		s.Fatal(err)
+	}
+	out, errs, code := s.command("explain", s.serial, "--tenant", "one", "--json")
+	var e struct {
+		Certificate struct{ Serial, State string }
+		Audit       []struct{ Event string }
+	}
+	if err := json.Unmarshal([]byte(out), &e); err != nil || code != exitOK || e.Certificate.Serial != serial.String() || e.Certificate.State != "issued" || len(e.Audit) != 1 {
+		s.Fatalf("after %s tenant one's certificate is %+v, %v\n%s", what, e, err, errs)
+	}
+	for tenant, want := range map[string]int{"one": 2, "two": 1} {
+		var all []any
+		if err := json.Unmarshal([]byte(s.must("ca", "list", "--tenant", tenant, "--json")), &all); err != nil || len(all) != want {
+			s.Fatalf("after %s tenant %s has CAs %v, %v", what, tenant, all, err)
+		}
+	}
+}
+
+// leaks fails where a text tells something of tenant one's.
+func (s *twoTenants) leaks(what, text string) {
+	s.Helper()
+	for _, fact := range s.facts {
+		if strings.Contains(text, fact) {
+			s.Errorf("%s tells %q:\n%s", what, fact, text)
+		}
+	}
+}
