@@ -50,8 +50,9 @@ func (s *serveCmd) Run(c console) error {
 
 // start brings everything up; what was started before a failure is stopped again.
 func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) (d *daemon, err error) {
-	written := *cfg // before addresses are bound
-	d = &daemon{cfg: cfg, log: log, failed: make(chan error, 5), reread: s.load, written: &written, level: level}
+	written := *cfg   // before addresses are bound
+	again := s.source // loading completes it; a reload must not write what Run reads
+	d = &daemon{cfg: cfg, log: log, failed: make(chan error, 5), reread: again.load, written: &written, level: level}
 	d.background, d.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
