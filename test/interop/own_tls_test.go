@@ -20,6 +20,7 @@ func TestOwnTLS(t *testing.T) {
 	harness.NeedPrograms(t)
 	for name, lines := range stores {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			on := install(t, lines(t), ", allow_targets: [127.0.0.1/32]")
 			first := harness.Start(t, "serve", "--config", on.config)
 			shown := serverSerial(t, on.https, on.root)
