@@ -5,10 +5,10 @@ BENCHTIME ?= 10s
 STORE ?= both
 BENCHFLAGS ?=
 
-.PHONY: help build run fmt check test fuzz bench
+.PHONY: help build run fmt check test interop fuzz bench
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/enrollgate
 	go build -trimpath -o bin/enrollgate ./cmd/enrollgate
@@ -21,12 +21,22 @@ fmt: ## fail when a Go file is not formatted
 
 check: fmt ## fmt, vet and the tests that start no external program
 	go vet ./...
+	go -C test/interop vet ./...
 	go test -short ./...
+	go -C test/interop test -short -count=1 ./...
 
 test: fmt ## everything CI runs: installs missing tools from apt, race detector on
 	test/tools/install.sh
 	go vet ./...
 	CGO_ENABLED=1 go test -race -count=1 -timeout 30m ./...
+	$(MAKE) interop
+
+# test/interop is a module of its own: what its clients require, the program does not.
+# After a change of requirements in go.mod: go -C test/interop mod tidy
+interop: ## the tests against clients of others alone: certbot, lego, x/crypto/acme
+	test/tools/install.sh
+	go -C test/interop vet ./...
+	CGO_ENABLED=1 go -C test/interop test -race -count=1 -timeout 30m ./...
 
 fuzz: ## every fuzz target, each for FUZZTIME (default 2m)
 	test/tools/fuzz.sh $(FUZZTIME)

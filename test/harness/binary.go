@@ -51,8 +51,12 @@ func build(t testing.TB, pkg string) string {
 	return path
 }
 
-// ModuleRoot returns the folder that holds go.mod, looking upwards from the
-// test's working folder.
+// modulePath is the module that holds the program. Tests may lie in a nested one,
+// whose requirements are not the program's.
+const modulePath = "github.com/enrollgate/enrollgate"
+
+// ModuleRoot returns the folder that holds the program's go.mod, looking upwards
+// from the test's working folder.
 func ModuleRoot(t testing.TB) string {
 	t.Helper()
 	dir, err := moduleRoot()
@@ -68,11 +72,15 @@ func moduleRoot() (string, error) {
 		return "", err
 	}
 	for dir := start; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		if strings.HasPrefix(string(text), "module "+modulePath+"\n") {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("no go.mod above %s", start)
+			return "", fmt.Errorf("no go.mod of %s above %s", modulePath, start)
 		}
 	}
 }
@@ -80,7 +88,8 @@ func moduleRoot() (string, error) {
 // touchSources looks at every file that may go into the program. The go
 // command remembers which files a test looked at and runs it again when one
 // changed; without this a cached "ok" would outlive a change to the daemon,
-// which the test does not import.
+// which the test does not import. It looks at files of the test's own module alone:
+// tests in a nested one are run with -count=1, as the Makefile does.
 func touchSources(t testing.TB, root string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

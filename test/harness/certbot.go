@@ -34,8 +34,9 @@ func Certbot(t testing.TB, rootPEM string, httpPort int) *CertbotClient {
 }
 
 // Run runs `certbot args...` without questions, for example Run("certonly",
-// "--server", url, "-d", "a.test", "--agree-tos", "-m", "a@a.test"). certonly,
-// run and renew get the standalone authenticator unless --manual is there. An error is
+// "--server", url, "-d", "a.test", "--agree-tos", "-m", "a@a.test"). certonly
+// and run get the standalone authenticator unless --manual is there; renew does
+// what certbot remembers of them. An error is
 // *exec.ExitError when certbot itself failed.
 func (c *CertbotClient) Run(args ...string) (stdout, stderr string, err error) {
 	c.t.Helper()
@@ -46,7 +47,7 @@ func (c *CertbotClient) Run(args ...string) (stdout, stderr string, err error) {
 	all := append([]string{}, args...)
 	all = append(all, "--non-interactive", "--config-dir", filepath.Join(c.dir, "config"),
 		"--work-dir", filepath.Join(c.dir, "work"), "--logs-dir", filepath.Join(c.dir, "logs"))
-	proves := len(args) > 0 && (args[0] == "certonly" || args[0] == "run" || args[0] == "renew")
+	proves := len(args) > 0 && (args[0] == "certonly" || args[0] == "run")
 	if proves && !slices.Contains(args, "--manual") {
 		all = append(all, "--standalone", "--http-01-port", strconv.Itoa(c.httpPort), "--http-01-address", "127.0.0.1")
 	}

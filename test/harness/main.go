@@ -30,6 +30,14 @@ func Main(m *testing.M) {
 }
 
 func runAll(m *testing.M) (code int) {
+	// A program with the race detector sleeps a second before it ends, in case that
+	// goroutines still race. Tests run commands by the hundred.
+	if raceDetector && os.Getenv("GORACE") == "" {
+		if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+			fmt.Fprintln(os.Stderr, "harness:", err)
+			return 1
+		}
+	}
 	defer func() {
 		if err := shared.close(); err != nil {
 			fmt.Fprintln(os.Stderr, "harness:", err)
@@ -50,6 +58,9 @@ func NeedPrograms(t testing.TB) {
 
 // shared is what the tests of one process have in common.
 var shared process
+
+// givenPorts are the ports that this process was given.
+var givenPorts sync.Map
 
 type process struct {
 	mu       sync.Mutex

@@ -7,41 +7,48 @@ import (
 	"github.com/enrollgate/enrollgate/test/harness"
 )
 
-// TestCertbot registers, obtains and renews over http-01 with an unmodified
-// certbot, on each store.
-func TestCertbot(t *testing.T) {
-	harness.NeedPrograms(t)
-	for name, lines := range stores {
-		t.Run(name, func(t *testing.T) {
-			s := start(t, lines(t))
-			certbot := harness.Certbot(t, s.File("root.pem"), s.port)
-			server := s.directory(t, "privatessl-tls-server")
-			certbot.MustRun("register", "--server", server, "--agree-tos", "-m", "ops@host.example", "--no-eff-email")
-			certbot.MustRun("certonly", "--server", server, "-d", "host.example", "-d", "www.host.example", "--cert-name", "host")
-			first := s.verify(t, certbot)
-			for _, want := range []string{"DNS:host.example, DNS:www.host.example", "TLS Web Server Authentication", "CN = host.example", "CA Issuers - URI:http://"} {
-				if !strings.Contains(first, want) {
-					t.Errorf("the certificate lacks %q:\n%s", want, first)
-				}
-			}
-			certbot.MustRun("renew", "--force-renewal", "--no-random-sleep-on-renew")
-			if second := s.verify(t, certbot); serial(second) == serial(first) {
-				t.Error("renewal gave the same certificate")
-			}
-		})
+// certbot is an unmodified certbot with folders of its own.
+type certbot struct {
+	*harness.CertbotClient
+	door  *door
+	hooks []string
+}
+
+func newCertbot(t *testing.T, d *door) client {
+	c := certbot{harness.Certbot(t, d.root, d.port), d, d.zone.hooks(t)}
+	c.MustRun("register", "--server", d.directory, "--agree-tos", "-m", "ops@host.example", "--no-eff-email")
+	return c
+}
+
+func (c certbot) obtain(t *testing.T, method string, names ...string) product {
+	args := []string{"certonly", "--server", c.door.directory, "--cert-name", method}
+	for _, name := range names {
+		args = append(args, "-d", name)
 	}
+	if method == "dns-01" {
+		args = append(args, c.hooks...)
+	}
+	c.MustRun(args...)
+	return c.live(method, names)
 }
 
-// verify holds certbot's certificate against the root and prints it.
-func (s *site) verify(t *testing.T, certbot *harness.CertbotClient) string {
-	t.Helper()
-	openssl(t, "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", s.File("root.pem"),
-		"-untrusted", certbot.Live("host", "chain.pem"), certbot.Live("host", "cert.pem"))
-	return openssl(t, "x509", "-noout", "-text", "-in", certbot.Live("host", "cert.pem"))
+// renew needs no more than the name: certbot remembers how it was done.
+func (c certbot) renew(t *testing.T, p product) product {
+	c.MustRun("renew", "--cert-name", p.method, "--force-renewal", "--no-random-sleep-on-renew")
+	return c.live(p.method, p.names)
 }
 
-func serial(text string) string {
-	_, rest, _ := strings.Cut(text, "Serial Number:")
-	line, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
-	return line
+func (c certbot) revoke(t *testing.T, p product, signer signer, why reason) {
+	args := []string{"revoke", "--server", c.door.directory, "--cert-path", c.Live(p.method, "cert.pem"),
+		"--reason", strings.ToLower(why.name), "--no-delete-after-revoke"}
+	if signer == byCertificate {
+		args = append(args, "--key-path", c.Live(p.method, "privkey.pem"))
+	}
+	c.MustRun(args...)
+}
+
+// live are the files of a certificate that certbot calls after its method.
+func (c certbot) live(method string, names []string) product {
+	return product{method: method, names: names,
+		certificate: c.Live(method, "cert.pem"), chain: c.Live(method, "chain.pem"), key: c.Live(method, "privkey.pem")}
 }

@@ -60,30 +60,31 @@ func passwordOf(t *testing.T, dsn string) string {
 // site is a running daemon with the DNS it asks and the port it validates at.
 type site struct {
 	*harness.Process
-	dns  *harness.DNSServer
-	port int
+	dns   *harness.DNSServer
+	zone  *zone // writes TXT records into dns
+	port  int
+	flags []string // of commands on the same store
 }
 
 // start runs a dev daemon on a store, with test DNS and a free http-01 port.
 func start(t *testing.T, storeLines string, args ...string) *site {
 	t.Helper()
 	s := &site{dns: harness.DNS(t), port: harness.FreePort(t)}
+	s.zone = &zone{dns: s.dns, texts: map[string][]string{}}
 	file := filepath.Join(t.TempDir(), "enrollgate.yaml")
 	text := storeLines + fmt.Sprintf("acme: {resolvers: [%q], http01: {port: %d}}\n", s.dns.Addr(), s.port)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.Process = harness.StartDev(t, append([]string{"--config", file}, args...)...)
+	s.flags = []string{"--dev", "--data", filepath.Dir(s.File("root.pem")), "--config", file}
 	return s
 }
 
 // directory asks the binary for the URL of an ACME endpoint.
 func (s *site) directory(t *testing.T, profile string) string {
 	t.Helper()
-	out, err := exec.Command(harness.Binary(t), "urls", "--dev", "--json", "--data", filepath.Dir(s.File("root.pem"))).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := enrollgate(t, append([]string{"urls", "--json"}, s.flags...)...)
 	var list []struct{ Protocol, Profile, URL string }
 	if err := json.Unmarshal(out, &list); err != nil {
 		t.Fatal(err)

@@ -10,24 +10,23 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/enrollgate/enrollgate/test/harness"
 )
 
-// TestBehindNginx puts nginx before the daemon at layer 7: it ends TLS with a
+// behindNginx starts a daemon with nginx before it at layer 7: it ends TLS with a
 // certificate of its own, from a CA that has nothing to do with ours, and opens
 // another connection to the daemon. What clients sign is base_url.https.
-func TestBehindNginx(t *testing.T) {
-	harness.NeedPrograms(t)
-	for name, lines := range stores {
-		t.Run(name, func(t *testing.T) {
-			port := harness.FreePort(t)
-			base := fmt.Sprintf("https://localhost:%d", port)
-			s := start(t, lines(t)+fmt.Sprintf("base_url: {https: %q}\n", base))
-			edge := newEdge(t)
-			harness.Nginx(t, port, fmt.Sprintf(`server {
+func behindNginx(t *testing.T, storeLines string) *door {
+	t.Helper()
+	port := harness.FreePort(t)
+	base := fmt.Sprintf("https://localhost:%d", port)
+	s := start(t, storeLines+fmt.Sprintf("base_url: {https: %q}\n", base))
+	edge := newEdge(t)
+	harness.Nginx(t, port, fmt.Sprintf(`server {
 	listen 127.0.0.1:%d ssl;
 	server_name localhost;
 	ssl_certificate %q;
@@ -41,20 +40,11 @@ func TestBehindNginx(t *testing.T) {
 		proxy_ssl_name localhost;
 	}
 }`, port, edge.certificate, edge.key, s.Addresses().HTTPS, s.File("root.pem")))
-
-			certbot := harness.Certbot(t, edge.root, s.port)
-			server := base + "/acme/default/issuing/privatessl-tls-server/directory"
-			certbot.MustRun("certonly", "--server", server, "--agree-tos", "--register-unsafely-without-email", "-d", "host.example", "--cert-name", "host")
-			first := s.verify(t, certbot)
-			certbot.MustRun("renew", "--force-renewal", "--no-random-sleep-on-renew")
-			second := s.verify(t, certbot)
-			if serial(second) == serial(first) {
-				t.Error("renewal gave the same certificate")
-			}
-			certbot.MustRun("revoke", "--server", server, "--cert-path", certbot.Live("host", "cert.pem"), "--no-delete-after-revoke", "--reason", "cessationofoperation")
-			s.wantRevoked(t, second, "cessationOfOperation", "acme-account:")
-		})
+	d := &door{s, edge.root, s.directory(t, "privatessl-tls-server"), t.TempDir()}
+	if !strings.HasPrefix(d.directory, base+"/") {
+		t.Fatalf("the directory is %s, not behind %s", d.directory, base)
 	}
+	return d
 }
 
 // edge is what a proxy shows to clients: files of a certificate for localhost.

@@ -93,6 +93,7 @@ func TestOperators(t *testing.T) {
 	harness.NeedPrograms(t)
 	for name, lines := range stores {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			store := lines(t) + operatorLines
 			s := start(t, store)
 			overlay := filepath.Join(t.TempDir(), "operator.yaml")

@@ -20,22 +20,56 @@ func TestOwnTLS(t *testing.T) {
 	harness.NeedPrograms(t)
 	for name, lines := range stores {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			store := lines(t)
-			if store == "" {
-				store = fmt.Sprintf("store: {url: %q}\n", "sqlite://"+filepath.Join(dir, "enrollgate.db"))
+			t.Parallel()
+			on := install(t, lines(t), ", allow_targets: [127.0.0.1/32]")
+			first := harness.Start(t, "serve", "--config", on.config)
+			shown := serverSerial(t, on.https, on.root)
+			certbot := harness.Certbot(t, on.root, on.port)
+			certbot.MustRun("certonly", "--server", on.directory, "--agree-tos", "--register-unsafely-without-email", "-d", "host.example", "--cert-name", "host")
+			first.Stop()
+
+			harness.Start(t, "serve", "--config", on.config)
+			if again := serverSerial(t, on.https, on.root); again != shown {
+				t.Errorf("a restart shows another certificate: %s, before %s", again, shown)
 			}
-			if err := os.Chmod(dir, 0o700); err != nil {
-				t.Fatal(err)
+			if info, err := os.Stat(filepath.Join(filepath.Dir(on.config), "tls.pem")); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("the file with the key: %v, %v", info, err)
 			}
-			for _, file := range []string{"password", "seal"} {
-				if err := os.WriteFile(filepath.Join(dir, file), []byte("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			dns, https, admin, port := harness.DNS(t), harness.FreePort(t), harness.FreePort(t), harness.FreePort(t)
-			config := filepath.Join(dir, "enrollgate.yaml")
-			text := store + fmt.Sprintf(`
+		})
+	}
+}
+
+// installation is a daemon as an operator installs it: a configuration, tables and a CA.
+type installation struct {
+	config, root string // files
+	https        string // host:port
+	directory    string // of the ACME endpoint
+	port         int    // asked for http-01
+	dns          *harness.DNSServer
+}
+
+// install prepares a daemon without starting it; acme are further settings of acme.
+func install(t *testing.T, store, acme string) installation {
+	t.Helper()
+	dir := t.TempDir()
+	if store == "" {
+		store = fmt.Sprintf("store: {url: %q}\n", "sqlite://"+filepath.Join(dir, "enrollgate.db"))
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"password", "seal"} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	https, admin := harness.FreePort(t), harness.FreePort(t)
+	on := installation{
+		config: filepath.Join(dir, "enrollgate.yaml"), root: filepath.Join(dir, "root.crt"), https: fmt.Sprintf("127.0.0.1:%d", https),
+		directory: fmt.Sprintf("https://localhost:%d/acme/default/issuing/privatessl-tls-server/directory", https),
+		port:      harness.FreePort(t), dns: harness.DNS(t),
+	}
+	text := store + fmt.Sprintf(`
 listen: {https: "127.0.0.1:%[2]d", admin: "127.0.0.1:%[3]d"}
 base_url: {https: "https://localhost:%[2]d"}
 tls: {issue: {tenant: default, ca: issuing}, store: "%[1]s/tls.pem"}
@@ -43,34 +77,18 @@ seal: {key: "file:%[1]s/seal"}
 tenants: [{id: default}]
 cas: [{id: issuing, tenant: default, key: "file:%[1]s/issuing.pem", key_password: "file:%[1]s/password"}]
 endpoints: [{id: acme, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account]]}]
-acme: {resolvers: [%[5]q], allow_targets: [127.0.0.1/32], http01: {port: %[4]d}}
-`, dir, https, admin, port, dns.Addr())
-			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			enrollgate(t, "migrate", "--config", config)
-			root := filepath.Join(dir, "root.crt")
-			if err := os.WriteFile(root, enrollgate(t, "ca", "create", "--config", config, "--tenant", "default", "--ca", "issuing",
-				"--name", "Example", "--root-key", "file:"+filepath.Join(dir, "root.pem")), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			address := fmt.Sprintf("127.0.0.1:%d", https)
-			first := harness.Start(t, "serve", "--config", config)
-			shown := serverSerial(t, address, root)
-			certbot := harness.Certbot(t, root, port)
-			certbot.MustRun("certonly", "--server", fmt.Sprintf("https://localhost:%d/acme/default/issuing/privatessl-tls-server/directory", https),
-				"--agree-tos", "--register-unsafely-without-email", "-d", "host.example", "--cert-name", "host")
-			first.Stop()
-
-			harness.Start(t, "serve", "--config", config)
-			if again := serverSerial(t, address, root); again != shown {
-				t.Errorf("a restart shows another certificate: %s, before %s", again, shown)
-			}
-			if info, err := os.Stat(filepath.Join(dir, "tls.pem")); err != nil || info.Mode().Perm() != 0o600 {
-				t.Errorf("the file with the key: %v, %v", info, err)
-			}
-		})
+acme: {resolvers: [%[5]q], http01: {port: %[4]d}%[6]s}
+`, dir, https, admin, on.port, on.dns.Addr(), acme)
+	if err := os.WriteFile(on.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
+	enrollgate(t, "migrate", "--config", on.config)
+	root := enrollgate(t, "ca", "create", "--config", on.config, "--tenant", "default", "--ca", "issuing",
+		"--name", "Example", "--root-key", "file:"+filepath.Join(dir, "root.pem"))
+	if err := os.WriteFile(on.root, root, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return on
 }
 
 // enrollgate runs the binary and gives its standard output.

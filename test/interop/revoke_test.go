@@ -20,6 +20,7 @@ func TestLibraryRevokes(t *testing.T) {
 	harness.NeedPrograms(t)
 	for name, lines := range stores {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := start(t, lines(t))
 			responder := &http01{}
 			responder.listen(t, s.port)

@@ -142,6 +142,7 @@ func events(t *testing.T, path string) (all []string) {
 func TestTrust(t *testing.T) {
 	for name, lines := range stores {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			file, data := filepath.Join(dir, "enrollgate.yaml"), filepath.Join(dir, "d")
 			text := lines(t)

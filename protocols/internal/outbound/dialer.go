@@ -67,7 +67,7 @@ func (d *Dialer) Dial(ctx context.Context, host string, port uint16) (net.Conn, 
 		}
 	}
 	if !six.IsValid() && !four.IsValid() {
-		return nil, path, &Error{Kind: Refused, Host: name, Port: port, Notes: path.Refused}
+		return nil, path, &Error{Kind: Refused, Host: name, Port: port, Notes: path.Refused, Err: refusedError(path.Refused)}
 	}
 	// The address literal goes to the socket: no name is resolved a second time.
 	tcp := net.Dialer{Timeout: d.timeout, KeepAlive: -1}

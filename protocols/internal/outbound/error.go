@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -40,9 +41,11 @@ type Error struct {
 	Err    error  // may be nil
 }
 
-const maxNotesShown = 4
+const maxReasonsShown = 4
 
-// Public gives a text for strangers: host, addresses, port and reason.
+// Public gives a text for strangers: host, port and reason. The addresses that were
+// dialed are in it; those that the Policy refused are not, so that nobody learns from
+// us where a name leads inside a network, only what kind of place that is.
 func (e *Error) Public() string {
 	var b strings.Builder
 	switch e.Kind {
@@ -54,18 +57,33 @@ func (e *Error) Public() string {
 	case Refused:
 		fmt.Fprintf(&b, "%s port %d is not a permitted target", e.Host, e.Port)
 	}
-	for i, n := range e.Notes {
-		if i == maxNotesShown {
-			fmt.Fprintf(&b, "; and %d more addresses", len(e.Notes)-i)
-			break
+	reasons := make([]string, 0, len(e.Notes))
+	for _, n := range e.Notes {
+		reason := n.Reason
+		if e.Kind != Refused {
+			reason = n.Addr.String() + ": " + reason
 		}
-		sep := "; "
-		if i == 0 {
-			sep = ": "
+		if !slices.Contains(reasons, reason) {
+			reasons = append(reasons, reason)
 		}
-		fmt.Fprintf(&b, "%s%s: %s", sep, n.Addr, n.Reason)
+	}
+	more := len(reasons) - maxReasonsShown
+	if more > 0 {
+		reasons = append(reasons[:maxReasonsShown], fmt.Sprintf("and %d more", more))
+	}
+	if len(reasons) > 0 {
+		b.WriteString(": " + strings.Join(reasons, "; "))
 	}
 	return b.String()
+}
+
+// refusedError is the cause of a Refused error: the addresses, for the log.
+func refusedError(notes []Note) error {
+	addresses := make([]string, len(notes))
+	for i, n := range notes {
+		addresses[i] = n.Addr.String()
+	}
+	return errors.New(strings.Join(addresses, ", "))
 }
 
 func (e *Error) Error() string {
