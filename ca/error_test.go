@@ -63,3 +63,18 @@ func TestTrace(t *testing.T) {
 		t.Errorf("traces %s and %s", a, b)
 	}
 }
+
+func TestOrderedID(t *testing.T) {
+	now := time.Unix(1800000000, 0)
+	seen, last := map[string]bool{}, ""
+	for i := range 1000 {
+		id := OrderedID(now.Add(time.Duration(i) * time.Millisecond))
+		if len(id) != 24 || seen[id] || id <= last {
+			t.Fatalf("%q after %q", id, last)
+		}
+		seen[id], last = true, id
+	}
+	if one, two := OrderedID(now), OrderedID(now); one == two || one[:8] != two[:8] {
+		t.Errorf("%q and %q of one moment", one, two)
+	}
+}

@@ -42,7 +42,7 @@ func (d *Door) finalize(w http.ResponseWriter, r *request) error {
 	default:
 		return fail(http.StatusForbidden, typeOrderNotReady, "the order is %s, not ready", status)
 	}
-	certificate := ca.RandomID(20)
+	certificate := ca.OrderedID(d.Now())
 	enrollment, err := d.enrollment(r, s, order, authorizations, in.CSR, certificate)
 	if err != nil {
 		return err

@@ -102,7 +102,15 @@ func (n *noncer) check(nonce string) (id [16]byte, expiry time.Time, err error) 
 	if minted.After(now.Add(nonceSkew)) {
 		return id, time.Time{}, refuseNonce("minted in the future: the replicas' clocks differ")
 	}
-	return [16]byte(b[nonceSigned:]), expiry, nil
+	return nonceID([nonceSize]byte(b)), expiry, nil
+}
+
+// nonceID names a nonce by its time and 88 bits of its MAC: those of one second
+// lie together in the store's index.
+func nonceID(b [nonceSize]byte) (id [16]byte) {
+	copy(id[:], b[5:10])
+	copy(id[5:], b[nonceSigned:])
+	return id
 }
 
 func nonceTag(secret, signed []byte) [16]byte {

@@ -74,13 +74,13 @@ func (d *Door) order(w http.ResponseWriter, r *request) error {
 
 func (d *Door) makeOrder(r *request, s *signed, identifiers []state.Identifier) (*state.Order, []*state.Authorization) {
 	now := d.Now().UTC().Truncate(time.Microsecond) // as stores keep it
-	order := &state.Order{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, ID: ca.RandomID(20), Account: s.account.ID,
+	order := &state.Order{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, ID: ca.OrderedID(now), Account: s.account.ID,
 		Status: state.Pending, Identifiers: identifiers, CreatedAt: now, Expires: now.Add(d.OrderLifetime)}
 	authorizations := make([]*state.Authorization, len(identifiers))
 	for i, id := range identifiers {
 		// RFC 8555 section 7.1.4: the authorization of "*.x" is for x, with wildcard set.
 		base, wildcard := strings.CutPrefix(id.Value, "*.")
-		a := &state.Authorization{Tenant: order.Tenant, Endpoint: order.Endpoint, ID: ca.RandomID(20), Account: order.Account,
+		a := &state.Authorization{Tenant: order.Tenant, Endpoint: order.Endpoint, ID: ca.OrderedID(now), Account: order.Account,
 			Identifier: state.Identifier{Type: id.Type, Value: base}, Wildcard: wildcard, Status: state.Pending, CreatedAt: now,
 			Expires: now.Add(d.AuthorizationLifetime), Challenges: d.newChallenges(wildcard)}
 		authorizations[i] = a

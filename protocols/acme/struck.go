@@ -49,7 +49,7 @@ func (s *struckSet) strike(id [16]byte, expiry time.Time) bool {
 	if !now.Before(expiry) {
 		return false
 	}
-	shard := &s.shards[id[0]%struckShards]
+	shard := &s.shards[id[15]%struckShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	shard.sweep(minuteOf(now))
@@ -72,7 +72,7 @@ func (s *struckSet) strike(id [16]byte, expiry time.Time) bool {
 
 // has reports whether strike has taken the id and still remembers it.
 func (s *struckSet) has(id [16]byte, expiry time.Time) bool {
-	shard := &s.shards[id[0]%struckShards]
+	shard := &s.shards[id[15]%struckShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	_, taken := shard.minutes[minuteOf(expiry)][id]
