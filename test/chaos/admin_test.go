@@ -48,9 +48,12 @@ func (s *site) metric(name string) int64 {
 }
 
 // readiness is what /readyz?verbose says about one check.
-type readiness struct{ Name, Status, Detail string }
+type readiness struct {
+	Name, Warning, Error string
+	OK                   bool
+}
 
-// ready gives the checks of /readyz by name, with the status of the answer.
+// ready gives the checks of /readyz by name, and the status of the answer.
 func (s *site) ready() (status int, checks map[string]readiness) {
 	s.t.Helper()
 	got := s.get("/readyz?verbose")
