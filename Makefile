@@ -4,8 +4,9 @@ FUZZTIME ?= 2m
 BENCHTIME ?= 10s
 STORE ?= both
 BENCHFLAGS ?=
+KILLS ?= 200
 
-.PHONY: help build run fmt check test fuzz bench
+.PHONY: help build run fmt check test chaos fuzz bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +28,10 @@ test: fmt ## everything CI runs: installs missing tools from apt, race detector 
 	test/tools/install.sh
 	go vet ./...
 	CGO_ENABLED=1 go test -race -count=1 -timeout 30m ./...
+
+chaos: ## fault injection, the long form: KILLS (default 200) of the daemon on each store, and longer rounds of every other fault
+	test/tools/install.sh
+	go test -count=1 -v -timeout 60m ./test/chaos -args -kills $(KILLS)
 
 fuzz: ## every fuzz target, each for FUZZTIME (default 2m)
 	test/tools/fuzz.sh $(FUZZTIME)

@@ -28,6 +28,7 @@ import (
 const (
 	profile     = "privatessl-tls-server"
 	pause       = 50 * time.Millisecond // between two tries of a client
+	longest     = time.Second           // that a client waits when told to try later
 	pollEvery   = 20 * time.Millisecond
 	patience    = 5 * time.Second  // with a validation; its daemon may be dead: then a new order
 	requestTime = 60 * time.Second // for one request
@@ -57,9 +58,12 @@ func newClient(s *site, w *witness) (*client, error) {
 		return nil, err
 	}
 	return &client{key: key, answers: s.answers, acme: &acme.Client{Key: account, DirectoryURL: s.directory(), HTTPClient: &http.Client{Transport: w, Timeout: requestTime},
-		RetryBackoff: func(n int, _ *http.Request, _ *http.Response) time.Duration {
+		RetryBackoff: func(n int, _ *http.Request, answer *http.Response) time.Duration {
 			if n > 2 {
 				return -1
+			}
+			if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil {
+				return min(time.Duration(seconds)*time.Second, longest)
 			}
 			return pause
 		}}}, nil

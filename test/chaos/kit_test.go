@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -51,6 +52,10 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Fprintln(os.Stderr, "chaos: enter a mount namespace:", err)
 		os.Exit(1)
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil { // most of them wait most of the time
+		panic(err)
 	}
 	harness.Main(m)
 }
@@ -100,20 +105,15 @@ func newSite(t *testing.T, data string, kind func(t *testing.T, data string) *st
 // start starts the daemon and waits until it is ready.
 func (s *site) start() {
 	s.t.Helper()
-	args := append([]string{"serve"}, s.args...)
-	if len(s.wrap) == 0 {
-		s.daemon = harness.Start(s.t, args...)
-		return
-	}
-	all := append(append([]string{}, s.wrap[1:]...), harness.Binary(s.t))
-	s.daemon = harness.StartProgram(s.t, s.wrap[0], append(all, args...)...)
+	all := slices.Concat(s.wrap, []string{harness.PlainBinary(s.t), "serve"}, s.args)
+	s.daemon = harness.StartProgram(s.t, all[0], all[1:]...)
 }
 
 // command runs a subcommand of the binary on the site's store.
 func (s *site) command(words ...string) (stdout, stderr string, err error) {
 	args := append(words, "--dev", "--data", s.data, "--config", s.args[len(s.args)-1])
 	var out, errs strings.Builder
-	cmd := exec.Command(harness.Binary(s.t), args...)
+	cmd := exec.Command(harness.PlainBinary(s.t), args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
 	return out.String(), errs.String(), err

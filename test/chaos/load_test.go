@@ -2,8 +2,10 @@ package chaos
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ const drainTime = 3 * time.Minute
 // fleet is a number of clients that enroll one name after the other.
 type fleet struct {
 	t       *testing.T
+	name    string // a label that no other fleet has
 	witness *witness
 	cancel  context.CancelFunc
 	stop    chan struct{}
@@ -27,7 +30,7 @@ type fleet struct {
 // load starts clients on a site.
 func (s *site) load(clients int) *fleet {
 	s.t.Helper()
-	f := &fleet{t: s.t, witness: newWitness(s), stop: make(chan struct{})}
+	f := &fleet{t: s.t, name: strings.ToLower(rand.Text()[:8]), witness: newWitness(s), stop: make(chan struct{})}
 	var ctx context.Context
 	ctx, f.cancel = context.WithCancel(context.Background())
 	s.t.Cleanup(func() {
@@ -54,7 +57,7 @@ func (f *fleet) run(ctx context.Context, c *client, number int) {
 		default:
 		}
 		var h held
-		if h, err = c.enroll(ctx, fmt.Sprintf("n%d.c%d.example", n, number)); err == nil {
+		if h, err = c.enroll(ctx, fmt.Sprintf("n%d.c%d.%s.example", n, number, f.name)); err == nil {
 			f.mu.Lock()
 			f.held = append(f.held, h)
 			f.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// cut is what a proxy does to a COMMIT and its connection.
+// cut is what a proxy does to a COMMIT of the ledger and its connection.
 type cut int
 
 const (
@@ -167,24 +167,39 @@ func answers(server, client net.Conn, swallow chan struct{}) {
 	}
 }
 
-// commits knows which prepared statements of a connection are COMMIT.
-type commits map[string]bool
+// commits follows a connection's statements to tell the commit of a batch of
+// the ledger from that of a background job.
+type commits struct {
+	texts map[string][]byte // of prepared statements, by name
+	batch bool              // a batch was written to since the last commit
+}
 
-// is tells whether a message asks for a commit: a Query with that text, or a
-// Bind of a statement that a Parse gave it.
-func (c commits) is(message []byte) bool {
+// is tells whether a message asks for the commit of a batch: a Query with that
+// text, or a Bind of a statement to which a Parse gave it.
+func (c *commits) is(message []byte) bool {
 	kind, body := message[0], message[5:]
 	first, rest, _ := bytes.Cut(body, []byte{0})
 	second, _, _ := bytes.Cut(rest, []byte{0})
+	var text []byte
 	switch kind {
-	case 'Q':
-		return isCommit(first)
 	case 'P': // statement's name, text
-		c[string(first)] = isCommit(second)
+		if c.texts == nil {
+			c.texts = map[string][]byte{}
+		}
+		c.texts[string(first)] = bytes.Clone(second)
+		return false
+	case 'Q':
+		text = first
 	case 'B': // portal, statement's name
-		return c[string(second)]
+		text = c.texts[string(second)]
+	}
+	switch {
+	case bytes.Contains(text, []byte("insert into enrollgate.batches")):
+		c.batch = true
+	case bytes.EqualFold(bytes.TrimSpace(text), []byte("commit")):
+		was := c.batch
+		c.batch = false
+		return was
 	}
 	return false
 }
-
-func isCommit(text []byte) bool { return bytes.EqualFold(bytes.TrimSpace(text), []byte("commit")) }
