@@ -80,7 +80,7 @@ func TestReadOnlyPostgres(t *testing.T) {
 			}
 		}
 	}
-	starve(t, s, true, set("on"), set("off"))
+	starve(t, s, false, set("on"), set("off"))
 }
 
 // TestPostgresDiskFull fills the disk under Postgres: first while its log still
