@@ -4,8 +4,9 @@ FUZZTIME ?= 2m
 BENCHTIME ?= 10s
 STORE ?= both
 BENCHFLAGS ?=
+KILLS ?= 200
 
-.PHONY: help build run fmt check test interop fuzz bench
+.PHONY: help build run fmt check test interop chaos fuzz bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,10 @@ interop: ## the tests against clients of others alone: certbot, lego, x/crypto/a
 	test/tools/install.sh
 	go -C test/interop vet ./...
 	CGO_ENABLED=1 go -C test/interop test -race -count=1 -timeout 30m ./...
+
+chaos: ## fault injection, the long form: KILLS (default 200) of the daemon on each store, and longer rounds of every other fault
+	test/tools/install.sh
+	go test -count=1 -v -timeout 60m ./test/chaos -args -kills $(KILLS)
 
 fuzz: ## every fuzz target, each for FUZZTIME (default 2m)
 	test/tools/fuzz.sh $(FUZZTIME)

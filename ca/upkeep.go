@@ -49,6 +49,10 @@ type StoreCounters struct {
 	Waiting  int64 // writes that wait now
 	Failed   int64 // writes that the store could not take: nothing was recorded
 	NotesOut int64 // audit rows of refusals that were dropped
+
+	// The first and the last write that the store could not take since it took
+	// one; zero where the last outcome was a success, or nothing was written.
+	FailingSince, LastFailed time.Time
 }
 
 // LeaseLost is the answer of work whose lease is no longer held.

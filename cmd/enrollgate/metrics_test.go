@@ -281,7 +281,7 @@ func TestChecksRefuse(t *testing.T) {
 	if warning, err := (&keyProbe{sign: r.signProbe}).try(t.Context()); !ca.IsKind(err, ca.Unavailable) || warning != "" {
 		t.Errorf("keys that are closed: %q, %v", warning, err)
 	}
-	pulse := &daemon{log: r.log}
+	pulse := &daemon{log: r.log, store: r.store}
 	for _, test := range []struct {
 		skew time.Duration
 		warn bool
@@ -301,6 +301,27 @@ func TestChecksRefuse(t *testing.T) {
 		}
 		if warning, err := pulse.checkClock(t.Context()); (warning != "") != test.warn || ca.IsKind(err, ca.Unavailable) != test.fail {
 			t.Errorf("skew %v: %q, %v", test.skew, warning, err)
+		}
+	}
+}
+
+// TestQueueRefuses: a store that takes heartbeats and nothing else is not ready,
+// as long as somebody tries.
+func TestQueueRefuses(t *testing.T) {
+	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
+	for name, test := range map[string]struct {
+		since, last time.Time
+		warn, fail  bool
+	}{
+		"no failure":     {},
+		"just began":     {ago(time.Second), ago(0), true, false},
+		"for long":       {ago(time.Hour), ago(time.Second), false, true},
+		"once, long ago": {ago(time.Hour), ago(time.Hour), false, false},
+		"nobody tries":   {ago(time.Hour), ago(time.Minute), false, false},
+	} {
+		warning, err := (&daemon{}).checkQueue(ca.StoreCounters{FailingSince: test.since, LastFailed: test.last})
+		if (warning != "") != test.warn || ca.IsKind(err, ca.Unavailable) != test.fail {
+			t.Errorf("%s: %q, %v", name, warning, err)
 		}
 	}
 }

@@ -131,7 +131,20 @@ func (d *daemon) checkWrites(context.Context) (string, error) {
 	case p.Err != nil:
 		return "the last heartbeat failed", nil
 	}
-	return "", nil
+	return d.checkQueue(d.store.Counters())
+}
+
+// checkQueue looks at what clients wrote. A database whose disk is full may
+// still take a heartbeat, which only changes a row that is there. Once nobody
+// tries to write any more nothing is known, and the replica is ready again.
+func (d *daemon) checkQueue(c ca.StoreCounters) (string, error) {
+	switch {
+	case c.FailingSince.IsZero() || time.Since(c.LastFailed) > background.AliveFor:
+		return "", nil
+	case c.LastFailed.Sub(c.FailingSince) >= background.AliveFor:
+		return "", ca.Errorf(ca.Unavailable, "the store has refused every write of clients since %s", c.FailingSince.UTC().Format(time.RFC3339))
+	}
+	return "the last write of a client failed", nil
 }
 
 func (d *daemon) checkClock(context.Context) (string, error) {

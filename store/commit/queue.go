@@ -68,6 +68,40 @@ type Stats struct {
 	Batches atomic.Int64
 	Members atomic.Int64
 	Failed  atomic.Int64 // answered with ca.Unavailable or ca.Internal: nothing of them was recorded
+
+	failing sync.Mutex
+	ill     atomic.Bool // since is set: what a success looks at
+	since   time.Time
+	last    time.Time
+}
+
+// Failing gives the first and the last failed write since one was committed;
+// zero times where there is none.
+func (s *Stats) Failing() (since, last time.Time) {
+	s.failing.Lock()
+	defer s.failing.Unlock()
+	return s.since, s.last
+}
+
+func (s *Stats) failed() {
+	s.Failed.Add(1)
+	s.failing.Lock()
+	defer s.failing.Unlock()
+	s.last = time.Now()
+	if s.since.IsZero() {
+		s.since = s.last
+		s.ill.Store(true)
+	}
+}
+
+func (s *Stats) committed() {
+	if !s.ill.Load() {
+		return
+	}
+	s.failing.Lock()
+	defer s.failing.Unlock()
+	s.since, s.last = time.Time{}, time.Time{}
+	s.ill.Store(false)
 }
 
 // Waiting tells how many members wait for a writer now.
@@ -101,8 +135,10 @@ func orDefault(n, d int) int {
 // took it, Submit waits for the outcome, because the caller must know it.
 func (q *Queue[P]) Submit(ctx context.Context, payload P) error {
 	err := q.submit(ctx, payload)
-	if ca.IsKind(err, ca.Unavailable) || ca.IsKind(err, ca.Internal) {
-		q.stats.Failed.Add(1)
+	if err == nil {
+		q.stats.committed()
+	} else if ca.IsKind(err, ca.Unavailable) || ca.IsKind(err, ca.Internal) {
+		q.stats.failed()
 	}
 	return err
 }

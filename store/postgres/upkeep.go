@@ -146,8 +146,9 @@ func (s *Store) Schema(ctx context.Context) (stored, known int64, err error) {
 
 // Counters tells what the store did since it was opened.
 func (s *Store) Counters() ca.StoreCounters {
+	since, last := s.queue.Stats().Failing()
 	return ca.StoreCounters{Commits: s.stats.Batches.Load(), Members: s.stats.Members.Load(), Waiting: int64(s.queue.Waiting()),
-		Failed: s.queue.Stats().Failed.Load(), NotesOut: s.notes.Dropped()}
+		Failed: s.queue.Stats().Failed.Load(), NotesOut: s.notes.Dropped(), FailingSince: since, LastFailed: last}
 }
 
 var (

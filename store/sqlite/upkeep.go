@@ -140,8 +140,9 @@ func (s *Store) Schema(ctx context.Context) (stored, known int64, err error) {
 // Counters tells what the store did since it was opened.
 func (s *Store) Counters() ca.StoreCounters {
 	st := s.queue.Stats()
+	since, last := st.Failing()
 	return ca.StoreCounters{Commits: st.Batches.Load(), Members: st.Members.Load(), Waiting: int64(s.queue.Waiting()),
-		Failed: st.Failed.Load(), NotesOut: s.notes.Dropped()}
+		Failed: st.Failed.Load(), NotesOut: s.notes.Dropped(), FailingSince: since, LastFailed: last}
 }
 
 var (

@@ -15,17 +15,26 @@ import (
 // per test process, with the race detector when the test itself runs under it.
 func Binary(t testing.TB) string {
 	t.Helper()
-	return build(t, "./cmd/enrollgate")
+	return build(t, "./cmd/enrollgate", raceDetector)
+}
+
+// PlainBinary is [Binary] without the race detector, under which a start takes
+// seconds (the derivation of the CA keys' passwords is slow on purpose): for
+// tests that start the daemon very often.
+func PlainBinary(t testing.TB) string {
+	t.Helper()
+	return build(t, "./cmd/enrollgate", false)
 }
 
 // build compiles pkg, a path relative to the module root, once per process.
-func build(t testing.TB, pkg string) string {
+func build(t testing.TB, pkg string, race bool) string {
 	t.Helper()
 	root := ModuleRoot(t)
 	touchSources(t, root)
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	if path, ok := shared.built[pkg]; ok {
+	key := fmt.Sprint(pkg, race)
+	if path, ok := shared.built[key]; ok {
 		return path
 	}
 	dir, err := shared.folder("bin")
@@ -36,7 +45,7 @@ func build(t testing.TB, pkg string) string {
 	// No version stamp: git refuses to answer in a checkout owned by another
 	// user, as it is when CI runs as root.
 	args := []string{"build", "-trimpath", "-buildvcs=false", "-o", path}
-	if raceDetector {
+	if race {
 		args = append(args, "-race")
 	}
 	cmd := exec.Command("go", append(args, pkg)...)
@@ -47,7 +56,7 @@ func build(t testing.TB, pkg string) string {
 	if shared.built == nil {
 		shared.built = make(map[string]string)
 	}
-	shared.built[pkg] = path
+	shared.built[key] = path
 	return path
 }
 

@@ -26,7 +26,10 @@ type PG struct {
 // PGOption shapes a cluster of NewPostgres.
 type PGOption func(*PG, *pgSetup)
 
-type pgSetup struct{ tls bool }
+type pgSetup struct {
+	tls    bool
+	folder string // "": this process's own
+}
 
 // PGSetting sets a server parameter, for example PGSetting("fsync", "off").
 func PGSetting(name, value string) PGOption {
@@ -38,6 +41,12 @@ func PGSetting(name, value string) PGOption {
 // SuperURL then ask for sslmode=verify-full.
 func PGWithTLS() PGOption {
 	return func(_ *PG, s *pgSetup) { s.tls = true }
+}
+
+// PGFolder has the cluster live below an existing folder, for example on a disk
+// of the test's own. Every user must be able to enter it.
+func PGFolder(dir string) PGOption {
+	return func(_ *PG, s *pgSetup) { s.folder = dir }
 }
 
 // Postgres returns the one cluster that the tests of this process share. Take

@@ -40,7 +40,12 @@ func newCluster(private bool, options ...PGOption) (*PG, error) {
 	if pg.cred, err = unprivileged(); err != nil {
 		return nil, err
 	}
-	if pg.dir, err = shared.folder("pg"); err != nil {
+	if setup.folder != "" {
+		pg.dir, err = os.MkdirTemp(setup.folder, "pg-")
+	} else {
+		pg.dir, err = shared.folder("pg")
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := pg.initdb(setup); err != nil {

@@ -25,12 +25,14 @@ has_cc() {
 has_nginx() { command -v nginx >/dev/null || [ -x /usr/sbin/nginx ]; }
 
 missing=()
-for tool in certbot openssl curl git make; do
+for tool in certbot openssl curl git make strace; do
 	command -v "$tool" >/dev/null || missing+=("$tool")
 done
 has_cc || missing+=(gcc libc6-dev)
 has_postgres || missing+=(postgresql)
 has_nginx || missing+=(nginx)
+command -v prlimit >/dev/null && command -v unshare >/dev/null || missing+=(util-linux)
+command -v mount >/dev/null || missing+=(mount)
 command -v systemd-analyze >/dev/null || missing+=(systemd) # verifies the unit; nothing is started
 [ ${#missing[@]} -eq 0 ] && exit 0
 
