@@ -31,6 +31,10 @@ done
 has_cc || missing+=(gcc libc6-dev)
 has_postgres || missing+=(postgresql)
 has_nginx || missing+=(nginx)
+[ -n "$(compgen -G '/usr/lib/softhsm/libsofthsm2.so')$(compgen -G '/usr/lib/*/softhsm/libsofthsm2.so')" ] && command -v softhsm2-util >/dev/null || missing+=(softhsm2)
+command -v p11-kit >/dev/null || missing+=(p11-kit)
+[ -n "$(compgen -G '/usr/lib/*/pkcs11/p11-kit-client.so')" ] || missing+=(p11-kit-modules)
+command -v pkcs11-tool >/dev/null || missing+=(opensc)
 command -v systemd-analyze >/dev/null || missing+=(systemd) # verifies the unit; nothing is started
 [ ${#missing[@]} -eq 0 ] && exit 0
 
