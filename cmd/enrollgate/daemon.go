@@ -21,6 +21,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/issuer"
 	"github.com/enrollgate/enrollgate/ca/keys"
+	"github.com/enrollgate/enrollgate/ca/keys/pkcs11"
 	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/ca/seal"
@@ -105,9 +106,10 @@ func (d *daemon) openCAs(ctx context.Context) error {
 	return err
 }
 
+// keyring opens keys: one a process, because a PKCS#11 module has one owner.
 func (d *daemon) keyring() *keys.Ring {
 	if d.ring == nil {
-		d.ring = keys.NewRing()
+		d.ring = keys.NewRing(pkcs11.With(pkcs11.Options{Modules: d.cfg.PKCS11.Modules, Limits: keys.Limits{Workers: d.cfg.PKCS11.Sessions}}))
 	}
 	return d.ring
 }
