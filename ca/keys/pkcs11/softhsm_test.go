@@ -12,6 +12,8 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"errors"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -335,5 +337,15 @@ func TestClosed(t *testing.T) {
 	again, _ := ringOf(t, Options{Modules: []string{hsm.Module}})
 	if key := open(t, again, "pkcs11:object=ca"); key == nil {
 		t.Error(errors.New("no key"))
+	}
+}
+
+// A build without cgo says what it lacks: TestAbsent, in such a build.
+func TestWithoutCgo(t *testing.T) {
+	cmd := exec.Command("go", "test", "-count=1", "-v", "-run", "^TestAbsent$", ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestAbsent") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -54,7 +54,7 @@ func TestParseRefuses(t *testing.T) {
 		"pkcs11:object=hunter 2":                        "object of this pkcs11 URI has a character that must be written as %20",
 		"pkcs11:object=hunter%2":                        "object of this pkcs11 URI has a % without",
 		"pkcs11:object=hunter%zz":                       "object of this pkcs11 URI has a % without",
-		"pkcs11:object=hunter%1\x11":                 "object of this pkcs11 URI has a % without",
+		"pkcs11:object=hunter%1\x11":                    "object of this pkcs11 URI has a % without",
 		"pkcs11:object=a/hunter":                        "must be written as %2F",
 		"pkcs11:object=hunter%ff":                       "object of this pkcs11 URI is not UTF-8",
 		"pkcs11:token=hunter%00":                        "token of this pkcs11 URI has a control character",
