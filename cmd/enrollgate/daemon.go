@@ -42,6 +42,7 @@ type daemon struct {
 
 	store   store
 	ring    *keys.Ring
+	tokens  *pkcs11.Backend // the ring's
 	issuers *issuer.Registry
 	sealing *seal.Keyring
 	signer  *audit.Signer
@@ -109,7 +110,8 @@ func (d *daemon) openCAs(ctx context.Context) error {
 // keyring opens keys: one a process, because a PKCS#11 module has one owner.
 func (d *daemon) keyring() *keys.Ring {
 	if d.ring == nil {
-		d.ring = keys.NewRing(pkcs11.With(pkcs11.Options{Modules: d.cfg.PKCS11.Modules, Limits: keys.Limits{Workers: d.cfg.PKCS11.Sessions}}))
+		d.tokens = pkcs11.New(pkcs11.Options{Modules: d.cfg.PKCS11.Modules, Limits: keys.Limits{Workers: d.cfg.PKCS11.Sessions}})
+		d.ring = keys.NewRing(pkcs11.With(d.tokens))
 	}
 	return d.ring
 }

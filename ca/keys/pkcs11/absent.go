@@ -9,9 +9,17 @@ import (
 	"github.com/enrollgate/enrollgate/ca/keys"
 )
 
-// With adds nothing in a build without cgo: the Ring then says that it has the
-// file signer only.
-func With(Options) keys.Option { return keys.WithBackend("pkcs11", nil) }
+// Backend does nothing in a build without cgo.
+type Backend struct{}
+
+// New makes a Backend that does nothing.
+func New(Options) *Backend { return &Backend{} }
+
+// With adds nothing: the Ring then says that it has the file signer only.
+func With(*Backend) keys.Option { return keys.WithBackend("pkcs11", nil) }
+
+// Status is empty.
+func (*Backend) Status() []Status { return nil }
 
 // Inspect needs cgo.
 func Inspect(context.Context, string) ([]Info, error) {

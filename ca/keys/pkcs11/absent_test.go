@@ -10,7 +10,7 @@ import (
 )
 
 func TestAbsent(t *testing.T) {
-	ring := keys.NewRing(With(Options{Modules: []string{"/m.so"}}))
+	ring := keys.NewRing(With(New(Options{Modules: []string{"/m.so"}})))
 	const says = "this build has the file signer only and cannot open pkcs11: keys; name a key as file:/path/to/key.pem"
 	_, err := ring.Open(t.Context(), "pkcs11:object=k", keys.Secret{})
 	if !ca.IsKind(err, ca.BadRequest) || ca.AsError(err).Public != says {

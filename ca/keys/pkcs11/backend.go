@@ -18,7 +18,7 @@ import (
 )
 
 // With lets a Ring open and make pkcs11: keys.
-func With(o Options) keys.Option { return keys.WithBackend("pkcs11", New(o)) }
+func With(b *Backend) keys.Option { return keys.WithBackend("pkcs11", b) }
 
 // Backend opens and makes keys in tokens. It owns the modules it has loaded: a
 // process has one Backend.

@@ -44,11 +44,12 @@ type Options struct {
 
 // Status is what a token's workers are doing, for metrics.
 type Status struct {
-	Token    string // label, or serial number where it has none
+	Token    string // label, or serial number where it has none; UTF-8
+	Serial   string // serial number; UTF-8
 	Module   string // path
 	Workers  int    // in service
 	Lost     int    // whose calls have not returned
-	Logins   uint64 // logins tried
+	Logins   uint64 // logins that the token accepted
 	Refused  uint64 // logins that the token refused
 	Lapses   uint64 // losses of a session, login or token that were noticed
 	Restarts uint64 // of the module, the first initialisation not counted

@@ -190,7 +190,7 @@ func TestWrongPIN(t *testing.T) {
 	if got := f.count("C_Login"); got != 1 {
 		t.Errorf("%d logins with the same wrong PIN", got)
 	}
-	if got := status(t, backend); got.Logins != 1 || got.Refused != 1 {
+	if got := status(t, backend); got.Logins != 0 || got.Refused != 1 {
 		t.Errorf("status %+v", got)
 	}
 	_, err := ring.Open(t.Context(), faultyKey, keys.Secret{})

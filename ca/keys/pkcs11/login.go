@@ -20,7 +20,7 @@ import (
 // #11 base, section 5.6): one login counts for all sessions, and the last
 // session that is closed ends it.
 type login struct {
-	tried, failed atomic.Uint64
+	accepted, failed atomic.Uint64
 
 	salt    []byte
 	refused map[[sha256.Size]byte]error // PINs that the token has refused, by MAC
@@ -65,9 +65,9 @@ func (l *login) ensure(t *token, slot uint, s p11.SessionHandle, secret keys.Sec
 	if err := l.allowed(t, info.Flags, which); err != nil {
 		return err
 	}
-	l.tried.Add(1)
 	err = ctx.Login(s, p11.CKU_USER, string(pin))
 	if err == nil || errors.Is(err, p11.Error(p11.CKR_USER_ALREADY_LOGGED_IN)) {
+		l.accepted.Add(1)
 		l.locked = false
 		return nil
 	}

@@ -33,7 +33,7 @@ var pin = keys.LiteralSecret(harness.TokenPIN)
 func ringOf(t testing.TB, o Options) (*keys.Ring, *Backend) {
 	t.Helper()
 	backend := New(o)
-	ring := keys.NewRing(keys.WithBackend("pkcs11", backend))
+	ring := keys.NewRing(With(backend))
 	t.Cleanup(func() {
 		if err := ring.Close(); err != nil {
 			t.Errorf("close: %v", err)

@@ -231,8 +231,8 @@ func (t *token) close() {
 func (t *token) status() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := Status{Token: t.name, Module: t.module.path, Workers: t.inService, Lost: t.lost, Lapses: t.lapses,
-		Logins: t.login.tried.Load(), Refused: t.login.failed.Load()}
+	s := Status{Token: strings.ToValidUTF8(t.name, "?"), Serial: strings.ToValidUTF8(t.id.Serial, "?"), Module: t.module.path, Workers: t.inService, Lost: t.lost, Lapses: t.lapses,
+		Logins: t.login.accepted.Load(), Refused: t.login.failed.Load()}
 	t.module.mu.Lock()
 	defer t.module.mu.Unlock()
 	s.Restarts = max(t.module.epoch, 1) - 1
