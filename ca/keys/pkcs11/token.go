@@ -185,17 +185,17 @@ func (t *token) do(ctx context.Context, lane ca.Lane, tenant string, limit time.
 		t.mu.Lock()
 		w := t.workers[n]
 		t.mu.Unlock()
-		j := &job{run: run, secret: secret, flags: flags, done: make(chan error, 1)}
-		w.jobs <- j
-		timer := time.NewTimer(limit)
+		w.state.Store(running)
+		w.limit.Reset(limit)
+		w.jobs <- job{run, secret, flags}
 		select {
-		case err = <-j.done:
-			timer.Stop()
-		case <-timer.C:
-			if t.giveUp(w, j) {
+		case err = <-w.done:
+			w.limit.Stop()
+		case <-w.limit.C:
+			if t.giveUp(w) {
 				return ca.UnavailableError(fmt.Errorf("token %s: a call has not returned for %v", t.name, limit), retryAfter)
 			}
-			err = <-j.done // it returned just now
+			err = <-w.done // it returned just now
 		}
 		if fateOf(err) == noSession && t.pool.Withdraw(n, true) {
 			t.count(-1)

@@ -4,6 +4,7 @@ package pkcs11
 
 import (
 	"sync/atomic"
+	"time"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -23,17 +24,24 @@ type session struct {
 type job struct {
 	run    func(*session) error
 	secret keys.Secret
-	flags  uint       // of a session of its own; 0: the worker's
-	done   chan error // buffered: nobody may listen any more
-	ended  atomic.Bool
+	flags  uint // of a session of its own; 0: the worker's
 }
+
+const (
+	running uint32 = iota
+	returned
+	givenUp
+)
 
 // worker is a goroutine that makes one call after the other. When the watchdog
 // gives it up, another takes its number and this one ends with its call.
 type worker struct {
 	token  *token
 	number int
-	jobs   chan *job // buffered for the one job of whoever holds the number
+	jobs   chan job      // buffered for the one job of whoever holds the number
+	done   chan error    // buffered: who gave the job may have left
+	limit  *time.Timer   // of whoever holds the number
+	state  atomic.Uint32 // of the job: running, returned or given up
 
 	session
 	open  bool
@@ -44,7 +52,8 @@ type worker struct {
 
 // newWorker starts a worker; the token's lock is held.
 func (t *token) newWorker(number int) *worker {
-	w := &worker{token: t, number: number, jobs: make(chan *job, 1)}
+	w := &worker{token: t, number: number, jobs: make(chan job, 1), done: make(chan error, 1), limit: time.NewTimer(time.Hour)}
+	w.limit.Stop()
 	t.serving.Add(1)
 	go func() {
 		if w.serve() {
@@ -62,10 +71,10 @@ func (w *worker) serve() (kept bool) {
 	defer w.leave()
 	for j := range w.jobs {
 		err := w.carryOut(j)
-		if !j.ended.CompareAndSwap(false, true) {
+		if !w.state.CompareAndSwap(running, returned) {
 			return false
 		}
-		j.done <- err
+		w.done <- err
 	}
 	return true
 }
@@ -82,7 +91,7 @@ func (w *worker) leave() {
 
 // carryOut makes the call, once more after a loss that a new session or a new
 // start of the module may mend.
-func (w *worker) carryOut(j *job) error {
+func (w *worker) carryOut(j job) error {
 	for attempt := 1; ; attempt++ {
 		connected, epoch, err := w.try(j)
 		switch fate := fateOf(err); {
@@ -107,7 +116,7 @@ func (w *worker) carryOut(j *job) error {
 }
 
 // try makes one attempt, and tells whether it got as far as a session.
-func (w *worker) try(j *job) (connected bool, epoch uint64, err error) {
+func (w *worker) try(j job) (connected bool, epoch uint64, err error) {
 	m := w.token.module
 	epoch, err = m.enter()
 	if err != nil {
@@ -163,9 +172,9 @@ func (m *module) enterIfReady() (epoch uint64, err error) {
 
 // giveUp marks a worker lost whose call does not return, and puts another in
 // its place as long as the bound allows. False: the call returned just now.
-func (t *token) giveUp(w *worker, j *job) bool {
+func (t *token) giveUp(w *worker) bool {
 	t.mu.Lock()
-	if !j.ended.CompareAndSwap(false, true) {
+	if !w.state.CompareAndSwap(running, givenUp) {
 		t.mu.Unlock()
 		return false
 	}
