@@ -1,4 +1,5 @@
-// Package harness starts what tests talk to: a private PostgreSQL cluster, a
+// Package harness starts what tests talk to: a private PostgreSQL cluster,
+// SoftHSM tokens, a
 // DNS server, the daemon as built from this tree, and certbot. Tests alone
 // import it.
 //

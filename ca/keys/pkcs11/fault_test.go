@@ -3,6 +3,7 @@
 package pkcs11
 
 import (
+	"context"
 	"crypto"
 	"crypto/sha256"
 	"fmt"
@@ -281,6 +282,40 @@ func TestSecondOwner(t *testing.T) {
 	}
 	if err := signed(t, key); err != nil {
 		t.Error(err)
+	}
+	// The other way round: the owner finalises it under one that goes on.
+	third, _ := ringOf(t, Options{Modules: []string{f.module}})
+	left := open(t, third, faultyKey)
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	recovers(t, left)
+}
+
+// An operation whose deadline ends in the queue is never given to the token.
+func TestDeadlineInQueue(t *testing.T) {
+	f := newFaulty(t)
+	ring, backend := ringOf(t, Options{Modules: []string{f.module}, Limits: keys.Limits{Workers: 1}})
+	key := open(t, ring, faultyKey)
+	f.say("stuck 1")
+	first := make(chan error, 1)
+	go func() { first <- signed(t, key) }()
+	for f.count("C_Sign") == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := key.Sign(ctx, ca.LaneStatus, "a", digest[:], crypto.SHA256)
+	wants(t, err, ca.Unavailable, "status lane", "deadline exceeded")
+	f.say()
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if got := f.count("C_Sign"); got != 1 {
+		t.Errorf("%d signatures were begun", got)
+	}
+	if got := status(t, backend); got.Lost != 0 {
+		t.Errorf("status %+v", got)
 	}
 }
 

@@ -130,10 +130,11 @@ func (m *module) wantRestart(because error, epoch uint64, asker *token) bool {
 	if m.epoch != epoch {
 		return true
 	}
-	if m.foreign || m.lost > 0 || m.closed {
+	gone := fateOf(because) == moduleGone
+	if m.foreign && !gone || m.lost > 0 || m.closed {
 		return false
 	}
-	if fateOf(because) != moduleGone {
+	if !gone {
 		for _, t := range m.tokens {
 			if t != asker && t.healthy.Load() {
 				return false

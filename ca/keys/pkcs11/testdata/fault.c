@@ -10,7 +10,8 @@
 //   stuck 1          C_Sign does not return until this is 0
 //   slow 1           C_Sign takes 3 ms more
 //
-// It appends the name of each C_Login and C_Initialize to the file COUNTS.
+// It appends the name of each C_Login, C_Initialize and stuck C_Sign to the file
+// COUNTS.
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,6 +147,8 @@ static CK_RV sign_init(CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK
 
 static CK_RV sign(CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG length, CK_BYTE_PTR signature, CK_ULONG_PTR signature_length)
 {
+	if (number("stuck") && signature == NULL)
+		count("C_Sign");
 	while (number("stuck"))
 		usleep(5000);
 	if (number("slow"))
