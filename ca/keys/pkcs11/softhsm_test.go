@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	p11 "github.com/miekg/pkcs11"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/keys"
@@ -271,6 +272,70 @@ func TestOpenFindsTheKey(t *testing.T) {
 		wants(t, ring.Generate(t.Context(), uri, "ecdsa-p256", pin), kind)
 	}
 	wants(t, ring.Generate(t.Context(), "pkcs11:token=one;object=new", "rsa-1024", pin), ca.BadRequest, "ecdsa-p256")
+}
+
+// What a key may do is the token's word.
+func TestUsage(t *testing.T) {
+	hsm := harness.SoftHSM(t)
+	hsm.Add("one")
+	ring, backend := ringOf(t, Options{Modules: []string{hsm.Module}})
+	generate(t, ring, "pkcs11:object=first", "ecdsa-p256") // has the module initialised
+	tokens, err := backend.Inspect(t.Context(), hsm.Module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := p11.New(hsm.Module)
+	s, err := ctx.OpenSession(tokens[0].Slot, p11.CKF_SERIAL_SESSION|p11.CKF_RW_SESSION)
+	if err != nil {
+		t.Fatal(err)
+	}
+	curve := func(der string) *p11.Attribute { return p11.NewAttribute(p11.CKA_EC_PARAMS, der) }
+	const p256, secp256k1 = "\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07", "\x06\x05\x2b\x81\x04\x00\x0a"
+	bits := p11.NewAttribute(p11.CKA_MODULUS_BITS, 2048)
+	for label, k := range map[string]struct {
+		mechanism     uint
+		parameter     *p11.Attribute
+		sign, decrypt bool
+		each          bool
+	}{
+		"each":    {p11.CKM_EC_KEY_PAIR_GEN, curve(p256), true, false, true},
+		"neither": {p11.CKM_EC_KEY_PAIR_GEN, curve(p256), false, false, false},
+		"curve":   {p11.CKM_EC_KEY_PAIR_GEN, curve(secp256k1), true, false, false},
+		"sign":    {p11.CKM_RSA_PKCS_KEY_PAIR_GEN, bits, true, false, false},
+		"decrypt": {p11.CKM_RSA_PKCS_KEY_PAIR_GEN, bits, false, true, false},
+	} {
+		named := []*p11.Attribute{p11.NewAttribute(p11.CKA_TOKEN, true), p11.NewAttribute(p11.CKA_LABEL, label)}
+		_, _, err := ctx.GenerateKeyPair(s, []*p11.Mechanism{p11.NewMechanism(k.mechanism, nil)}, append(named, k.parameter),
+			append(named, p11.NewAttribute(p11.CKA_SIGN, k.sign), p11.NewAttribute(p11.CKA_DECRYPT, k.decrypt), p11.NewAttribute(p11.CKA_ALWAYS_AUTHENTICATE, k.each)))
+		if err != nil {
+			t.Fatalf("%s: %v", label, err)
+		}
+	}
+	for label, want := range map[string]struct {
+		kind ca.Kind
+		says string
+	}{
+		"each":    {ca.Denied, "CKA_ALWAYS_AUTHENTICATE"},
+		"neither": {ca.Denied, "neither sign nor decrypt"},
+		"curve":   {ca.BadRequest, "P-256, P-384, P-521 or Ed25519"},
+	} {
+		_, err := ring.Open(t.Context(), "pkcs11:object="+label, pin)
+		wants(t, err, want.kind, want.says)
+	}
+	if _, ok := open(t, ring, "pkcs11:object=sign").(keys.Decrypter); ok {
+		t.Error("a key that may only sign is a Decrypter")
+	}
+	only := open(t, ring, "pkcs11:object=decrypt").(keys.Decrypter)
+	_, err = sign(t, only, digest[:], crypto.SHA256)
+	wants(t, err, ca.Internal, "may not sign")
+	msg, err := rsa.EncryptPKCS1v15(rand.Reader, only.Public().(*rsa.PublicKey), []byte("0123456789abcdef"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := only.Decrypt(t.Context(), ca.LaneEnrollment, "a", msg, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 16})
+	if err != nil || string(got) != "0123456789abcdef" {
+		t.Errorf("%x, %v", got, err)
+	}
 }
 
 // A certificate of the same id tells the public half too.
