@@ -162,6 +162,26 @@ func TestTokenAway(t *testing.T) {
 	}
 }
 
+// A module that needs to be initialised again gets it though another of its
+// tokens, which nobody asks, cannot say that it is gone too; and that one
+// mends itself when it is asked.
+func TestModuleDies(t *testing.T) {
+	f := newFaulty(t)
+	f.hsm.Add("two")
+	ring, backend := ringOf(t, Options{Modules: []string{f.module}})
+	one, two := open(t, ring, faultyKey), generate(t, ring, "pkcs11:token=two;object=ca", "ecdsa-p256")
+	f.say("dead 1")
+	recovers(t, one)
+	if err := signed(t, two); err != nil {
+		t.Error(err)
+	}
+	for _, s := range backend.Status() {
+		if s.Restarts != 1 {
+			t.Errorf("status %+v", s)
+		}
+	}
+}
+
 // What a token refuses for good is not tried again and is a fault of ours.
 func TestRefusedForGood(t *testing.T) {
 	f := newFaulty(t)

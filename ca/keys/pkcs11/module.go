@@ -121,8 +121,8 @@ func initialize(ctx *p11.Ctx, again bool) (foreign bool, err error) {
 // backoff is the time between attempts that fail: 250 ms, doubled up to 8 s.
 func backoff(failures int) time.Duration { return 250 * time.Millisecond << min(failures, 5) }
 
-// wantRestart has the module initialised again by the next call, unless a
-// token in it works or a call in it will not return. It tells whether it will,
+// wantRestart has the module initialised again by the next call, unless
+// another token in it works or a call in it will not return. It tells whether it will,
 // or has been since the epoch of the failure.
 func (m *module) wantRestart(because error, epoch uint64, asker *token) bool {
 	m.mu.Lock()
@@ -136,7 +136,7 @@ func (m *module) wantRestart(because error, epoch uint64, asker *token) bool {
 	}
 	if !gone {
 		for _, t := range m.tokens {
-			if t != asker && t.healthy.Load() {
+			if t != asker && time.Since(time.Unix(0, t.workedAt.Load())) < working {
 				return false
 			}
 		}

@@ -23,6 +23,10 @@ const (
 	defaultStuck   = 20 * time.Second
 	generateStuck  = 30 // times Stuck
 
+	// working is for how long a call that worked keeps the module of its token
+	// from being initialised again. An idle token does not mind it.
+	working = 2 * time.Second
+
 	// sessionRetry is when a worker that found no session is tried again.
 	sessionRetry = 30 * time.Second
 )
@@ -30,14 +34,15 @@ const (
 // token is one token with its workers. It outlives its slot: after a loss it
 // is looked for by what it is called.
 type token struct {
-	module  *module
-	name    string // in errors
-	id      pkcs11uri.URI
-	pool    *keys.Pool
-	stuck   time.Duration
-	replace int
-	healthy atomic.Bool // the last call that had a session worked
-	serving sync.WaitGroup
+	module   *module
+	name     string // in errors
+	id       pkcs11uri.URI
+	pool     *keys.Pool
+	stuck    time.Duration
+	replace  int
+	workedAt atomic.Int64 // when a call last worked, in ns since 1970; 0 after a loss
+	troubled atomic.Bool  // there was a loss since
+	serving  sync.WaitGroup
 
 	connecting chan struct{} // held while a session is opened
 	login      login         // guarded by connecting
@@ -151,7 +156,8 @@ func (t *token) disconnect(session p11.SessionHandle) { _ = t.module.ctx.CloseSe
 // lapsed notes a loss: the slot is looked for again. A token that could not be
 // reached at all is left alone for a while.
 func (t *token) lapsed(err error, unreachable bool) {
-	t.healthy.Store(false)
+	t.workedAt.Store(0)
+	t.troubled.Store(true)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lapses++
@@ -165,10 +171,10 @@ func (t *token) lapsed(err error, unreachable bool) {
 
 // worked notes that the token answers.
 func (t *token) worked() {
-	if t.healthy.Load() {
+	t.workedAt.Store(time.Now().UnixNano())
+	if !t.troubled.CompareAndSwap(true, false) {
 		return
 	}
-	t.healthy.Store(true)
 	t.mu.Lock()
 	t.failures, t.downUntil = 0, time.Time{}
 	t.mu.Unlock()

@@ -190,7 +190,7 @@ func (t *token) giveUp(w *worker) bool {
 		t.inService--
 	}
 	t.mu.Unlock()
-	t.healthy.Store(false)
+	t.workedAt.Store(0)
 	if replaced {
 		t.pool.Release(w.number)
 	} else {

@@ -7,6 +7,7 @@
 //   max N            CK_TOKEN_INFO.ulMaxSessionCount
 //   readonly 1       no read/write sessions
 //   drop N           sessions opened under another N answer "drop-rv RV"
+//   dead N           every token is gone until C_Initialize is called under N
 //   stuck 1          C_Sign does not return until this is 0
 //   slow 1           C_Sign takes 3 ms more
 //
@@ -25,6 +26,7 @@ static CK_FUNCTION_LIST mine, *real;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct { CK_SESSION_HANDLE handle; unsigned long drop; } opened[4096];
 static int sessions;
+static unsigned long alive;
 
 static int setting(const char *name, unsigned long *value)
 {
@@ -77,6 +79,7 @@ static CK_RV initialize(CK_VOID_PTR args)
 	count("C_Initialize");
 	FAULT(C_Initialize);
 	sessions = 0;
+	alive = number("dead");
 	return real->C_Initialize(args);
 }
 
@@ -91,6 +94,8 @@ static CK_RV open_session(CK_SLOT_ID slot, CK_FLAGS flags, CK_VOID_PTR applicati
 {
 	unsigned long limit, drop = number("drop");
 	CK_RV rv = CKR_SESSION_COUNT;
+	if (number("dead") != alive)
+		return CKR_DEVICE_ERROR;
 	FAULT(C_OpenSession);
 	if (number("readonly") && (flags & CKF_RW_SESSION))
 		return CKR_TOKEN_WRITE_PROTECTED;
@@ -141,6 +146,8 @@ static CK_RV sign_init(CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, CK
 	CK_RV rv = lost(session);
 	if (rv != CKR_OK)
 		return rv;
+	if (number("dead") != alive)
+		return CKR_DEVICE_ERROR;
 	FAULT(C_SignInit);
 	return real->C_SignInit(session, mechanism, key);
 }
