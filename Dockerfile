@@ -14,7 +14,7 @@ COPY cmd ./cmd
 COPY config ./config
 COPY protocols ./protocols
 COPY store ./store
-# cgo is needed for PKCS#11 alone, which is not built yet.
+# cgo is needed for PKCS#11 alone: this image has the file signer only.
 ENV CGO_ENABLED=0
 RUN make build
 

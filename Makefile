@@ -6,10 +6,10 @@ STORE ?= both
 BENCHFLAGS ?=
 KILLS ?= 200
 
-.PHONY: help build run fmt check test interop chaos fuzz bench
+.PHONY: help build run fmt check test interop chaos fuzz bench bench-token
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/enrollgate
 	go build -trimpath -o bin/enrollgate ./cmd/enrollgate
@@ -49,3 +49,7 @@ fuzz: ## every fuzz target, each for FUZZTIME (default 2m)
 bench: ## processor time a certificate: STORE=sqlite|postgres|both, BENCHTIME a row, BENCHFLAGS="-grow small -json FILE"
 	test/tools/install.sh
 	go run ./test/bench -store $(STORE) -time $(BENCHTIME) $(BENCHFLAGS)
+
+bench-token: ## signatures a second in SoftHSM, beside bare calls of its module
+	test/tools/install.sh
+	CGO_ENABLED=1 go test -run '^$$' -bench Sign -benchtime $(BENCHTIME) ./ca/keys/pkcs11

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -91,34 +90,8 @@ func (c *checker) keyURI(path, uri string) {
 			c.problem(path, "a file URI names one file by its absolute path: file:/etc/enrollgate/key.pem")
 		}
 	case "pkcs11":
-		if message := checkPKCS11(rest); message != "" {
-			c.problem(path, "%s", message)
-		}
+		c.tokenKey(path, uri)
 	default:
 		c.choose(path, []string{"file:/absolute/path", "pkcs11:token=...;object=..."}, "this is not a key URI")
 	}
-}
-
-// checkPKCS11 says what is wrong with the part of a pkcs11 URI after the scheme
-// (RFC 7512 section 2.3), or nothing. Which token there is shows when it is opened.
-func checkPKCS11(rest string) string {
-	path, query, _ := strings.Cut(rest, "?")
-	attributes := strings.FieldsFunc(path, func(r rune) bool { return r == ';' })
-	named := false
-	for _, a := range append(attributes, strings.FieldsFunc(query, func(r rune) bool { return r == '&' })...) {
-		name, value, ok := strings.Cut(a, "=")
-		if _, err := url.PathUnescape(value); !ok || err != nil {
-			return "a pkcs11 URI is a list of name=value separated by ; with percent-encoding (RFC 7512)"
-		}
-		switch name {
-		case "pin-value", "pin-source":
-			return fmt.Sprintf("a key URI has no %s, because URIs end up in logs; give the PIN as key_password: file:/absolute/path or env:NAME", name)
-		case "object", "id":
-			named = true
-		}
-	}
-	if !named {
-		return "this pkcs11 URI names no key; add object=LABEL or id=%01..."
-	}
-	return ""
 }

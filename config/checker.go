@@ -14,6 +14,7 @@ import (
 type checker struct {
 	*decoder
 	dev      bool
+	tokens   PKCS11 // grows by the modules that key URIs name
 	warnings []string
 }
 
@@ -21,12 +22,14 @@ type checker struct {
 func (c *checker) file(w *writtenFile) *Config {
 	config := &Config{Dev: c.dev}
 	config.Tenants = c.tenants(w.Tenants)
+	c.tokens = c.pkcs11(w.PKCS11)
 	config.CAs = c.authorities(w.CAs, config.Tenants)
 	config.Profiles = c.profiles(w.Profiles)
 	config.Endpoints = c.endpoints(w.Endpoints, config)
 	config.Listen = c.listen(w.Listen, config.Endpoints)
 	config.BaseURL = c.baseURL(w.BaseURL, config.Listen)
 	config.TLS = c.tls(w.TLS, config)
+	config.PKCS11 = c.tokens
 	config.Store = c.store(w.Store)
 	config.Seal = c.secret("seal.key", w.Seal.Key)
 	if !c.dev {

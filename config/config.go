@@ -23,6 +23,7 @@ type Config struct {
 	TLS       TLS
 	Store     Store
 	Seal      keys.Secret // reference to the key-encryption key, see SealKey; zero only in dev
+	PKCS11    PKCS11
 	Tenants   []Tenant
 	CAs       []CA
 	Profiles  map[string]*profile.Profile // the built-in ones and those of the file, by id

@@ -20,6 +20,7 @@ func (c *Config) NeedsRestart(next *Config) []string {
 		{"tls", c.TLS, next.TLS},
 		{"store", c.Store, next.Store},
 		{"seal", c.Seal, next.Seal},
+		{"pkcs11", c.PKCS11, next.PKCS11},
 		{"cas", c.CAs, next.CAs},
 		{"admin", c.Admin, next.Admin},
 		{"log.format", c.Log.Format, next.Log.Format},

@@ -24,6 +24,7 @@ func TestNeedsRestart(t *testing.T) {
 		{"sqlite:///var/lib/enrollgate/enrollgate.db", "sqlite:///var/lib/enrollgate/other.db", []string{"store"}},
 		{"key: file:/etc/enrollgate/seal.key", "key: env:SEAL", []string{"seal"}},
 		{"key: file:/etc/enrollgate/issuing-key.pem", "key: file:/etc/enrollgate/next.pem", []string{"cas"}},
+		{"#pkcs11:\n", "pkcs11: {sessions: 3}\n#", []string{"pkcs11"}},
 		{"socket: /run/enrollgate/enrollgate.sock", "socket: /run/enrollgate/other.sock", []string{"admin"}},
 		{"format: json", "format: text", []string{"log.format"}},
 		{"level: info", "level: debug", nil},

@@ -13,6 +13,7 @@ type writtenFile struct {
 	TLS          writtenTLS        `yaml:"tls"`
 	Store        writtenStore      `yaml:"store"`
 	Seal         writtenSeal       `yaml:"seal"`
+	PKCS11       writtenPKCS11     `yaml:"pkcs11"`
 	Tenants      []writtenTenant   `yaml:"tenants"`
 	CAs          []writtenCA       `yaml:"cas"`
 	Profiles     []writtenProfile  `yaml:"profiles"`
@@ -60,6 +61,11 @@ type writtenStore struct {
 
 type writtenSeal struct {
 	Key string `yaml:"key"`
+}
+
+type writtenPKCS11 struct {
+	Modules  []string `yaml:"modules"`
+	Sessions *int     `yaml:"sessions"`
 }
 
 type writtenTenant struct {

@@ -30,8 +30,9 @@ type NewHierarchy struct {
 	Name       string // organization in both subjects
 	RootKey    string // key URI; the key is made here
 	IssuingKey string
-	Algorithm  string // keys.Algorithms()
-	Secret     keys.Secret
+	Algorithm  string      // keys.Algorithms()
+	Secret     keys.Secret // of the issuing key
+	RootSecret keys.Secret // of the root key
 	Actor      caller.Caller
 	Now        time.Time
 }
@@ -43,7 +44,7 @@ func CreateHierarchy(ctx context.Context, store ca.Generations, ring *keys.Ring,
 	if !in.Actor.Verified() || in.Actor.Tenant() != in.Tenant {
 		return nil, ca.Errorf(ca.BadProof, "creating a CA needs an operator of the tenant")
 	}
-	root, rootPublic, err := openOrMake(ctx, ring, in.RootKey, in.Algorithm, in.Secret)
+	root, rootPublic, err := openOrMake(ctx, ring, in.RootKey, in.Algorithm, in.RootSecret)
 	if err != nil {
 		return nil, fmt.Errorf("root key: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"fmt"
@@ -114,27 +113,17 @@ func (b *fileBackend) path(uri string) (string, error) {
 	return filepath.Join(b.baseDir, path), nil
 }
 
-// checkKey accepts the key types that Algorithms can make, and no weaker ones:
-// the floor of RSA 2048 with an exponent of at least 65537 holds for the
-// gateway's own keys too.
+// checkKey accepts the keys that CheckPublic accepts.
 func checkKey(key any) (crypto.Signer, error) {
-	switch k := key.(type) {
-	case *rsa.PrivateKey:
-		if bits := k.N.BitLen(); bits < 2048 || bits > 8192 || k.E < 65537 {
-			return nil, ca.Errorf(ca.BadRequest, "an RSA key has 2048 to 8192 bits and an exponent of 65537 or more; make a new one")
+	switch key.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+		signer := key.(crypto.Signer)
+		if err := CheckPublic(signer.Public()); err != nil {
+			return nil, err
 		}
-		return k, nil
-	case *ecdsa.PrivateKey:
-		switch k.Curve {
-		case elliptic.P256(), elliptic.P384(), elliptic.P521():
-			return k, nil
-		}
-		return nil, ca.Errorf(ca.BadRequest, "an ECDSA key is on P-256, P-384 or P-521; make a new one")
-	case ed25519.PrivateKey:
-		return k, nil
-	default:
-		return nil, ca.Wrap(ca.BadRequest, fmt.Errorf("key of type %T", key), "this key cannot sign; use one of "+strings.Join(Algorithms(), ", "))
+		return signer, nil
 	}
+	return nil, CheckPublic(key)
 }
 
 // fileKey is a key in memory that signs on a worker of its backend.

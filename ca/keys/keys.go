@@ -16,10 +16,13 @@ package keys
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/enrollgate/enrollgate/ca"
 )
@@ -90,6 +93,29 @@ func CheckSign(public crypto.PublicKey, digest []byte, opts crypto.SignerOpts) e
 	}
 	if len(digest) != hash.Size() {
 		return ca.InternalError(fmt.Errorf("sign: digest of %d octets is not %v", len(digest), hash))
+	}
+	return nil
+}
+
+// CheckPublic accepts the public halves of the key types that Algorithms names,
+// and no weaker ones: the floor of RSA 2048 with an exponent of at least 65537
+// holds for the gateway's own keys too. Errors are of kind ca.BadRequest.
+func CheckPublic(public any) error {
+	switch k := public.(type) {
+	case *rsa.PublicKey:
+		if bits := k.N.BitLen(); bits < 2048 || bits > 8192 || k.E < 65537 {
+			return ca.Errorf(ca.BadRequest, "an RSA key has 2048 to 8192 bits and an exponent of 65537 or more; make a new one")
+		}
+	case *ecdsa.PublicKey:
+		if k.Curve != elliptic.P256() && k.Curve != elliptic.P384() && k.Curve != elliptic.P521() {
+			return ca.Errorf(ca.BadRequest, "an ECDSA key is on P-256, P-384 or P-521; make a new one")
+		}
+	case ed25519.PublicKey:
+		if len(k) != ed25519.PublicKeySize {
+			return ca.Errorf(ca.BadRequest, "an Ed25519 public key has 32 octets; make a new one")
+		}
+	default:
+		return ca.Wrap(ca.BadRequest, fmt.Errorf("key of type %T", public), "this key cannot sign; use one of "+strings.Join(Algorithms(), ", "))
 	}
 	return nil
 }

@@ -10,12 +10,15 @@ import (
 type waiter struct {
 	tenant string
 	lane   ca.Lane
-	ready  chan int      // buffered; gets the worker, or pushedOut
+	ready  chan int      // buffered; gets the worker, pushedOut or unserved
 	place  *list.Element // in its share's queue; nil once it has left
 }
 
-// pushedOut is sent to a waiter that gave its place to another tenant.
-const pushedOut = -1
+// What is sent to a waiter that gets no worker.
+const (
+	pushedOut = -1 // it gave its place to another tenant
+	unserved  = -2 // no worker is left
+)
 
 // share is what one tenant has waiting in one lane.
 type share struct {

@@ -27,6 +27,9 @@ type Limits struct {
 // Workers-1 that only one operation holds at a time, so that a backend can
 // keep one token session for each; the operation itself runs wherever the
 // backend wants it, by default in the caller's goroutine.
+//
+// A worker that is no longer fit for work is taken out with Withdraw and comes
+// back with Add. While none is left, operations are refused at once.
 type Pool struct {
 	mu     sync.Mutex
 	free   []int // while one is free, no lane has anything waiting
@@ -73,6 +76,10 @@ func (p *Pool) Acquire(ctx context.Context, lane ca.Lane, tenant string) (worker
 		p.mu.Unlock()
 		return 0, ca.UnavailableError(errClosed, retryAfter)
 	}
+	if len(p.free)+p.lent == 0 {
+		p.mu.Unlock()
+		return 0, ca.UnavailableError(errNoWorker, retryAfter)
+	}
 	if n := len(p.free); n > 0 {
 		worker = p.free[n-1]
 		p.free = p.free[:n-1]
@@ -92,7 +99,10 @@ func (p *Pool) Acquire(ctx context.Context, lane ca.Lane, tenant string) (worker
 	return p.wait(ctx, w)
 }
 
-var errClosed = errors.New("the keys are closed")
+var (
+	errClosed   = errors.New("the keys are closed")
+	errNoWorker = errors.New("the key has no worker left")
+)
 
 // wait holds a queued operation until it gets a worker or ctx ends.
 func (p *Pool) wait(ctx context.Context, w *waiter) (worker int, err error) {
@@ -110,10 +120,13 @@ func (p *Pool) wait(ctx context.Context, w *waiter) (worker int, err error) {
 	}
 	// An operation cannot be stopped once it runs, so a late one never starts.
 	if err := ctx.Err(); err != nil {
-		if worker != pushedOut {
+		if worker >= 0 {
 			p.Release(worker)
 		}
 		return 0, ca.UnavailableError(fmt.Errorf("in the %v lane of the key: %w", w.lane, err), retryAfter)
+	}
+	if worker == unserved {
+		return 0, ca.UnavailableError(errNoWorker, retryAfter)
 	}
 	if worker == pushedOut {
 		return 0, ca.UnavailableError(fmt.Errorf("the %v lane of the key is full of this tenant's operations", w.lane), retryAfter)
@@ -125,17 +138,59 @@ func (p *Pool) wait(ctx context.Context, w *waiter) (worker int, err error) {
 func (p *Pool) Release(worker int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range p.lanes {
-		if w := p.lanes[i].pop(); w != nil {
-			w.ready <- worker // buffered, and sent to once
-			return
-		}
+	if w := p.next(); w != nil {
+		w.ready <- worker // buffered, and sent to once
+		return
 	}
 	p.free = append(p.free, worker)
+	p.returned()
+}
+
+// next takes the operation whose turn it is out of its lane; nil for none.
+func (p *Pool) next() *waiter {
+	for i := range p.lanes {
+		if w := p.lanes[i].pop(); w != nil {
+			return w
+		}
+	}
+	return nil
+}
+
+// returned counts one worker less as lent.
+func (p *Pool) returned() {
 	p.lent--
 	if p.lent == 0 {
 		p.idle.Broadcast()
 	}
+}
+
+// Withdraw takes a lent worker out of service instead of giving it back, and
+// tells whether it did: with keepLast the last worker in service stays lent.
+// When the last one goes, everything that waits is refused.
+func (p *Pool) Withdraw(worker int, keepLast bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := len(p.free)+p.lent == 1
+	if last && keepLast {
+		return false
+	}
+	p.returned()
+	for last {
+		w := p.next()
+		if w == nil {
+			break
+		}
+		w.ready <- unserved // buffered, and sent to once
+	}
+	return true
+}
+
+// Add puts a worker in service that was withdrawn.
+func (p *Pool) Add(worker int) {
+	p.mu.Lock()
+	p.lent++
+	p.mu.Unlock()
+	p.Release(worker)
 }
 
 // Close refuses new operations and returns when all that run or wait are done.

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -254,6 +255,67 @@ func TestWorkersAreExclusive(t *testing.T) {
 	if got != want || len(p.free) != workers {
 		t.Errorf("%d operations counted of %d, %d workers free", got, want, len(p.free))
 	}
+}
+
+func TestWithdrawnWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPool(Limits{Workers: 2})
+		acquire := func() (int, error) { return p.Acquire(t.Context(), ca.LaneStatus, "a") }
+		first, err := acquire()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !p.Withdraw(first, true) {
+			t.Error("not the last, but kept")
+		}
+		second, err := acquire()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Withdraw(second, true) {
+			t.Error("the last one was not kept")
+		}
+		waiting := make(chan error, 2)
+		for range 2 {
+			go func() {
+				_, err := acquire()
+				waiting <- err
+			}()
+		}
+		synctest.Wait()
+		if !p.Withdraw(second, false) {
+			t.Error("the last one was kept")
+		}
+		for range 2 {
+			wantUnavailable(t, <-waiting)
+		}
+		if _, err := acquire(); !errors.Is(err, errNoWorker) {
+			t.Errorf("without workers: %v", err)
+		}
+		p.Add(first)
+		if got, err := acquire(); err != nil || got != first {
+			t.Errorf("got worker %d, %v", got, err)
+		}
+		go func() {
+			got, err := acquire()
+			if got != second {
+				t.Errorf("got worker %d", got)
+			}
+			waiting <- err
+		}()
+		synctest.Wait()
+		p.Add(second) // straight to the one that waits
+		if err := <-waiting; err != nil {
+			t.Error(err)
+		}
+		p.Withdraw(first, false) // nobody waits for a withdrawn worker to come back
+		p.Release(second)
+		p.Close()
+		p.Add(first)
+		if _, err := acquire(); !errors.Is(err, errClosed) {
+			t.Errorf("after close: %v", err)
+		}
+	})
 }
 
 func BenchmarkPool(b *testing.B) {

@@ -47,9 +47,13 @@ func WithPlaintext() Option {
 
 // WithBackend adds a backend for the URIs of a scheme ("pkcs11"). The Ring
 // owns it from then on and closes it. One for "file" takes the place of the
-// backend built in.
+// backend built in; nil adds none.
 func WithBackend(scheme string, backend Backend) Option {
-	return func(o *options) { o.backends[strings.ToLower(scheme)] = backend }
+	return func(o *options) {
+		if backend != nil {
+			o.backends[strings.ToLower(scheme)] = backend
+		}
+	}
 }
 
 // NewRing makes a Ring with the file backend and those added by options.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
@@ -14,6 +15,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/audit"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/keys"
+	"github.com/enrollgate/enrollgate/ca/keys/pkcs11uri"
 	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/config"
 )
@@ -28,7 +30,8 @@ type caCreateCmd struct {
 	Tenant    string `required:"" help:"Tenant of the CA."`
 	CA        string `required:"" name:"ca" help:"Id of the issuing CA, as in the configuration; its key is made at cas[].key."`
 	Name      string `required:"" help:"Organization name in both subjects."`
-	RootKey   string `required:"" help:"Where the root's key is made: file:/PATH. Keep it offline afterwards." placeholder:"URI"`
+	RootKey   string `required:"" help:"Where the root's key is made: file:/PATH, or pkcs11:token=LABEL;object=LABEL. Keep it offline afterwards." placeholder:"URI"`
+	RootPIN   string `name:"root-key-password" help:"Where the password or PIN of the root's key is found: file:/PATH, env:NAME or credential:NAME. Default: that of cas[].key, for a root key of the same kind." placeholder:"REFERENCE"`
 	Algorithm string `help:"Key algorithm: ecdsa-p256, ecdsa-p384, ecdsa-p521, rsa-2048, rsa-3072, rsa-4096 or ed25519." default:"ecdsa-p256"`
 	JSON      bool   `name:"json" help:"Print one JSON object."`
 }
@@ -61,6 +64,10 @@ func (cmd *caCreateCmd) Run(c console) error {
 	if target == nil {
 		return fmt.Errorf("%w: the configuration has no CA %s of tenant %s", errUsage, cmd.CA, cmd.Tenant)
 	}
+	root, err := cmd.rootKey(cfg, target)
+	if err != nil {
+		return err
+	}
 	ctx := context.Background()
 	d := &daemon{cfg: cfg, log: newLog(cfg.Log, c.err)}
 	if err := d.openStore(ctx); err != nil {
@@ -71,15 +78,15 @@ func (cmd *caCreateCmd) Run(c console) error {
 	if err := d.openSeal(ctx); err != nil {
 		return err
 	}
-	g, err := d.createCA(ctx, *target, cmd.Name, cmd.RootKey, cmd.Algorithm)
+	g, err := d.createCA(ctx, *target, cmd.Name, root, cmd.Algorithm)
 	if err != nil {
 		return err
 	}
-	root, err := d.signer.Root(ctx)
+	anchor, err := d.signer.Root(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.err, "keep this public key outside of the store; `enrollgate audit verify --root FILE` holds the audit trail against it:\n%s", audit.EncodeRoot(root))
+	fmt.Fprintf(c.err, "keep this public key outside of the store; `enrollgate audit verify --root FILE` holds the audit trail against it:\n%s", audit.EncodeRoot(anchor))
 	if cmd.JSON {
 		made, err := admin.DescribeAuthority(g, time.Now())
 		if err != nil {
@@ -92,8 +99,39 @@ func (cmd *caCreateCmd) Run(c console) error {
 	return pem.Encode(c.out, &pem.Block{Type: "CERTIFICATE", Bytes: g.Root})
 }
 
+// keyAt is where a key is and what opens it.
+type keyAt struct {
+	uri    string
+	secret keys.Secret
+}
+
+// rootKey reads the flags for the root's key. A PIN is too weak for a file that
+// can be carried away, so it is not taken for one by default.
+func (cmd *caCreateCmd) rootKey(cfg *config.Config, target *config.CA) (keyAt, error) {
+	scheme := func(uri string) string { s, _, _ := strings.Cut(uri, ":"); return strings.ToLower(s) }
+	root := keyAt{cmd.RootKey, target.KeyPassword}
+	if cmd.RootPIN != "" {
+		var err error
+		if root.secret, err = keys.ParseSecret(cmd.RootPIN); err != nil {
+			return keyAt{}, fmt.Errorf("%w: --root-key-password: %w", errUsage, err)
+		}
+	} else if scheme(root.uri) != scheme(target.Key) {
+		return keyAt{}, fmt.Errorf("%w: one key is in a file and the other in a token; give the root's own secret with --root-key-password", errUsage)
+	}
+	if scheme(root.uri) == "pkcs11" {
+		u, err := pkcs11uri.Parse(root.uri)
+		if err != nil {
+			return keyAt{}, fmt.Errorf("%w: --root-key: %w", errUsage, err)
+		}
+		if u.ModulePath != "" { // whoever runs this may name a module as the configuration does
+			cfg.PKCS11.Modules = append(cfg.PKCS11.Modules, u.ModulePath)
+		}
+	}
+	return root, nil
+}
+
 // createCA makes a root and an issuing CA in the name of whoever runs this process.
-func (d *daemon) createCA(ctx context.Context, c config.CA, name, rootKey, algorithm string) (*ca.Generation, error) {
+func (d *daemon) createCA(ctx context.Context, c config.CA, name string, root keyAt, algorithm string) (*ca.Generation, error) {
 	actor, err := localOperator(c.Tenant)
 	if err != nil {
 		return nil, err
@@ -108,7 +146,7 @@ func (d *daemon) createCA(ctx context.Context, c config.CA, name, rootKey, algor
 		}
 	}
 	return admin.CreateHierarchy(ctx, d.store, d.keyring(), lint.Linter{}, admin.NewHierarchy{Tenant: c.Tenant, CA: c.ID, Name: name,
-		RootKey: rootKey, IssuingKey: c.Key, Algorithm: algorithm, Secret: c.KeyPassword, Actor: actor, Now: time.Now()})
+		RootKey: root.uri, RootSecret: root.secret, IssuingKey: c.Key, Algorithm: algorithm, Secret: c.KeyPassword, Actor: actor, Now: time.Now()})
 }
 
 // localOperator is whoever runs this process.
@@ -126,7 +164,12 @@ func (d *daemon) ensureDevCA(ctx context.Context, dir string) error {
 		if c.Tenant != devTenant || c.ID != devCA {
 			continue
 		}
-		_, err := d.createCA(ctx, c, "Enrollgate Development", "file:"+filepath.Join(dir, "keys", "root.pem"), keys.Algorithms()[0])
+		secret, err := keys.ParseSecret("file:" + filepath.Join(dir, "secrets", "ca-password"))
+		if err != nil {
+			return err
+		}
+		root := keyAt{"file:" + filepath.Join(dir, "keys", "root.pem"), secret}
+		_, err = d.createCA(ctx, c, "Enrollgate Development", root, keys.Algorithms()[0])
 		if err != nil && !ca.IsKind(err, ca.Conflict) {
 			return err
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/issuer"
 	"github.com/enrollgate/enrollgate/ca/keys"
+	"github.com/enrollgate/enrollgate/ca/keys/pkcs11"
 	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/ca/seal"
@@ -43,6 +44,7 @@ type daemon struct {
 	store   store
 	recent  *recent.Store // the store as the ACME door sees it
 	ring    *keys.Ring
+	tokens  *pkcs11.Backend // the ring's
 	issuers *issuer.Registry
 	sealing *seal.Keyring
 	signer  *audit.Signer
@@ -107,9 +109,11 @@ func (d *daemon) openCAs(ctx context.Context) error {
 	return err
 }
 
+// keyring opens keys: one a process, because a PKCS#11 module has one owner.
 func (d *daemon) keyring() *keys.Ring {
 	if d.ring == nil {
-		d.ring = keys.NewRing()
+		d.tokens = pkcs11.New(pkcs11.Options{Modules: d.cfg.PKCS11.Modules, Limits: keys.Limits{Workers: d.cfg.PKCS11.Sessions}})
+		d.ring = keys.NewRing(pkcs11.With(d.tokens))
 	}
 	return d.ring
 }

@@ -44,6 +44,15 @@ func TestDocumentedConfiguration(t *testing.T) {
 	if _, err := config.Parse("docs/operations.md", text, config.Options{}); err != nil {
 		t.Error(err)
 	}
+	page, err := os.ReadFile(filepath.Join(treeRoot, "docs", "keys.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	block, _, found := strings.Cut(rest, "   ```")
+	if c, err := config.ParseOver(text, "docs/keys.md", []byte(block), config.Options{}); !found || err != nil || len(c.PKCS11.Modules) != 1 {
+		t.Errorf("docs/keys.md: %v, %v", found, err)
+	}
 }
 
 // elsewhere names, for each documented command of another program, the test
@@ -55,6 +64,8 @@ var elsewhere = map[string]struct{ test, why string }{
 	"certbot certonly":            {test: "TestClients"},
 	"certbot revoke":              {test: "TestClients"},
 	"openssl rand -base64 32":     {test: "TestScripts"},
+	"softhsm2-util --init-token":  {test: "TestSoftHSM"},
+	"pkcs11-tool ":                {test: "TestSoftHSM"},
 	"curl -s http://127.0.0.1:84": {test: "TestDaemonIsReady"},
 	"install -":                   {why: "coreutils; TestUnitIsRead and TestDockerfile hold the installed files against the tree"},
 	"umask ":                      {why: "a shell builtin"},

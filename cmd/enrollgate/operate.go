@@ -23,9 +23,19 @@ func (d *daemon) observe() (err error) {
 		Certificates: d.expiries,
 		Pulse:        func() background.Pulse { return d.heartbeat.Pulse() },
 		Jobs:         func() []background.Status { return d.upkeep.Status() },
+		Tokens:       d.tokenStatus,
 		Now:          time.Now,
 	}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return err
+}
+
+// tokenStatus asks the tokens' workers what they do.
+func (d *daemon) tokenStatus() (all []operations.Token) {
+	for _, s := range d.tokens.Status() {
+		all = append(all, operations.Token{Label: s.Token, Serial: s.Serial, Module: s.Module, Workers: s.Workers, Lost: s.Lost,
+			Accepted: s.Logins, Refused: s.Refused, Lapses: s.Lapses, ModuleRestarts: s.Restarts})
+	}
+	return all
 }
 
 const (

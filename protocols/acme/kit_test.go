@@ -138,7 +138,7 @@ func makeAuthorities() (made madeAuthorities) {
 		}
 		g, err := admin.CreateHierarchy(context.Background(), store, ring, lint.Linter{}, admin.NewHierarchy{Tenant: tenant, CA: "issuing",
 			Name: "Test", RootKey: "file:" + filepath.Join(dir, tenant+"-root.pem"), IssuingKey: "file:" + filepath.Join(dir, tenant+"-issuing.pem"),
-			Algorithm: "ecdsa-p256", Secret: secret, Actor: actor, Now: time.Now()})
+			Algorithm: "ecdsa-p256", Secret: secret, RootSecret: secret, Actor: actor, Now: time.Now()})
 		if err != nil {
 			return madeAuthorities{err: err}
 		}

@@ -15,6 +15,7 @@ type Sources struct {
 	Certificates func() []Expiry
 	Pulse        func() background.Pulse
 	Jobs         func() []background.Status
+	Tokens       func() []Token
 	Now          func() time.Time // needed with Certificates
 }
 
@@ -58,7 +59,8 @@ var (
 
 // everyScraped lists them all.
 var everyScraped = []scraped{storeCommits, storeMembers, storeWaiting, storeFailures, notesDropped, daysLeft, replicas,
-	configDiffers, schemaDiffers, clockSkew, lastBeat, leaseHeld, backgroundRuns, backgroundLast}
+	configDiffers, schemaDiffers, clockSkew, lastBeat, leaseHeld, backgroundRuns, backgroundLast,
+	tokenWorkers, tokenLogins, tokenLapses, tokenRestarts}
 
 // Describe implements prometheus.Collector.
 func (*collector) Describe(out chan<- *prometheus.Desc) {
@@ -96,6 +98,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			send(clockSkew, gauge, p.Skew.Seconds())
 			send(lastBeat, gauge, seconds(p.At))
 		}
+	}
+	if s.Tokens != nil {
+		collectTokens(s.Tokens(), send)
 	}
 	if s.Jobs != nil {
 		for _, j := range s.Jobs() {

@@ -106,6 +106,9 @@ func TestMetricsFromSources(t *testing.T) {
 		Jobs: func() []background.Status {
 			return []background.Status{{Job: "sweep", Held: true, Runs: 5, Failed: 2, LastRun: now}, {Job: "months"}}
 		},
+		Tokens: func() []Token {
+			return []Token{{Label: "hsm", Serial: "7", Module: "/m.so", Workers: 8, Lost: 1, Accepted: 2, Refused: 3, Lapses: 4, ModuleRestarts: 5}}
+		},
 		Now: func() time.Time { return now },
 	})
 	if err != nil {
@@ -140,6 +143,12 @@ func TestMetricsFromSources(t *testing.T) {
 		`enrollgate_replicas 3`, `enrollgate_replicas_config_differs 1`, `enrollgate_clock_skew_seconds -1.5`,
 		`enrollgate_background_lease_held{job="sweep"} 1`, `enrollgate_background_lease_held{job="months"} 0`,
 		`enrollgate_background_runs_total{job="sweep",outcome="done"} 5`, `enrollgate_background_runs_total{job="sweep",outcome="failed"} 2`,
+		`enrollgate_token_workers{module="/m.so",serial="7",state="serving",token="hsm"} 8`,
+		`enrollgate_token_workers{module="/m.so",serial="7",state="lost",token="hsm"} 1`,
+		`enrollgate_token_logins_total{module="/m.so",outcome="accepted",serial="7",token="hsm"} 2`,
+		`enrollgate_token_logins_total{module="/m.so",outcome="refused",serial="7",token="hsm"} 3`,
+		`enrollgate_token_lapses_total{module="/m.so",serial="7",token="hsm"} 4`,
+		`enrollgate_token_module_restarts_total{module="/m.so",serial="7",token="hsm"} 5`,
 		`enrollgate_panics_total{place="http"} 1`, `enrollgate_panics_total{place="acme"} 1`,
 		`enrollgate_certificates_issued_total{door="acme",endpoint="web",tenant="t"} 1`,
 		`enrollgate_requests_refused_total{door="acme",endpoint="web",kind="rate_limited",tenant="t"} 1`,

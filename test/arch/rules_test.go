@@ -89,7 +89,7 @@ var rules = []rule{
 		may: join(core, kept, []string{"protocols/*/state", "store/trail", "store/conformance"})},
 
 	{class: "configuration", packages: []string{"config"},
-		may: join(core, []string{"ca/profile", "ca/keys"}), denyDeep: transport},
+		may: join(core, []string{"ca/profile", "ca/keys", "ca/keys/pkcs11uri"}), denyDeep: transport},
 
 	{class: "test harness", packages: []string{"test/harness"}, testsOnly: true},
 	{class: "load generator", packages: []string{"test/bench"}, testsOnly: true,

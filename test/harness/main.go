@@ -1,6 +1,6 @@
 // Package harness starts what tests talk to: a private PostgreSQL cluster, a
-// DNS server, the daemon as built from this tree, and certbot. Tests alone
-// import it.
+// DNS server, SoftHSM tokens, the daemon as built from this tree, and certbot.
+// Tests alone import it.
 //
 // Everything runs on loopback, in temporary folders, without root where root
 // is not needed. A missing program fails the test (test/tools/install.sh

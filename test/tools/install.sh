@@ -33,6 +33,10 @@ has_postgres || missing+=(postgresql)
 has_nginx || missing+=(nginx)
 command -v prlimit >/dev/null && command -v unshare >/dev/null || missing+=(util-linux)
 command -v mount >/dev/null || missing+=(mount)
+[ -n "$(compgen -G '/usr/lib/softhsm/libsofthsm2.so')$(compgen -G '/usr/lib/*/softhsm/libsofthsm2.so')" ] && command -v softhsm2-util >/dev/null || missing+=(softhsm2)
+command -v p11-kit >/dev/null || missing+=(p11-kit)
+[ -n "$(compgen -G '/usr/lib/*/pkcs11/p11-kit-client.so')" ] || missing+=(p11-kit-modules)
+command -v pkcs11-tool >/dev/null || missing+=(opensc)
 command -v systemd-analyze >/dev/null || missing+=(systemd) # verifies the unit; nothing is started
 [ ${#missing[@]} -eq 0 ] && exit 0
 
