@@ -132,6 +132,13 @@ func (a *Authority) Check(ctx context.Context, r *Request) (*Decision, error) {
 		if err := a.policy.Permit(e, r.Asserted.AltNames); err != nil {
 			return nil, a.refused(r, err)
 		}
+		issuer, err := a.issuers.Issuer(e.Tenant, e.CA)
+		if err == nil {
+			err = issuer.Facts().Bounds.CheckNames(pkix.EmptyName, r.Asserted.AltNames)
+		}
+		if err != nil {
+			return nil, a.refused(r, err)
+		}
 		return &Decision{Profile: e.Profile, AltNames: r.Asserted.AltNames}, nil
 	}
 	issuer, err := a.issuers.Issuer(e.Tenant, e.CA)
@@ -210,7 +217,14 @@ func (a *Authority) decide(e *Endpoint, r *Request, facts *Facts) (*Decision, er
 	if bytes.Equal(r.Possession.Key().Raw(), facts.Key.Raw()) {
 		return nil, keyRefused("the key is the issuing CA's own")
 	}
-	return a.policy.Decide(e, r, facts, a.now())
+	d, err := a.policy.Decide(e, r, facts, a.now())
+	if err != nil {
+		return nil, err
+	}
+	if err := facts.Bounds.CheckNames(d.Subject, d.AltNames); err != nil {
+		return nil, err
+	}
+	return d, facts.Bounds.CheckAuthority(d.Extensions)
 }
 
 // refused logs and audits a refusal and gives the error its trace id.

@@ -56,6 +56,7 @@ type Facts struct {
 	NotAfter   time.Time
 	Chain      [][]byte // DER, the issuer's own certificate first, without a self-signed root
 	Root       []byte   // DER of the trust anchor, for clients that want it
+	Bounds     Bounds   // what the chain leaves to issue
 
 	// AIA is emitted in authorityInfoAccess (caIssuers). CDP and OCSP are
 	// compiled, but stay empty until the CA's publisher is bound, so that no

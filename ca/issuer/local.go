@@ -52,12 +52,20 @@ func NewLocal(g *ca.Generation, key keys.Signer, urls URLs) (*Local, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CA %s: %w", name, err)
 	}
-	chain, err := presentedChain(g, cert)
+	path, err := Path(g)
 	if err != nil {
 		return nil, fmt.Errorf("CA %s: %w", name, err)
 	}
+	bounds, err := ca.BoundsOf(path)
+	if err != nil {
+		return nil, fmt.Errorf("CA %s: %w", name, err)
+	}
+	var chain [][]byte // what servers send: without the root
+	for _, c := range path[:len(path)-1] {
+		chain = append(chain, c.Raw)
+	}
 	return &Local{key: key, facts: &ca.Facts{Tenant: g.Tenant, CA: g.CA, Subject: cert.Subject, KeyID: keyID, Key: cert.Key,
-		Signature: algorithm, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, Chain: chain, Root: g.Root,
+		Signature: algorithm, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, Chain: chain, Root: g.Root, Bounds: bounds,
 		AIA: urls.AIA, CDP: urls.CDP, OCSP: urls.OCSP}}, nil
 }
 
@@ -96,29 +104,28 @@ func subjectKeyID(cert *pkix.Certificate) ([]byte, error) {
 	return ext.Value[2:], nil
 }
 
-// presentedChain is what servers send: the issuer and what is above it, each
-// signed by the next, without the self-signed root.
-func presentedChain(g *ca.Generation, cert *pkix.Certificate) ([][]byte, error) {
-	root, err := pkix.ParseCertificate(g.Root)
-	if err != nil {
-		return nil, fmt.Errorf("root: %w", err)
+// Path reads a generation's certificates, its own first and the trust anchor
+// last (the only one for a root), each signed by the next and the anchor by
+// itself. An error says which one is not.
+func Path(g *ca.Generation) ([]*pkix.Certificate, error) {
+	ders := append([][]byte{g.DER}, g.Chain...)
+	if !bytes.Equal(g.DER, g.Root) {
+		ders = append(ders, g.Root)
 	}
-	if bytes.Equal(g.DER, g.Root) {
-		return nil, root.CheckSignatureFrom(root.Key)
-	}
-	chain := [][]byte{g.DER}
-	below := cert
-	for _, der := range g.Chain {
-		above, err := pkix.ParseCertificate(der)
+	path := make([]*pkix.Certificate, len(ders))
+	for i, der := range ders {
+		cert, err := pkix.ParseCertificate(der)
 		if err != nil {
 			return nil, fmt.Errorf("chain: %w", err)
 		}
-		if err := signedBy(below, above); err != nil {
+		path[i] = cert
+	}
+	for i, cert := range path {
+		if err := signedBy(cert, path[min(i+1, len(path)-1)]); err != nil {
 			return nil, err
 		}
-		chain, below = append(chain, der), above
 	}
-	return chain, signedBy(below, root)
+	return path, nil
 }
 
 func signedBy(below, above *pkix.Certificate) error {
