@@ -122,6 +122,12 @@ func (c *captured) Generations(_ context.Context, tenant string) (out []ca.Gener
 	return out, nil
 }
 
+func (c *captured) Activate(context.Context, *ca.Activation, ca.Audit) error {
+	return errors.New("nothing is activated here")
+}
+
+func (c *captured) Activations(context.Context, string) ([]ca.Activation, error) { return nil, nil }
+
 func makeAuthorities() (made madeAuthorities) {
 	dir, err := os.MkdirTemp("", "enrollgate-acme-test-")
 	if err != nil {

@@ -16,6 +16,7 @@ var backgroundCases = []Case{
 	{"LeaseHeld", leaseHeld},
 	{"Outbox", outbox},
 	{"Generations", generations},
+	{"Activations", activations},
 	{"DataKeys", dataKeys},
 }
 
@@ -206,4 +207,56 @@ func dataKeys(t T, open func() *Driver) {
 	}
 	foreign := seal.WrappedKey{Purpose: "nonce", Version: 3, KEK: [32]byte{2}, Wrapped: []byte("z")}
 	k.kind("a key under another key-encryption key", k.Store.AddDataKey(t.Context(), foreign, keyAudit()), ca.Conflict)
+}
+
+func activations(t T, open func() *Driver) {
+	k := start(t, open)
+	audit := func() ca.Audit {
+		return ca.Audit{Tenant: Tenant, Event: "ca.activated", Actor: "operator", Trace: ca.NewTrace(), Detail: []byte("{}")}
+	}
+	for n := 1; n <= 2; n++ {
+		g := &ca.Generation{Tenant: Tenant, CA: "issuing", Number: n, KeyURI: "file:x", DER: []byte{byte(n)}, Root: []byte{1}}
+		if err := k.Store.AddGeneration(t.Context(), g, audit()); err != nil {
+			t.Fatalf("add: %v", err)
+		}
+	}
+	now := k.now()
+	want := []ca.Activation{
+		{Tenant: Tenant, CA: "issuing", Position: 1, Generation: 2, From: now.Add(time.Hour)},
+		{Tenant: Tenant, CA: "issuing", Position: 2, Generation: 1, From: now},
+	}
+	for i := range want {
+		a := audit()
+		if err := k.Store.Activate(t.Context(), &want[i], a); err != nil {
+			t.Fatalf("activate: %v", err)
+		}
+		if k.audited(a.Trace) != 1 {
+			t.Errorf("a decision without its audit row")
+		}
+	}
+	for what, refused := range map[string]ca.Activation{
+		"a position that is taken": {Tenant: Tenant, CA: "issuing", Position: 2, Generation: 2, From: now},
+		"no such generation":       {Tenant: Tenant, CA: "issuing", Position: 3, Generation: 3, From: now},
+		"no such CA":               {Tenant: Tenant, CA: "other", Position: 1, Generation: 1, From: now},
+	} {
+		a := audit()
+		k.kind(what, k.Store.Activate(t.Context(), &refused, a), ca.Conflict)
+		if k.audited(a.Trace) != 0 {
+			t.Errorf("%s was audited", what)
+		}
+	}
+	got, err := k.Store.Activations(t.Context(), Tenant)
+	if err != nil || len(got) != len(want) {
+		t.Fatalf("activations: %v, %v", got, err)
+	}
+	for i := range got {
+		if got[i].CreatedAt.IsZero() {
+			t.Errorf("a decision without its time")
+		}
+		w := want[i]
+		w.CreatedAt = got[i].CreatedAt
+		if diff := cmp.Diff(w, got[i]); diff != "" {
+			t.Errorf("decision %d:\n%s", i, diff)
+		}
+	}
 }

@@ -54,6 +54,8 @@ var swaps = map[string]swap{
 	"UsesLeft":      {try: swapUsesLeft},
 	"Generations":   {try: swapGenerations},
 	"AddGeneration": {try: swapGenerations},
+	"Activate":      {try: swapActivations},
+	"Activations":   {try: swapActivations},
 }
 
 func methodsClassified(t T, _ func() *Driver) {
@@ -172,5 +174,29 @@ func swapGenerations(k *kit, _ *ca.Entry) {
 	}
 	if got, err := k.Store.Generations(k.Context(), "third"); err != nil || len(got) != 0 {
 		k.Errorf("generations of a tenant without any: %v, %v", got, err)
+	}
+}
+
+func swapActivations(k *kit, _ *ca.Entry) {
+	note := func(tenant, event string) ca.Audit {
+		return ca.Audit{Tenant: tenant, Event: event, Actor: "x", Trace: ca.NewTrace(), Detail: []byte("{}")}
+	}
+	for i, tenant := range []string{Tenant, OtherTenant} {
+		a := &ca.Activation{Tenant: tenant, CA: caID, Position: 1, Generation: 1, From: k.now()}
+		k.kind("a generation that only another tenant has", k.Store.Activate(k.Context(), a, note(tenant, "ca.activated")), ca.Conflict)
+		g := &ca.Generation{Tenant: tenant, CA: caID, Number: 1, KeyURI: "file:x", DER: []byte{1}, Root: []byte{1}}
+		err := k.Store.AddGeneration(k.Context(), g, note(tenant, "ca.created"))
+		if err == nil {
+			err = k.Store.Activate(k.Context(), a, note(tenant, "ca.activated"))
+		}
+		if err != nil {
+			k.Errorf("the same position in another tenant: %v", err)
+		}
+		for j, owner := range []string{Tenant, OtherTenant} {
+			got, err := k.Store.Activations(k.Context(), owner)
+			if want := min(max(i-j+1, 0), 1); err != nil || len(got) != want || want == 1 && got[0].Tenant != owner {
+				k.Errorf("activations of %s: %v, %v", owner, got, err)
+			}
+		}
 	}
 }

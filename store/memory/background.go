@@ -217,3 +217,33 @@ func (s *Store) Generations(_ context.Context, tenant string) (all []ca.Generati
 	slices.SortFunc(all, func(a, b ca.Generation) int { return cmp.Or(cmp.Compare(a.CA, b.CA), cmp.Compare(a.Number, b.Number)) })
 	return all, nil
 }
+
+// Activate records which generation of a CA signs, together with its audit row.
+func (s *Store) Activate(ctx context.Context, a *ca.Activation, audit ca.Audit) error {
+	return s.change(ctx, func(t *tx) error {
+		key := genKey{a.Tenant, a.CA, a.Position}
+		_, taken := t.activations[key]
+		if _, known := t.generations[genKey{a.Tenant, a.CA, a.Generation}]; taken || !known {
+			return ca.Errorf(ca.Conflict, "the CA has no such generation, or another decision about it was made meanwhile")
+		}
+		added := *a
+		added.CreatedAt = t.now
+		set(t, t.activations, key, added)
+		return nil
+	}, audit)
+}
+
+// Activations lists the decisions about every CA of a tenant, by CA and position.
+func (s *Store) Activations(_ context.Context, tenant string) (all []ca.Activation, _ error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for key, a := range s.activations {
+		if key.tenant == tenant {
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, func(a, b ca.Activation) int {
+		return cmp.Or(cmp.Compare(a.CA, b.CA), cmp.Compare(a.Position, b.Position))
+	})
+	return all, nil
+}

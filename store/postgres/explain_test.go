@@ -23,6 +23,8 @@ var unplanned = []string{"Begin", "Commit", "Rollback", "Pin", "PinSession", "Se
 var whole = map[string]string{
 	"Version":       "the schema's versions and one row",
 	"Generations":   "a tenant has few CAs, and they few generations",
+	"Activations":   "a tenant has few CAs, and they few decisions",
+	"Activate":      "a tenant has few CAs, and they few generations",
 	"OutboxWaiting": "walks the key up to its limit",
 	"DataKeyAdd":    "seal_kek has one row",
 	"DataKeys":      "a purpose has few versions",

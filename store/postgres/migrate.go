@@ -35,6 +35,7 @@ var grants = map[string]string{
 	"batches":        "select, insert",
 	"audit":          "select, insert",
 	"generations":    "select, insert",
+	"activations":    "select, insert",
 
 	"audit_checkpoints": "select, insert",
 	"audit_keys":        "select, insert",

@@ -70,6 +70,28 @@ func (s *Store) Generations(ctx context.Context, tenant string) ([]ca.Generation
 	return all, readError(err, "CA generation")
 }
 
+// Activate implements ca.Generations.
+func (s *Store) Activate(ctx context.Context, a *ca.Activation, audit ca.Audit) error {
+	return s.one(ctx, step{slot: slot{classActivation, a.Tenant, a.CA + "\x00" + strconv.Itoa(a.Position)}, sql: sql.Activate,
+		args: []any{s.offset(), a.Tenant, a.CA, a.Position, a.Generation, a.From}},
+		ca.Errorf(ca.Conflict, "CA %s has no generation %d, or another decision about it was made meanwhile", a.CA, a.Generation), audit)
+}
+
+// Activations implements ca.Generations.
+func (s *Store) Activations(ctx context.Context, tenant string) ([]ca.Activation, error) {
+	rows, err := s.pool.Query(ctx, sql.Activations, tenant)
+	if err != nil {
+		return nil, readError(err, "activation")
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ca.Activation, error) {
+		a := ca.Activation{Tenant: tenant}
+		err := row.Scan(&a.CA, &a.Position, &a.Generation, &a.From, &a.CreatedAt)
+		a.From, a.CreatedAt = a.From.UTC(), a.CreatedAt.UTC()
+		return a, err
+	})
+	return all, readError(err, "activation")
+}
+
 // AddUses implements credential.Burner.
 func (s *Store) AddUses(ctx context.Context, u credential.Uses) error {
 	return s.one(ctx, step{slot: slot{classUses, u.Tenant, u.ID}, sql: sql.UsesAdd, args: []any{u.Tenant, u.ID, u.Left, u.Expires}},

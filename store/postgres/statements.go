@@ -6,26 +6,26 @@ const checkpointColumns = `number, chain, seq, hash, rows, at, prev, key, signat
 // explain each of them. $1 of a statement that needs the store's clock is its
 // offset, which is zero outside of tests.
 var sql = struct {
-	Begin, Commit, Rollback, Pin, PinSession, Settings, Version, EnsureMonth, Now             string
-	ChainFind, ChainAdd, ChainHead                                                            string
-	Strike, Check, Idempotency                                                                string
-	Burn, LeaseHeld, LeaseAcquire, LeaseRelease                                               string
-	UsesAdd, UsesLeft, ProfileKeep, Profile, GenerationAdd, Generations, DataKeyAdd, DataKeys string
-	RevocationLock, Revoke, Unhold, BlockKey                                                  string
-	Certificates, Names, Decisions, Audit, Feed, Outbox, Batch                                string
-	Settle, Settled                                                                           string
-	CertificateFind, DecisionFind, FeedRead, ReplayFind                                       string
-	OutboxWaiting, OutboxDelivered                                                            string
-	AccountAdd, AccountUpdate, AccountFind, AccountByKey                                      string
-	Orders, Authorizations, OrderFinish, OrderFind, OrderByCertificate, AuthorizationFind     string
-	ChallengeChange, ChallengeEnd, AuthorizationDeactivate                                    string
-	SweepNonces, SweepIdempotency, EndOrders, RemoveOrders                                    string
-	ReplicaBeat, Replicas, ReplicasForget, MonthMake                                          string
-	KEKPut, KEKChange, DataKeyCount, DataKeyRewrap                                            string
-	Uncovered, CheckpointLast, CheckpointAdd, AuditKeys, AuditKeyAdd                          string
-	Unlimited, TrailChains, TrailBatches, TrailRows, TrailCheckpoints, TrailCount             string
-	Find, FindBySubject, FindByRequester, FindByKey, FindByName, FindByState                  string
-	RevocationFind, AuditByTrace, AuditBySerial                                               string
+	Begin, Commit, Rollback, Pin, PinSession, Settings, Version, EnsureMonth, Now                                    string
+	ChainFind, ChainAdd, ChainHead                                                                                   string
+	Strike, Check, Idempotency                                                                                       string
+	Burn, LeaseHeld, LeaseAcquire, LeaseRelease                                                                      string
+	UsesAdd, UsesLeft, ProfileKeep, Profile, GenerationAdd, Generations, Activate, Activations, DataKeyAdd, DataKeys string
+	RevocationLock, Revoke, Unhold, BlockKey                                                                         string
+	Certificates, Names, Decisions, Audit, Feed, Outbox, Batch                                                       string
+	Settle, Settled                                                                                                  string
+	CertificateFind, DecisionFind, FeedRead, ReplayFind                                                              string
+	OutboxWaiting, OutboxDelivered                                                                                   string
+	AccountAdd, AccountUpdate, AccountFind, AccountByKey                                                             string
+	Orders, Authorizations, OrderFinish, OrderFind, OrderByCertificate, AuthorizationFind                            string
+	ChallengeChange, ChallengeEnd, AuthorizationDeactivate                                                           string
+	SweepNonces, SweepIdempotency, EndOrders, RemoveOrders                                                           string
+	ReplicaBeat, Replicas, ReplicasForget, MonthMake                                                                 string
+	KEKPut, KEKChange, DataKeyCount, DataKeyRewrap                                                                   string
+	Uncovered, CheckpointLast, CheckpointAdd, AuditKeys, AuditKeyAdd                                                 string
+	Unlimited, TrailChains, TrailBatches, TrailRows, TrailCheckpoints, TrailCount                                    string
+	Find, FindBySubject, FindByRequester, FindByKey, FindByName, FindByState                                         string
+	RevocationFind, AuditByTrace, AuditBySerial                                                                      string
 }{
 	Begin:    `begin`,
 	Commit:   `commit`,
@@ -78,6 +78,11 @@ var sql = struct {
 		values ($2, $3, $4, $5, $6, $7::bytea[], $8, now() + $1::interval) on conflict do nothing`,
 	Generations: `select ca, number, key_uri, der, chain, root, created_at from enrollgate.generations
 		where tenant = $1 order by ca, number`,
+	Activate: `insert into enrollgate.activations (tenant, ca, position, generation, signs_from, created_at)
+		select $2, $3, $4, g.number, $6, now() + $1::interval from enrollgate.generations g
+			where g.tenant = $2 and g.ca = $3 and g.number = $5 on conflict do nothing`,
+	Activations: `select ca, position, generation, signs_from, created_at from enrollgate.activations
+		where tenant = $1 order by ca, position`,
 	DataKeyAdd: `insert into enrollgate.data_keys (purpose, version, wrapped, created_at)
 		select $2, $3, $4, now() + $1::interval from enrollgate.seal_kek k where k.id = $5 for share of k on conflict do nothing`,
 	DataKeys:      `select purpose, version, wrapped, created_at from enrollgate.data_keys order by purpose, version`,

@@ -24,6 +24,7 @@ const (
 	classAuthorization
 	classOrder
 	classGeneration
+	classActivation
 	classRevocation
 	classBlockedKey
 	classIdempotency

@@ -114,3 +114,23 @@ func (s *Store) Generations(ctx context.Context, tenant string) ([]ca.Generation
 		return g, json.Unmarshal(chain, &g.Chain)
 	})
 }
+
+// Activate records which generation of a CA signs, together with its audit row.
+func (s *Store) Activate(ctx context.Context, a *ca.Activation, audit ca.Audit) error {
+	return s.change(ctx, func(b *batch) error {
+		return b.must("the CA has no such generation, or another decision about it was made meanwhile", insertActivation,
+			a.Tenant, a.CA, a.Position, a.Generation, micros(a.From), micros(b.now))
+	}, audit)
+}
+
+// Activations lists the decisions about every CA of a tenant, by CA and position.
+func (s *Store) Activations(ctx context.Context, tenant string) ([]ca.Activation, error) {
+	rows, err := s.read[selectActivations].QueryContext(ctx, tenant)
+	return collect(rows, err, func(rows *sql.Rows) (ca.Activation, error) {
+		a := ca.Activation{Tenant: tenant}
+		var from, at int64
+		err := rows.Scan(&a.CA, &a.Position, &a.Generation, &from, &at)
+		a.From, a.CreatedAt = fromMicros(from), fromMicros(at)
+		return a, err
+	})
+}

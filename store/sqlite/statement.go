@@ -57,6 +57,8 @@ const (
 	countDataKeys
 	insertGeneration
 	selectGenerations
+	insertActivation
+	selectActivations
 
 	selectNonce
 	selectUncovered
@@ -196,6 +198,9 @@ var statements = [queries]string{
 	insertGeneration: `INSERT INTO ca_generations (tenant, ca, number, key_uri, der, chain, root, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO NOTHING`,
 	selectGenerations: `SELECT ca, number, key_uri, der, chain, root, created_at FROM ca_generations WHERE tenant = ? ORDER BY ca, number`,
+	insertActivation: `INSERT INTO ca_activations (tenant, ca, position, generation, signs_from, created_at)
+		SELECT ?1, ?2, ?3, number, ?5, ?6 FROM ca_generations WHERE tenant = ?1 AND ca = ?2 AND number = ?4 ON CONFLICT DO NOTHING`,
+	selectActivations: `SELECT ca, position, generation, signs_from, created_at FROM ca_activations WHERE tenant = ? ORDER BY ca, position`,
 
 	selectNonce: `SELECT 1 FROM acme_nonces WHERE tenant = ? AND id = ?`,
 	selectUncovered: `SELECT h.chain, h.seq, h.hash, coalesce(k.rows, 0) + sum(b.rows), sum(b.rows), min(b.at) FROM chains h
@@ -272,6 +277,6 @@ const removableOrders = `SELECT tenant, id FROM acme_orders WHERE status = 'inva
 // readStatements are those that the read pool prepares.
 var readStatements = []query{selectCertificate, selectDecision, selectFeed, selectProfile, selectOutbox, selectUses, selectDataKeys,
 	selectUncovered, selectLastCheckpoint, selectAuditKeys,
-	selectGenerations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
+	selectGenerations, selectActivations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
 	selectReplicas,
 	findBySerial, findBySubject, findByRequester, findByKey, findByName, findByState, selectRevocation, selectAuditByTrace, selectAuditBySerial}

@@ -170,6 +170,10 @@ func (c *careless) AddGeneration(ctx context.Context, g *ca.Generation, a ca.Aud
 	return c.swallow("generation", c.Store.AddGeneration(ctx, g, a))
 }
 
+func (c *careless) Activate(ctx context.Context, a *ca.Activation, audit ca.Audit) error {
+	return c.swallow("activation", c.Store.Activate(ctx, a, audit))
+}
+
 func (c *careless) AddDataKey(ctx context.Context, k seal.WrappedKey, a ca.Audit) error {
 	return c.swallow("data key", c.Store.AddDataKey(ctx, k, a))
 }
@@ -213,7 +217,7 @@ func (c *careless) AddUses(ctx context.Context, u credential.Uses) error {
 
 func otherFlaws() (all []flaw) {
 	for what, cases := range map[string][]string{"profile": {"ProfileTexts"}, "note": {"Note", "Reopened"}, "lease": {"Lease", "LeaseRace"},
-		"held": {"LeaseHeld"}, "delivered": {"Outbox"}, "waiting": {"Outbox"}, "generation": {"Generations"}, "data key": {"DataKeys"},
+		"held": {"LeaseHeld"}, "delivered": {"Outbox"}, "waiting": {"Outbox"}, "generation": {"Generations"}, "activation": {"Activations"}, "data key": {"DataKeys"},
 		"data key's time": {"TwoKeyrings"}, "rewrap": {"Rewrap", "RewrapConflict"}, "what a rewrap replaces": {"RewrapConflict"},
 		"credential": {"CredentialTaken"}, "credential's tenant": {"TenantSwapAddUses"}, "expiry": {"BurnExpired"}} {
 		all = append(all, flaw{"careless with " + what, cases, func(d *conformance.Driver) { d.Store = &careless{d.Store, what} }})

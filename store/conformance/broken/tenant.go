@@ -54,6 +54,16 @@ func (s *tenantless) AddGeneration(ctx context.Context, g *ca.Generation, a ca.A
 	return s.Store.AddGeneration(ctx, &changed, a)
 }
 
+func (s *tenantless) Activate(ctx context.Context, a *ca.Activation, audit ca.Audit) error {
+	changed := *a
+	changed.Tenant = s.tenant("Activate", a.Tenant)
+	return s.Store.Activate(ctx, &changed, audit)
+}
+
+func (s *tenantless) Activations(ctx context.Context, tenant string) ([]ca.Activation, error) {
+	return s.Store.Activations(ctx, s.tenant("Activations", tenant))
+}
+
 func (s *tenantless) Burn(tenant, id string) ca.Effect {
 	return s.Store.Burn(s.tenant("Burn", tenant), id)
 }
@@ -63,7 +73,7 @@ func (s *tenantless) Post(tenant, topic string, payload []byte) ca.Effect {
 }
 
 func tenantFlaws() (all []flaw) {
-	for _, method := range []string{"Certificate", "Decision", "Revoke", "Delivered", "UsesLeft", "Generations", "AddGeneration", "Burn", "Post"} {
+	for _, method := range []string{"Certificate", "Decision", "Revoke", "Delivered", "UsesLeft", "Generations", "AddGeneration", "Activate", "Activations", "Burn", "Post"} {
 		all = append(all, flaw{"tenant dropped in " + method, []string{"TenantSwap" + method},
 			func(d *conformance.Driver) { d.Store = &tenantless{d.Store, method} }})
 	}
