@@ -2,13 +2,15 @@ package config
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/enrollgate/enrollgate/ca/keys"
 )
 
 // NeedsRestart lists the keys in which next differs from c and that a running
 // daemon cannot change: listeners, the store and keys are opened once. Profiles,
-// endpoints, tenants, acme, log.level and drain_timeout are not among them.
+// endpoints, tenants, acme, log.level and drain_timeout are not among them, nor
+// cas[].key, which names the key of the next generation and is for `ca` commands.
 func (c *Config) NeedsRestart(next *Config) []string {
 	var keys []string
 	for _, part := range []struct {
@@ -21,7 +23,7 @@ func (c *Config) NeedsRestart(next *Config) []string {
 		{"store", c.Store, next.Store},
 		{"seal", c.Seal, next.Seal},
 		{"pkcs11", c.PKCS11, next.PKCS11},
-		{"cas", c.CAs, next.CAs},
+		{"cas", keyless(c.CAs), keyless(next.CAs)},
 		{"admin", c.Admin, next.Admin},
 		{"log.format", c.Log.Format, next.Log.Format},
 	} {
@@ -30,6 +32,14 @@ func (c *Config) NeedsRestart(next *Config) []string {
 		}
 	}
 	return keys
+}
+
+func keyless(all []CA) []CA {
+	all = slices.Clone(all)
+	for i := range all {
+		all[i].Key = ""
+	}
+	return all
 }
 
 // same compares settings; secrets by where they are found.

@@ -16,6 +16,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
+	"github.com/enrollgate/enrollgate/ca/hierarchy"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/ca/profile"
 )
@@ -37,7 +38,7 @@ func issuerFacts(t *testing.T) *ca.Facts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, err := caName("Example Ltd", "Issuing CA")
+	name, err := hierarchy.Name("Example Ltd", "Issuing CA")
 	if err != nil {
 		t.Fatal(err)
 	}

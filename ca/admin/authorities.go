@@ -35,12 +35,16 @@ func Authorities(ctx context.Context, store ca.Generations, tenants []string, no
 		if err != nil {
 			return nil, err
 		}
+		activations, err := store.Activations(ctx, tenant)
+		if err != nil {
+			return nil, err
+		}
 		for i := range generations {
 			a, err := DescribeAuthority(&generations[i], now)
 			if err != nil {
 				return nil, err
 			}
-			a.Current = i+1 == len(generations) || generations[i+1].CA != a.CA
+			a.Current = a.Generation == ca.Signing(activations, a.CA, now)
 			all = append(all, *a)
 		}
 	}
@@ -86,7 +90,7 @@ func ChainOf(ctx context.Context, store ca.Generations, c *ca.Certificate) ([][]
 		if err != nil {
 			return nil, ca.InternalError(err)
 		}
-		if cert.CheckSignatureFrom(issuer.Key) != nil {
+		if string(cert.Issuer) != string(issuer.Subject) || cert.CheckSignatureFrom(issuer.Key) != nil {
 			continue // another generation's
 		}
 		chain := append([][]byte{g.DER}, g.Chain...)

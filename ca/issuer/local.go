@@ -15,12 +15,15 @@ import (
 
 // Local is one CA generation that signs with a key of ours.
 type Local struct {
-	facts *ca.Facts
-	key   keys.Signer
+	facts       *ca.Facts
+	number      int
+	certificate []byte
+	key         keys.Signer
+	closed      error // why there is no key
 }
 
 // URLs is what a CA's certificates may point at; each list is empty until a
-// listener serves it.
+// listener serves it. AIA is the base URL of the http listener.
 type URLs struct {
 	AIA, CDP, OCSP []string
 }
@@ -29,19 +32,26 @@ type URLs struct {
 // that may sign certificates (RFC 5280 sections 4.2.1.3, 4.2.1.9), be for this
 // key, and chain to its root by signature.
 func NewLocal(g *ca.Generation, key keys.Signer, urls URLs) (*Local, error) {
+	return newLocal(g, key, urls, nil)
+}
+
+// newLocal is NewLocal for a key, or for why there is none.
+func newLocal(g *ca.Generation, key keys.Signer, urls URLs, closed error) (*Local, error) {
 	name := g.Tenant + "/" + g.CA
 	cert, err := pkix.ParseCertificate(g.DER)
 	if err != nil {
 		return nil, fmt.Errorf("CA %s: %w", name, err)
 	}
-	public, err := pkix.NewPublicKey(key.Public())
-	if err != nil {
-		return nil, fmt.Errorf("CA %s: %w", name, err)
+	if closed == nil {
+		public, err := pkix.NewPublicKey(key.Public())
+		if err != nil {
+			return nil, fmt.Errorf("CA %s: %w", name, err)
+		}
+		if !bytes.Equal(public.Raw(), cert.Key.Raw()) {
+			return nil, fmt.Errorf("CA %s: the key at %s is not the one of generation %d's certificate", name, g.KeyURI, g.Number)
+		}
 	}
-	if !bytes.Equal(public.Raw(), cert.Key.Raw()) {
-		return nil, fmt.Errorf("CA %s: the key at %s is not the one of generation %d's certificate", name, g.KeyURI, g.Number)
-	}
-	algorithm, err := pkix.SignatureFor(public)
+	algorithm, err := pkix.SignatureFor(cert.Key)
 	if err != nil {
 		return nil, fmt.Errorf("CA %s: %w", name, err)
 	}
@@ -64,7 +74,7 @@ func NewLocal(g *ca.Generation, key keys.Signer, urls URLs) (*Local, error) {
 	for _, c := range path[:len(path)-1] {
 		chain = append(chain, c.Raw)
 	}
-	return &Local{key: key, facts: &ca.Facts{Tenant: g.Tenant, CA: g.CA, Subject: cert.Subject, KeyID: keyID, Key: cert.Key,
+	return &Local{number: g.Number, certificate: g.DER, key: key, closed: closed, facts: &ca.Facts{Tenant: g.Tenant, CA: g.CA, Subject: cert.Subject, KeyID: keyID, Key: cert.Key,
 		Signature: algorithm, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, Chain: chain, Root: g.Root, Bounds: bounds,
 		AIA: urls.AIA, CDP: urls.CDP, OCSP: urls.OCSP}}, nil
 }
@@ -72,8 +82,19 @@ func NewLocal(g *ca.Generation, key keys.Signer, urls URLs) (*Local, error) {
 // Facts answers from memory.
 func (l *Local) Facts() *ca.Facts { return l.facts }
 
+// unusable says why a generation does not sign; nil is one that is not there.
+func (l *Local) unusable() error {
+	if l == nil {
+		return errors.New("it is not in the store")
+	}
+	return l.closed
+}
+
 // Sign signs to-be-signed bytes with the CA's key.
 func (l *Local) Sign(ctx context.Context, lane ca.Lane, tbs []byte) ([]byte, error) {
+	if l.closed != nil {
+		return nil, ca.Wrap(ca.Unavailable, l.closed, "the CA's key is not there; try again later")
+	}
 	return l.key.Sign(ctx, lane, l.facts.Tenant, l.facts.Signature.Digest(tbs), l.facts.Signature.Hash)
 }
 

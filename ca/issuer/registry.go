@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"strings"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -14,10 +17,23 @@ import (
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
-// Registry holds the issuers of this process. It is built once and only read.
+// Registry holds the issuers of this process: every generation of its CAs, and
+// which of them signs. Follow keeps it as the store is, so that a generation
+// that is added or activated anywhere is known without a restart.
 type Registry struct {
-	current map[string]*Local   // by TENANT/CA: the newest generation
-	all     map[string][]*Local // every generation, newest last
+	store    ca.Generations
+	ring     *keys.Ring
+	bindings []Binding
+	now      func() time.Time
+	refresh  sync.Mutex
+	loaded   atomic.Pointer[map[string]*authority] // by TENANT/CA
+}
+
+// authority is a CA as last read; it is not changed.
+type authority struct {
+	id          string
+	all         []*Local // by number
+	activations []ca.Activation
 }
 
 // Binding is a CA of the configuration: which secret opens its keys and what
@@ -29,50 +45,151 @@ type Binding struct {
 }
 
 // Load opens the generations of every bound CA. A CA without a generation is an
-// error that says how to make one.
-func Load(ctx context.Context, store ca.Generations, ring *keys.Ring, bindings []Binding) (*Registry, error) {
-	r := &Registry{map[string]*Local{}, map[string][]*Local{}}
-	for _, b := range bindings {
+// error that says how to make one, and so is a key that does not open where it
+// is to sign; other keys are asked again by Refresh.
+func Load(ctx context.Context, store ca.Generations, ring *keys.Ring, bindings []Binding, now func() time.Time) (*Registry, error) {
+	r := &Registry{store: store, ring: ring, bindings: bindings, now: now}
+	r.loaded.Store(&map[string]*authority{})
+	if _, err := r.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	for name, a := range *r.loaded.Load() {
+		if l := a.signing(now()); l == nil || l.closed != nil {
+			return nil, fmt.Errorf("CA %s: the generation that signs cannot be used: %w", name, l.unusable())
+		}
+	}
+	return r, nil
+}
+
+// Refresh reads the generations again, opens what is new and gives the numbers
+// of generations whose keys do not open here, by TENANT/CA. On an error nothing
+// changes.
+func (r *Registry) Refresh(ctx context.Context) (closed map[string][]int, err error) {
+	r.refresh.Lock()
+	defer r.refresh.Unlock()
+	was, next := *r.loaded.Load(), map[string]*authority{}
+	closed = map[string][]int{}
+	for _, b := range r.bindings {
 		name := b.Tenant + "/" + b.CA
-		generations, err := store.Generations(ctx, b.Tenant)
+		generations, err := r.store.Generations(ctx, b.Tenant)
 		if err != nil {
+			return nil, err
+		}
+		a := &authority{id: b.CA}
+		if a.activations, err = r.store.Activations(ctx, b.Tenant); err != nil {
 			return nil, err
 		}
 		for _, g := range generations {
 			if g.CA != b.CA {
 				continue
 			}
-			key, err := ring.Open(ctx, g.KeyURI, b.Secret)
-			if err != nil {
-				return nil, fmt.Errorf("CA %s: key of generation %d: %w", name, g.Number, err)
+			l := was[name].generation(g.Number)
+			if l == nil || l.closed != nil {
+				if l, err = r.open(ctx, &g, b); err != nil {
+					return nil, err
+				}
 			}
-			local, err := NewLocal(&g, key, b.URLs)
-			if err != nil {
-				return nil, err
+			if l.closed != nil {
+				closed[name] = append(closed[name], g.Number)
 			}
-			r.current[name], r.all[name] = local, append(r.all[name], local)
+			a.all = append(a.all, l)
 		}
-		if r.current[name] == nil {
+		if len(a.all) == 0 {
 			return nil, fmt.Errorf("CA %s has no certificate in this store; make one with `enrollgate ca create --tenant %s --ca %s`", name, b.Tenant, b.CA)
 		}
+		next[name] = a
 	}
-	return r, nil
+	r.loaded.Store(&next)
+	return closed, nil
 }
 
-// Issuer gives the newest generation of a CA.
+// open makes an issuer of a generation. One whose key does not open still has
+// its certificate and chain, for what it issued.
+func (r *Registry) open(ctx context.Context, g *ca.Generation, b Binding) (*Local, error) {
+	urls := b.URLs
+	if len(urls.AIA) > 0 {
+		urls.AIA = []string{urls.AIA[0] + AIAPath(g.Tenant, g.CA, g.Number)}
+	}
+	key, err := r.ring.Open(ctx, g.KeyURI, b.Secret)
+	if err != nil {
+		return newLocal(g, nil, urls, fmt.Errorf("key of generation %d: %w", g.Number, err))
+	}
+	return NewLocal(g, key, urls)
+}
+
+// Follow refreshes every period until ctx ends, and logs what does not open, once.
+func (r *Registry) Follow(ctx context.Context, period time.Duration, log *slog.Logger) {
+	ticker := time.NewTicker(period)
+	defer ticker.Stop()
+	last := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		closed, err := r.Refresh(ctx)
+		state := ""
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			state = err.Error()
+		case len(closed) > 0:
+			state = fmt.Sprint("keys that do not open here: ", closed)
+		}
+		if state != last && state != "" {
+			log.Warn("ca.generations", "error", state)
+		}
+		last = state
+	}
+}
+
+// Issuer gives the generation of a CA that signs now.
 func (r *Registry) Issuer(tenant, id string) (ca.Issuer, error) {
-	if l := r.current[tenant+"/"+id]; l != nil {
-		return l, nil
+	a := r.authority(tenant, id)
+	if a == nil {
+		return nil, ca.Errorf(ca.NotFound, "there is no such CA")
 	}
-	return nil, ca.Errorf(ca.NotFound, "there is no such CA")
+	l := a.signing(r.now())
+	if l == nil || l.closed != nil {
+		return nil, ca.Wrap(ca.Unavailable, l.unusable(), "the CA's new key is not ready here; try again later")
+	}
+	return l, nil
 }
 
-// IssuerOf gives the generation that signed a certificate, by its authority key
-// identifier.
+func (r *Registry) authority(tenant, id string) *authority {
+	if all := r.loaded.Load(); all != nil {
+		return (*all)[tenant+"/"+id]
+	}
+	return nil
+}
+
+func (a *authority) signing(at time.Time) *Local {
+	return a.generation(ca.Signing(a.activations, a.id, at))
+}
+
+func (a *authority) generation(number int) *Local {
+	if a == nil {
+		return nil
+	}
+	for _, l := range a.all {
+		if l.number == number {
+			return l
+		}
+	}
+	return nil
+}
+
+// IssuerOf gives the generation that signed a certificate: the first with its
+// issuer's name and key identifier. Others may have the same key: see Alternates.
 func (r *Registry) IssuerOf(c *ca.Certificate) (ca.Issuer, error) {
-	all := r.all[c.Tenant+"/"+c.CA]
-	if len(all) == 1 {
-		return all[0], nil
+	a := r.authority(c.Tenant, c.CA)
+	if a == nil {
+		return nil, ca.Errorf(ca.NotFound, "there is no such CA")
+	}
+	if len(a.all) == 1 {
+		return a.all[0], nil
 	}
 	cert, err := pkix.ParseCertificate(c.DER)
 	if err != nil {
@@ -82,12 +199,30 @@ func (r *Registry) IssuerOf(c *ca.Certificate) (ca.Issuer, error) {
 	if !ok {
 		return nil, ca.Errorf(ca.NotFound, "the certificate does not say who signed it")
 	}
-	for _, l := range all {
-		if bytes.Equal(authorityKeyID(ext.Value), l.facts.KeyID) {
+	for _, l := range a.all {
+		if bytes.Equal(authorityKeyID(ext.Value), l.facts.KeyID) && bytes.Equal(cert.Issuer, l.facts.Subject) {
 			return l, nil
 		}
 	}
 	return nil, ca.Errorf(ca.NotFound, "the CA generation that signed the certificate is not known")
+}
+
+// Alternates gives other chains for what an issuer signed, each as
+// Facts.Chain: those of generations with the same name and key whose
+// certificates are valid now, such as cross-certificates (RFC 8555 section 7.4.2).
+func (r *Registry) Alternates(f *ca.Facts) (chains [][][]byte) {
+	a := r.authority(f.Tenant, f.CA)
+	if a == nil {
+		return nil
+	}
+	now := r.now()
+	for _, l := range a.all {
+		if l.facts != f && bytes.Equal(l.facts.Subject, f.Subject) && bytes.Equal(l.facts.Key.Raw(), f.Key.Raw()) && bytes.Equal(l.facts.KeyID, f.KeyID) &&
+			!now.Before(l.facts.NotBefore) && now.Before(l.facts.NotAfter) {
+			chains = append(chains, l.facts.Chain)
+		}
+	}
+	return chains
 }
 
 // authorityKeyID reads the keyIdentifier field (RFC 5280 section 4.2.1.1).
@@ -100,21 +235,33 @@ func authorityKeyID(value []byte) []byte {
 	return id
 }
 
-// Certificates lists every generation's certificate by the name that the AIA
-// publisher serves it under: TENANT/CA, the newest generation's.
-func (r *Registry) Certificates() map[string][]byte {
-	out := map[string][]byte{}
-	for name, l := range r.current {
-		if len(l.facts.Chain) > 0 {
-			out[name] = l.facts.Chain[0]
-		} else {
-			out[name] = l.facts.Root
+// Certificate gives the certificate that the AIA publisher serves as
+// TENANT/FILE: see AIAPath.
+func (r *Registry) Certificate(tenant, file string) (der []byte, ok bool) {
+	all := r.loaded.Load()
+	if all == nil {
+		return nil, false
+	}
+	for name, a := range *all {
+		for _, l := range a.all {
+			if name == tenant+"/"+a.id && file == aiaFile(a.id, l.number) {
+				return l.certificate, true
+			}
 		}
 	}
-	return out
+	return nil, false
 }
 
-// AIAPath is where a CA certificate is published (design: /aia/TENANT/CA.cer).
-func AIAPath(tenant, id string) string {
-	return strings.Join([]string{"/aia", tenant, id + ".cer"}, "/")
+// AIAPath is where the certificate of a generation is published:
+// /aia/TENANT/CA.cer the first, /aia/TENANT/CA.N.cer the others, for as long as
+// what they issued may be looked at. No id has a dot in it.
+func AIAPath(tenant, id string, generation int) string {
+	return "/aia/" + tenant + "/" + aiaFile(id, generation)
+}
+
+func aiaFile(id string, generation int) string {
+	if generation == ca.FirstGeneration {
+		return id + ".cer"
+	}
+	return fmt.Sprintf("%s.%d.cer", id, generation)
 }

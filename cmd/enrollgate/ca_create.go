@@ -14,6 +14,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/admin"
 	"github.com/enrollgate/enrollgate/ca/audit"
 	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/hierarchy"
 	"github.com/enrollgate/enrollgate/ca/keys"
 	"github.com/enrollgate/enrollgate/ca/keys/pkcs11uri"
 	"github.com/enrollgate/enrollgate/ca/lint"
@@ -21,18 +22,25 @@ import (
 )
 
 type caCmd struct {
-	Create caCreateCmd `cmd:"" help:"Make a root and an issuing CA, keys included."`
-	List   caListCmd   `cmd:"" help:"List the CAs with their generations: subject, key, validity."`
+	Create   caCreateCmd   `cmd:"" help:"Make a root and an issuing CA, keys included."`
+	CSR      caCSRCmd      `cmd:"" name:"csr" help:"Make a CA's key and print the request for its certificate, for a root elsewhere."`
+	Import   caImportCmd   `cmd:"" help:"Take a CA's certificate that was made elsewhere."`
+	Activate caActivateCmd `cmd:"" help:"Decide which generation of a CA signs."`
+	Root     caRootCmd     `cmd:"" help:"Make a root that stays offline: its key and its certificate."`
+	Sign     caSignCmd     `cmd:"" help:"Sign a CA's request with an offline root."`
+	List     caListCmd     `cmd:"" help:"List the CAs with their generations: subject, key, validity."`
 }
 
 type caCreateCmd struct {
 	source
+	ceremony
 	Tenant    string `required:"" help:"Tenant of the CA."`
 	CA        string `required:"" name:"ca" help:"Id of the issuing CA, as in the configuration; its key is made at cas[].key."`
 	Name      string `required:"" help:"Organization name in both subjects."`
 	RootKey   string `required:"" help:"Where the root's key is made: file:/PATH, or pkcs11:token=LABEL;object=LABEL. Keep it offline afterwards." placeholder:"URI"`
 	RootPIN   string `name:"root-key-password" help:"Where the password or PIN of the root's key is found: file:/PATH, env:NAME or credential:NAME. Default: that of cas[].key, for a root key of the same kind." placeholder:"REFERENCE"`
 	Algorithm string `help:"Key algorithm: ecdsa-p256, ecdsa-p384, ecdsa-p521, rsa-2048, rsa-3072, rsa-4096 or ed25519." default:"ecdsa-p256"`
+	Next      bool   `help:"Make the next certificate of a CA that has one, with the new key at cas[].key. It signs once it is activated."`
 	JSON      bool   `name:"json" help:"Print one JSON object."`
 }
 
@@ -51,18 +59,17 @@ type createdCA struct {
 // own, with its own audit chain, in the name of whoever runs this process; a CA
 // that the daemon has cannot be made again.
 func (cmd *caCreateCmd) Run(c console) error {
+	return cmd.record("ca create --tenant "+cmd.Tenant+" --ca "+cmd.CA, func(log *hierarchy.Log) error { return cmd.make(c, log) })
+}
+
+func (cmd *caCreateCmd) make(c console, log *hierarchy.Log) error {
 	cfg, err := cmd.load()
 	if err != nil {
 		return err
 	}
-	var target *config.CA
-	for i := range cfg.CAs {
-		if cfg.CAs[i].Tenant == cmd.Tenant && cfg.CAs[i].ID == cmd.CA {
-			target = &cfg.CAs[i]
-		}
-	}
-	if target == nil {
-		return fmt.Errorf("%w: the configuration has no CA %s of tenant %s", errUsage, cmd.CA, cmd.Tenant)
+	target, err := caOf(cfg, cmd.Tenant, cmd.CA)
+	if err != nil {
+		return err
 	}
 	root, err := cmd.rootKey(cfg, target)
 	if err != nil {
@@ -78,15 +85,30 @@ func (cmd *caCreateCmd) Run(c console) error {
 	if err := d.openSeal(ctx); err != nil {
 		return err
 	}
+	if cmd.Next {
+		actor, err := localOperator(cmd.Tenant)
+		if err != nil {
+			return err
+		}
+		g, err := hierarchy.Stage(ctx, d.store, d.keyring(), lint.Linter{}, hierarchy.NewGeneration{
+			Target: hierarchy.Target{Tenant: cmd.Tenant, CA: cmd.CA, Actor: actor, Now: time.Now(), Log: log}, Name: cmd.Name,
+			Issuing: hierarchy.Key{URI: target.Key, Secret: target.KeyPassword, Algorithm: cmd.Algorithm}, Root: hierarchy.Key{URI: root.uri, Secret: root.secret}})
+		if err != nil {
+			return err
+		}
+		return printGeneration(ctx, c, d, g, cmd.JSON)
+	}
 	g, err := d.createCA(ctx, *target, cmd.Name, root, cmd.Algorithm)
 	if err != nil {
 		return err
 	}
-	anchor, err := d.signer.Root(ctx)
-	if err != nil {
+	log.Note("keys", "root %s, issuing %s", root.uri, g.KeyURI)
+	log.Certificate("root", g.Root)
+	log.Certificate("certificate", g.DER)
+	log.Note("recorded", "generation %d of CA %s of tenant %s", g.Number, g.CA, g.Tenant)
+	if err := d.tellAuditRoot(ctx, c); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.err, "keep this public key outside of the store; `enrollgate audit verify --root FILE` holds the audit trail against it:\n%s", audit.EncodeRoot(anchor))
 	if cmd.JSON {
 		made, err := admin.DescribeAuthority(g, time.Now())
 		if err != nil {
@@ -97,6 +119,16 @@ func (cmd *caCreateCmd) Run(c console) error {
 	}
 	fmt.Fprintf(c.err, "made CA %s of tenant %s; clients must trust this root:\n", g.CA, g.Tenant)
 	return pem.Encode(c.out, &pem.Block{Type: "CERTIFICATE", Bytes: g.Root})
+}
+
+// tellAuditRoot prints the root of trust of the audit trail, with the first CA.
+func (d *daemon) tellAuditRoot(ctx context.Context, c console) error {
+	anchor, err := d.signer.Root(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.err, "keep this public key outside of the store; `enrollgate audit verify --root FILE` holds the audit trail against it:\n%s", audit.EncodeRoot(anchor))
+	return err
 }
 
 // keyAt is where a key is and what opens it.
@@ -142,7 +174,7 @@ func (d *daemon) createCA(ctx context.Context, c config.CA, name string, root ke
 	}
 	for _, g := range generations {
 		if g.CA == c.ID {
-			return nil, ca.Errorf(ca.Conflict, "CA %s has a certificate already; its id stays taken", c.ID)
+			return nil, ca.Errorf(ca.Conflict, "CA %s has a certificate already; its id stays taken. For its next one: --next", c.ID)
 		}
 	}
 	return admin.CreateHierarchy(ctx, d.store, d.keyring(), lint.Linter{}, admin.NewHierarchy{Tenant: c.Tenant, CA: c.ID, Name: name,
@@ -151,11 +183,14 @@ func (d *daemon) createCA(ctx context.Context, c config.CA, name string, root ke
 
 // localOperator is whoever runs this process.
 func localOperator(tenant string) (caller.Caller, error) {
-	name := fmt.Sprint(os.Getuid())
+	return caller.FromOperator(caller.NewVerifier(caller.Operator), caller.OperatorIdentity{Tenant: tenant, User: operatorName(), UID: os.Getuid(), At: time.Now()})
+}
+
+func operatorName() string {
 	if u, err := user.Current(); err == nil {
-		name = u.Username
+		return u.Username
 	}
-	return caller.FromOperator(caller.NewVerifier(caller.Operator), caller.OperatorIdentity{Tenant: tenant, User: name, UID: os.Getuid(), At: time.Now()})
+	return fmt.Sprint(os.Getuid())
 }
 
 // ensureDevCA makes the dev CA on the first start.

@@ -100,12 +100,12 @@ func (d *daemon) openCAs(ctx context.Context) error {
 	for _, c := range d.cfg.CAs {
 		b := issuer.Binding{Tenant: c.Tenant, CA: c.ID, Secret: c.KeyPassword}
 		if d.sockets["http"] != nil { // no URL is issued that no listener serves
-			b.URLs.AIA = []string{d.cfg.BaseURL.HTTP + issuer.AIAPath(c.Tenant, c.ID)}
+			b.URLs.AIA = []string{d.cfg.BaseURL.HTTP}
 		}
 		bindings = append(bindings, b)
 	}
 	var err error
-	d.issuers, err = issuer.Load(ctx, d.store, d.keyring(), bindings)
+	d.issuers, err = issuer.Load(ctx, d.store, d.keyring(), bindings, time.Now)
 	return err
 }
 
@@ -206,7 +206,7 @@ func (d *daemon) serve() {
 
 // mounted gives the routes of the listeners that no reload changes, by name.
 func (d *daemon) mounted() map[string]chi.Router {
-	publisher := aia.New(d.issuers.Certificates())
+	publisher := aia.New(d.issuers.Certificate)
 	health := operations.New(d.log, d.metrics.Handler(), d.checks()...)
 	return map[string]chi.Router{"http": d.routes(publisher.Routes, "/acme"), "admin": d.routes(health.Routes, "/acme", "/aia")}
 }

@@ -17,6 +17,9 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/acme/recent"
 )
 
+// generationsPoll is how long a replica may not know of a CA's new generation.
+const generationsPoll = 2 * time.Second
+
 type serveCmd struct {
 	source
 }
@@ -134,6 +137,7 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 		return d, err
 	}
 	d.followTrust(d.background)
+	d.working.Go(func() { d.issuers.Follow(d.background, generationsPoll, d.log) })
 	d.followSignals(d.background)
 	d.serve()
 	return d, nil

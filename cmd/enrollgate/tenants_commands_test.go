@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -41,6 +42,21 @@ var commandSwaps = map[string]commandSwap{
 	"reload":           {nothing: "the configuration is the installation's"},
 	"urls":             {nothing: "lists the configuration, each line with its tenant"},
 	"version":          {nothing: "knows no installation"},
+	"ca root":          {nothing: "an offline root has no installation"},
+	"ca sign":          {nothing: "an offline root has no installation"},
+	"ca csr": {tries: func(*twoTenants) []commandTry {
+		return []commandTry{{"ca csr --ca ID --name Two", "alpha", "nowhere", exitUsage}}
+	}},
+	"ca import": {tries: func(s *twoTenants) []commandTry {
+		root := filepath.Join(s.TempDir(), "root.pem")
+		if err := os.WriteFile(root, []byte(s.must("cert", "show", s.serial, "--tenant", "one", "--pem")), 0o600); err != nil {
+			s.Fatal(err)
+		}
+		return []commandTry{{"ca import --ca ID --root " + root + " --certificate " + root, "alpha", "nowhere", exitUsage}}
+	}},
+	"ca activate": {tries: func(*twoTenants) []commandTry {
+		return []commandTry{{"ca activate --ca ID --generation 1", "alpha", "nowhere", exitUsage}}
+	}},
 	"ca list": {tries: func(*twoTenants) []commandTry {
 		return []commandTry{{"ca list", "", "", exitOK}, {"ca list --json", "", "", exitOK}}
 	}},

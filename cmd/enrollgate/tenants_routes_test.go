@@ -32,14 +32,14 @@ var elsewhereSwap = routeSwap{paths: [][2]string{{"/acme/two/alpha/privatessl-tl
 
 // routeSwaps classifies every route of every listener but ACME's resources: a new one must be put here.
 var routeSwaps = map[string]routeSwap{
-	"https /aia/*":                {paths: elsewhereSwap.paths[1:]},
-	"http /acme/*":                {paths: elsewhereSwap.paths[:1]},
-	"http /aia/{tenant}/{ca}.cer": {paths: [][2]string{{"/aia/two/alpha.cer", "/aia/two/nowhere.cer"}, {"/aia/TWO/issuing.cer", "/aia/three/issuing.cer"}, {"/aia/one%2Falpha/x.cer", "/aia/one%2Fnowhere/x.cer"}}},
-	"admin /acme/*":               {paths: elsewhereSwap.paths[:1]},
-	"admin /aia/*":                {paths: elsewhereSwap.paths[1:]},
-	"admin /healthz":              {nothing: "says that the process answers"},
-	"admin /readyz":               {nothing: "the installation's state, for its operators"},
-	"admin /metrics":              {nothing: "the installation's figures, for its operators; tenants are labels"},
+	"https /aia/*":              {paths: elsewhereSwap.paths[1:]},
+	"http /acme/*":              {paths: elsewhereSwap.paths[:1]},
+	"http /aia/{tenant}/{file}": {paths: [][2]string{{"/aia/two/alpha.cer", "/aia/two/nowhere.cer"}, {"/aia/TWO/issuing.cer", "/aia/three/issuing.cer"}, {"/aia/one%2Falpha/x.cer", "/aia/one%2Fnowhere/x.cer"}}},
+	"admin /acme/*":             {paths: elsewhereSwap.paths[:1]},
+	"admin /aia/*":              {paths: elsewhereSwap.paths[1:]},
+	"admin /healthz":            {nothing: "says that the process answers"},
+	"admin /readyz":             {nothing: "the installation's state, for its operators"},
+	"admin /metrics":            {nothing: "the installation's figures, for its operators; tenants are labels"},
 }
 
 // socketSwaps classifies every operation of the administrative socket.

@@ -155,7 +155,7 @@ func makeAuthorities() (made madeAuthorities) {
 		made.roots.AddCert(root)
 		bindings = append(bindings, issuer.Binding{Tenant: tenant, CA: "issuing", Secret: secret})
 	}
-	made.issuers, made.err = issuer.Load(context.Background(), store, ring, bindings)
+	made.issuers, made.err = issuer.Load(context.Background(), store, ring, bindings, time.Now)
 	return made
 }
 

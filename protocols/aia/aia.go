@@ -1,6 +1,7 @@
 // Package aia publishes CA certificates where the authorityInfoAccess of issued
 // certificates points (RFC 5280 section 4.2.2.1): one DER certificate at
-// /aia/TENANT/CA.cer, over plain http, read-only.
+// /aia/TENANT/CA.cer or, after a rollover, /aia/TENANT/CA.N.cer, over plain
+// http, read-only.
 //
 // Left out: the degenerate PKCS#7 form for CAs with several certificates.
 package aia
@@ -12,23 +13,23 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// Publisher serves a fixed set of certificates by their path under /aia/,
-// without the .cer ending.
-type Publisher struct {
-	certificates map[string][]byte
-}
+// Source finds the DER certificate that is published as /aia/TENANT/FILE.
+type Source func(tenant, file string) (der []byte, ok bool)
 
-// New takes DER certificates by TENANT/CA.
-func New(certificates map[string][]byte) *Publisher { return &Publisher{certificates} }
+// Publisher serves certificates.
+type Publisher struct{ find Source }
+
+// New takes where certificates are found, anew for each request.
+func New(find Source) *Publisher { return &Publisher{find} }
 
 // Routes mounts the publisher under /aia of an http listener.
 func (p *Publisher) Routes(r chi.Router) {
-	r.Get("/aia/{tenant}/{ca}.cer", p.serve)
-	r.Head("/aia/{tenant}/{ca}.cer", p.serve)
+	r.Get("/aia/{tenant}/{file}", p.serve)
+	r.Head("/aia/{tenant}/{file}", p.serve)
 }
 
 func (p *Publisher) serve(w http.ResponseWriter, r *http.Request) {
-	der, ok := p.certificates[chi.URLParam(r, "tenant")+"/"+chi.URLParam(r, "ca")]
+	der, ok := p.find(chi.URLParam(r, "tenant"), chi.URLParam(r, "file"))
 	if !ok {
 		http.Error(w, "there is no such CA", http.StatusNotFound)
 		return

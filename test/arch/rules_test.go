@@ -74,9 +74,11 @@ var rules = []rule{
 	{class: "status", packages: []string{"ca/status"}, may: join(core, []string{"ca/keys", "ca/issuer"}), denyDeep: transport},
 	{class: "service", packages: []string{"ca/service"},
 		may: join(core, []string{"ca/keys", "ca/issuer", "ca/profile"}), denyDeep: transport},
+	{class: "hierarchy", packages: []string{"ca/hierarchy"},
+		may: join(core, []string{"ca/keys", "ca/issuer"}), denyDeep: transport},
 	{class: "background", packages: []string{"ca/background"}, may: core, denyDeep: transport},
 	{class: "admin", packages: []string{"ca/admin"},
-		may: join(core, kept, []string{"ca/keys", "ca/issuer", "ca/profile", "ca/service"}), denyDeep: transport},
+		may: join(core, kept, []string{"ca/keys", "ca/issuer", "ca/profile", "ca/service", "ca/hierarchy"}), denyDeep: transport},
 
 	// Drivers. One never imports another.
 	{class: "driver", packages: []string{"store/postgres", "store/sqlite"},
