@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -207,22 +208,26 @@ func (r *Registry) IssuerOf(c *ca.Certificate) (ca.Issuer, error) {
 	return nil, ca.Errorf(ca.NotFound, "the CA generation that signed the certificate is not known")
 }
 
-// Alternates gives other chains for what an issuer signed, each as
-// Facts.Chain: those of generations with the same name and key whose
-// certificates are valid now, such as cross-certificates (RFC 8555 section 7.4.2).
-func (r *Registry) Alternates(f *ca.Facts) (chains [][][]byte) {
-	a := r.authority(f.Tenant, f.CA)
-	if a == nil {
+// Alternates gives other chains for what a CA signed that came with a chain:
+// those of generations with the same name and key whose certificates are valid
+// now, such as cross-certificates (RFC 8555 section 7.4.2).
+func (r *Registry) Alternates(tenant, id string, chain [][]byte) (others [][][]byte) {
+	a := r.authority(tenant, id)
+	if a == nil || len(a.all) == 1 || len(chain) == 0 {
 		return nil
 	}
-	now := r.now()
-	for _, l := range a.all {
-		if l.facts != f && bytes.Equal(l.facts.Subject, f.Subject) && bytes.Equal(l.facts.Key.Raw(), f.Key.Raw()) && bytes.Equal(l.facts.KeyID, f.KeyID) &&
+	at := slices.IndexFunc(a.all, func(l *Local) bool { return bytes.Equal(l.certificate, chain[0]) })
+	if at < 0 {
+		return nil
+	}
+	f, now := a.all[at].facts, r.now()
+	for i, l := range a.all {
+		if i != at && bytes.Equal(l.facts.Subject, f.Subject) && bytes.Equal(l.facts.Key.Raw(), f.Key.Raw()) && bytes.Equal(l.facts.KeyID, f.KeyID) &&
 			!now.Before(l.facts.NotBefore) && now.Before(l.facts.NotAfter) {
-			chains = append(chains, l.facts.Chain)
+			others = append(others, l.facts.Chain)
 		}
 	}
-	return chains
+	return others
 }
 
 // authorityKeyID reads the keyIdentifier field (RFC 5280 section 4.2.1.1).

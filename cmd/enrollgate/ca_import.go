@@ -70,19 +70,19 @@ func (cmd *caImportCmd) Run(c console) error {
 	case cmd.Cross:
 		in.Place = hierarchy.Cross
 	}
-	return cmd.record("ca import --tenant "+cmd.Tenant+" --ca "+cmd.CA, func(log *hierarchy.Log) (err error) {
-		if in.Certificate, err = readOne(cmd.Certificate, "CERTIFICATE"); err != nil {
-			return err
-		}
-		if in.Root, err = readOne(cmd.Root, "CERTIFICATE"); err != nil {
-			return err
-		}
-		if cmd.Chain != "" {
-			if in.Chain, err = readPEM(cmd.Chain, "CERTIFICATE"); err != nil {
+	return cmd.record("ca import --tenant "+cmd.Tenant+" --ca "+cmd.CA, func(log *hierarchy.Log) error {
+		return cmd.open(c, log, func(ctx context.Context, d *daemon, at *config.CA, t hierarchy.Target) (err error) {
+			if in.Certificate, err = readOne(cmd.Certificate, "CERTIFICATE"); err != nil {
 				return err
 			}
-		}
-		return cmd.open(c, log, func(ctx context.Context, d *daemon, at *config.CA, t hierarchy.Target) error {
+			if in.Root, err = readOne(cmd.Root, "CERTIFICATE"); err != nil {
+				return err
+			}
+			if cmd.Chain != "" {
+				if in.Chain, err = readPEM(cmd.Chain, "CERTIFICATE"); err != nil {
+					return err
+				}
+			}
 			in.Target, in.Key = t, hierarchy.Key{URI: at.Key, Secret: at.KeyPassword}
 			if err := d.openSeal(ctx); err != nil {
 				return err

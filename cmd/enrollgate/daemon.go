@@ -175,7 +175,7 @@ func (d *daemon) assembleACME(ctx context.Context, p, previous *policy) error {
 		before = previous.acme
 	}
 	p.acme, err = acme.New(acme.Options{Observer: d.metrics, BaseURL: p.cfg.BaseURL.HTTPS, Endpoints: endpoints, Core: p.authority, Issuers: d.issuers,
-		Certificates: d.store, Store: d.recent, Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME),
+		Alternates: d.issuers.Alternates, Certificates: d.store, Store: d.recent, Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME),
 		Nonces: nonces, Validators: validators, Log: d.log, Now: time.Now, OrderLifetime: p.cfg.ACME.OrderLifetime,
 		AuthorizationLifetime: p.cfg.ACME.AuthLifetime, Schedule: p.cfg.ACME.HTTP01.Waits, Previous: before})
 	return err

@@ -37,6 +37,7 @@ type Options struct {
 	Core         Core
 	Issuers      ca.Authorities // for the chain of a certificate
 	Certificates Certificates
+	Alternates   func(tenant, ca string, chain [][]byte) [][][]byte // other chains than this one; nil: none
 	Store        state.Store
 	Callers      caller.Verifier
 	Claims       claim.Verifier
@@ -154,6 +155,7 @@ var resources = []resource{
 	{http.MethodPost, "/authorization/{id}", func(d *Door) handler { return d.authorization }},
 	{http.MethodPost, "/challenge/{id}/{type}", func(d *Door) handler { return d.challenge }},
 	{http.MethodPost, "/certificate/{id}", func(d *Door) handler { return d.certificate }},
+	{http.MethodPost, "/certificate/{id}/{chain}", func(d *Door) handler { return d.certificate }},
 	{http.MethodPost, "/revoke-cert", func(d *Door) handler { return d.revokeCert }},
 }
 

@@ -56,7 +56,7 @@ func (d *Door) finalize(w http.ResponseWriter, r *request) error {
 	}
 	order.Status, order.Certificate = state.Valid, certificate
 	order.CA, order.Serial = result.Certificate.CA, result.Certificate.Serial
-	d.issued.Put(r.endpoint.issuedKey(certificate), issued{order.Account, bundle(result.Certificate.DER, result.Chain)})
+	d.issued.Put(r.endpoint.issuedKey(certificate), issued{order.Account, d.bundles(order.Tenant, order.CA, result.Certificate.DER, result.Chain)})
 	return answer(w, http.StatusOK, r.endpoint.orderObject(order, authorizations, d.Now()))
 }
 
@@ -64,7 +64,7 @@ func (d *Door) finalize(w http.ResponseWriter, r *request) error {
 // here a moment ago. It never changes.
 type issued struct {
 	account string
-	pem     []byte
+	pem     [][]byte // see bundles
 }
 
 type issuedKey struct{ tenant, endpoint, certificate string }
@@ -201,8 +201,12 @@ func (d *Door) certificate(w http.ResponseWriter, r *request) error {
 	if err := own(s, found.account); err != nil {
 		return err
 	}
+	pem, err := r.choose(w, found)
+	if err != nil {
+		return err
+	}
 	w.Header().Set("Content-Type", "application/pem-certificate-chain")
-	w.Write(found.pem) // an error means that the client is gone
+	w.Write(pem) // an error means that the client is gone
 	return nil
 }
 
@@ -220,7 +224,7 @@ func (d *Door) findIssued(r *request) (issued, error) {
 	if err != nil {
 		return issued{}, err
 	}
-	return issued{order.Account, bundle(cert.DER, issuer.Facts().Chain)}, nil
+	return issued{order.Account, d.bundles(cert.Tenant, cert.CA, cert.DER, issuer.Facts().Chain)}, nil
 }
 
 // bundle is a certificate with its chain in PEM (RFC 8555 section 9.1).

@@ -92,6 +92,9 @@ var swaps = map[string]swap{
 	"POST /certificate/{id}": {tries: func(s *swapped) []try {
 		return s.everyWay("/certificate/{id}", s.idOf(s.certificate), "")
 	}},
+	"POST /certificate/{id}/{chain}": {tries: func(s *swapped) []try {
+		return s.everyWay("/certificate/{id}/1", s.idOf(s.certificate), "")
+	}},
 	"POST /revoke-cert": {tries: (*swapped).revocations},
 }
 

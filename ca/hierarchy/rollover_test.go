@@ -1,0 +1,198 @@
+package hierarchy_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/hierarchy"
+	"github.com/enrollgate/enrollgate/ca/issuer"
+	"github.com/enrollgate/enrollgate/ca/keys"
+	"github.com/enrollgate/enrollgate/ca/lint"
+	"github.com/enrollgate/enrollgate/ca/pkix"
+)
+
+// remembered is what a store keeps of generations.
+type remembered struct {
+	generations []ca.Generation
+	activations []ca.Activation
+	audit       []ca.Audit
+}
+
+func (r *remembered) AddGeneration(_ context.Context, g *ca.Generation, a ca.Audit) error {
+	r.generations, r.audit = append(r.generations, *g), append(r.audit, a)
+	return nil
+}
+
+func (r *remembered) Generations(context.Context, string) ([]ca.Generation, error) {
+	return r.generations, nil
+}
+
+func (r *remembered) Activate(_ context.Context, a *ca.Activation, audit ca.Audit) error {
+	r.activations, r.audit = append(r.activations, *a), append(r.audit, audit)
+	return nil
+}
+
+func (r *remembered) Activations(context.Context, string) ([]ca.Activation, error) {
+	return r.activations, nil
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// TestRollover takes a CA over a switch of its key: a replica that runs finds
+// the next generation, signs with it from its time on, and keeps the chain and
+// the published certificate of what was issued before.
+func TestRollover(t *testing.T) {
+	dir, ctx, now := t.TempDir(), t.Context(), time.Now()
+	ring, secret, store := keys.NewRing(), keys.LiteralSecret("correct horse battery staple"), &remembered{}
+	actor := must[caller.Caller](t)(caller.FromOperator(caller.NewVerifier(caller.Operator), caller.OperatorIdentity{Tenant: "default", User: "test", At: now}))
+	target := hierarchy.Target{Tenant: "default", CA: "issuing", Actor: actor, Now: now}
+	key := func(name, algorithm string) hierarchy.Key {
+		return hierarchy.Key{URI: "file:" + filepath.Join(dir, name+".pem"), Secret: secret, Algorithm: algorithm}
+	}
+	name := must[pkix.RawName](t)(hierarchy.Name("Example Ltd", "Example Ltd Root CA"))
+	root := must[[]byte](t)(hierarchy.MakeRoot(ctx, ring, lint.Linter{}, key("root", "ecdsa-p256"), name, -1, 20, now, nil))
+	subject := must[pkix.RawName](t)(hierarchy.Name("Example Ltd", hierarchy.IssuingName("Example Ltd", "issuing", 1)))
+	csr := must[[]byte](t)(hierarchy.Request(ctx, ring, key("first", "ecdsa-p256"), subject, 0, nil))
+	sign := hierarchy.Signing{Root: key("root", ""), Certificate: root, CSR: csr, Years: 10, Now: now}
+	first := must[[]byte](t)(hierarchy.Sign(ctx, ring, lint.Linter{}, sign))
+	in := hierarchy.Import{Target: target, Key: key("first", ""), Certificate: first, Root: root}
+	must[*ca.Generation](t)(hierarchy.Accept(ctx, store, ring, in))
+
+	at := now
+	registry := must[*issuer.Registry](t)(issuer.Load(ctx, store, ring, []issuer.Binding{{Tenant: "default", CA: "issuing", Secret: secret,
+		URLs: issuer.URLs{AIA: []string{"http://pki.example"}}}}, func() time.Time { return at }))
+	issue := func() *ca.Certificate {
+		t.Helper()
+		current := must[ca.Issuer](t)(registry.Issuer("default", "issuing"))
+		leaf, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		public := must[pkix.PublicKey](t)(pkix.NewPublicKey(leaf.Public()))
+		f := current.Facts()
+		template := &pkix.Template{Serial: []byte{1}, Signature: f.Signature, Issuer: f.Subject, NotBefore: now, NotAfter: now.Add(time.Hour), Subject: subject, Key: public,
+			Extensions: []pkix.Extension{must[pkix.Extension](t)(pkix.MarshalAuthorityKeyID(f.KeyID))}}
+		tbs := must[[]byte](t)(template.MarshalTBS())
+		signature := must[[]byte](t)(current.Sign(ctx, ca.LaneEnrollment, tbs))
+		return &ca.Certificate{Tenant: "default", CA: "issuing", DER: must[[]byte](t)(pkix.Assemble(tbs, f.Signature, signature))}
+	}
+	verify := func(c *ca.Certificate, want []byte, aia string) {
+		t.Helper()
+		facts := must[ca.Issuer](t)(registry.IssuerOf(c)).Facts()
+		if !bytes.Equal(facts.Chain[0], want) || facts.AIA[0] != "http://pki.example/aia/default/"+aia {
+			t.Errorf("the chain or AIA %q is not that of the generation that signed", facts.AIA)
+		}
+		roots, between := x509.NewCertPool(), x509.NewCertPool()
+		roots.AddCert(must[*x509.Certificate](t)(x509.ParseCertificate(root)))
+		between.AddCert(must[*x509.Certificate](t)(x509.ParseCertificate(facts.Chain[0])))
+		leaf := must[*x509.Certificate](t)(x509.ParseCertificate(c.DER))
+		if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+			t.Error(err)
+		}
+		if der, ok := registry.Certificate("default", aia); !ok || !bytes.Equal(der, want) {
+			t.Errorf("%s is not published", aia)
+		}
+	}
+	before := issue()
+	verify(before, first, "issuing.cer")
+
+	// Staged: known to the replica, and not used.
+	staged := must[*ca.Generation](t)(hierarchy.Stage(ctx, store, ring, lint.Linter{}, hierarchy.NewGeneration{Target: target, Name: "Example Ltd",
+		Root: key("root", ""), Issuing: key("second", "ecdsa-p384")}))
+	if closed, err := registry.Refresh(ctx); err != nil || len(closed) > 0 {
+		t.Fatalf("%v, %v", closed, err)
+	}
+	meanwhile := issue()
+	verify(meanwhile, first, "issuing.cer")
+
+	// Activated for later: the time decides.
+	must[*ca.Activation](t)(hierarchy.Activate(ctx, store, ring, target, 2, secret, now.Add(time.Hour)))
+	must[map[string][]int](t)(registry.Refresh(ctx))
+	verify(issue(), first, "issuing.cer")
+	at = now.Add(time.Hour)
+	after := issue()
+	verify(after, staged.DER, "issuing.2.cer")
+	verify(before, first, "issuing.cer")
+	verify(meanwhile, first, "issuing.cer")
+
+	// Another certificate for the first key: a chain that may be chosen.
+	sign.Years = 5
+	in.Certificate, in.Place = must[[]byte](t)(hierarchy.Sign(ctx, ring, lint.Linter{}, sign)), hierarchy.Cross
+	must[*ca.Generation](t)(hierarchy.Accept(ctx, store, ring, in))
+	must[map[string][]int](t)(registry.Refresh(ctx))
+	if others := registry.Alternates("default", "issuing", [][]byte{first}); len(others) != 1 || !bytes.Equal(others[0][0], in.Certificate) {
+		t.Errorf("%d other chains of the first key", len(others))
+	}
+	if others := registry.Alternates("default", "issuing", [][]byte{staged.DER}); len(others) != 0 {
+		t.Errorf("%d other chains of the second key", len(others))
+	}
+	at = now.AddDate(6, 0, 0)
+	if others := registry.Alternates("default", "issuing", [][]byte{first}); len(others) != 0 {
+		t.Errorf("%d other chains, when they have ended", len(others))
+	}
+	if len(store.audit) != 4 {
+		t.Errorf("%d audit rows", len(store.audit))
+	}
+}
+
+// TestKeyMissing: a replica without the key of a generation that does not sign
+// goes on, says so, and finds the key once it is there; without the one that
+// signs it does not start.
+func TestKeyMissing(t *testing.T) {
+	dir, ctx, now := t.TempDir(), t.Context(), time.Now()
+	ring, secret, store := keys.NewRing(), keys.LiteralSecret("correct horse battery staple"), &remembered{}
+	actor := must[caller.Caller](t)(caller.FromOperator(caller.NewVerifier(caller.Operator), caller.OperatorIdentity{Tenant: "default", User: "test", At: now}))
+	target := hierarchy.Target{Tenant: "default", CA: "issuing", Actor: actor, Now: now}
+	name := must[pkix.RawName](t)(hierarchy.Name("Example Ltd", "Example Ltd Root CA"))
+	key := func(file, algorithm string) hierarchy.Key {
+		return hierarchy.Key{URI: "file:" + filepath.Join(dir, file+".pem"), Secret: secret, Algorithm: algorithm}
+	}
+	root := must[[]byte](t)(hierarchy.MakeRoot(ctx, ring, lint.Linter{}, key("root", "ecdsa-p256"), name, -1, 20, now, nil))
+	csr := must[[]byte](t)(hierarchy.Request(ctx, ring, key("first", "ecdsa-p256"), must[pkix.RawName](t)(hierarchy.Name("Example Ltd", "Issuing")), 0, nil))
+	first := must[[]byte](t)(hierarchy.Sign(ctx, ring, lint.Linter{}, hierarchy.Signing{Root: key("root", ""), Certificate: root, CSR: csr, Years: 10, Now: now}))
+	must[*ca.Generation](t)(hierarchy.Accept(ctx, store, ring, hierarchy.Import{Target: target, Key: key("first", ""), Certificate: first, Root: root}))
+	must[*ca.Generation](t)(hierarchy.Stage(ctx, store, ring, lint.Linter{}, hierarchy.NewGeneration{Target: target, Name: "Example Ltd",
+		Root: key("root", ""), Issuing: key("second", "ecdsa-p256")}))
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(filepath.Join(dir, from), filepath.Join(dir, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move("second.pem", "away.pem")
+	bindings, clock := []issuer.Binding{{Tenant: "default", CA: "issuing", Secret: secret}}, func() time.Time { return now }
+	replica := keys.NewRing() // another machine
+	registry := must[*issuer.Registry](t)(issuer.Load(ctx, store, replica, bindings, clock))
+	if closed := must[map[string][]int](t)(registry.Refresh(ctx)); len(closed["default/issuing"]) != 1 || closed["default/issuing"][0] != 2 {
+		t.Errorf("keys that do not open: %v", closed)
+	}
+	store.activations = []ca.Activation{{Tenant: "default", CA: "issuing", Position: 1, Generation: 2, From: now}}
+	must[map[string][]int](t)(registry.Refresh(ctx))
+	if _, err := registry.Issuer("default", "issuing"); !ca.IsKind(err, ca.Unavailable) {
+		t.Errorf("a CA whose key is not there: %v", err)
+	}
+	if _, err := issuer.Load(ctx, store, replica, bindings, clock); err == nil {
+		t.Error("a replica starts without the key that signs")
+	}
+	move("away.pem", "second.pem")
+	must[map[string][]int](t)(registry.Refresh(ctx))
+	must[ca.Issuer](t)(registry.Issuer("default", "issuing"))
+}
