@@ -6,6 +6,8 @@
 //	enrollgate check --config FILE      every mistake of a configuration at once
 //	enrollgate migrate --config FILE    make or update the store's tables
 //	enrollgate ca create --config FILE  make a root and an issuing CA
+//	enrollgate ca csr|import|activate   a CA's certificate from elsewhere, and its next one
+//	enrollgate ca root|sign             an offline root, without configuration or store
 //	enrollgate ca list                  every CA with its generations
 //	enrollgate cert list|show|revoke    what was issued
 //	enrollgate explain SERIAL|TRACE     where every field came from, or why a request was refused
