@@ -178,12 +178,17 @@ func TestKeyMissing(t *testing.T) {
 		}
 	}
 	move("second.pem", "away.pem")
+	_, _, err := hierarchy.OpenOrMake(ctx, ring, key("second", "").URI, "ecdsa-p256", secret) // another key in its place
+	if err != nil {
+		t.Fatal(err)
+	}
 	bindings, clock := []issuer.Binding{{Tenant: "default", CA: "issuing", Secret: secret}}, func() time.Time { return now }
 	replica := keys.NewRing() // another machine
 	registry := must[*issuer.Registry](t)(issuer.Load(ctx, store, replica, bindings, clock))
 	if closed := must[map[string][]int](t)(registry.Refresh(ctx)); len(closed["default/issuing"]) != 1 || closed["default/issuing"][0] != 2 {
 		t.Errorf("keys that do not open: %v", closed)
 	}
+	move("second.pem", "wrong.pem")
 	store.activations = []ca.Activation{{Tenant: "default", CA: "issuing", Position: 1, Generation: 2, From: now}}
 	must[map[string][]int](t)(registry.Refresh(ctx))
 	if _, err := registry.Issuer("default", "issuing"); !ca.IsKind(err, ca.Unavailable) {

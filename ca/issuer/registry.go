@@ -104,8 +104,8 @@ func (r *Registry) Refresh(ctx context.Context) (closed map[string][]int, err er
 	return closed, nil
 }
 
-// open makes an issuer of a generation. One whose key does not open still has
-// its certificate and chain, for what it issued.
+// open makes an issuer of a generation. One whose key does not open, or is
+// another one, still has its certificate and chain, for what it issued.
 func (r *Registry) open(ctx context.Context, g *ca.Generation, b Binding) (*Local, error) {
 	urls := b.URLs
 	if len(urls.AIA) > 0 {
@@ -115,7 +115,11 @@ func (r *Registry) open(ctx context.Context, g *ca.Generation, b Binding) (*Loca
 	if err != nil {
 		return newLocal(g, nil, urls, fmt.Errorf("key of generation %d: %w", g.Number, err))
 	}
-	return NewLocal(g, key, urls)
+	l, err := NewLocal(g, key, urls)
+	if err != nil {
+		return newLocal(g, nil, urls, err)
+	}
+	return l, nil
 }
 
 // Follow refreshes every period until ctx ends, and logs what does not open, once.
