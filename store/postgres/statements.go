@@ -198,7 +198,7 @@ var sql = struct {
 			and cardinality(o.authorizations) = (select count(*) from unnest(o.authorizations) named(id),
 				lateral (select from enrollgate.acme_authorizations a
 					where a.id = named.id and a.tenant = $2 and a.endpoint = $3 and a.status = 'valid' and a.expires > now() + $1::interval limit 1) valid)
-			and exists (select from enrollgate.acme_accounts c where c.tenant = $2 and c.id = o.account and c.endpoint = $3 and c.status = 'valid')`,
+			and (select status from enrollgate.acme_accounts where tenant = $2 and id = o.account and endpoint = $3) = 'valid'`,
 	OrderFind: `select o.account, o.status, o.identifiers, o.not_before, o.not_after, o.created_at, o.expires, o.authorizations,
 			coalesce(o.certificate, ''), o.ca, o.serial, o.error,
 			a.id, a.account, a.type, a.value, a.wildcard, a.status, a.created_at, a.expires, a.challenges
