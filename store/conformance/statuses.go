@@ -36,7 +36,7 @@ func statusPages(t T, open func() *Driver) {
 		r := revocation(e, ca.Superseded)
 		switch i {
 		case 0:
-			r.Invalid = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
+			r.Invalid, r.Shard = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC), 3
 		case 1:
 			r.Reason = ca.CertificateHold
 		case 2:

@@ -22,7 +22,7 @@ func (s *Store) StatusPage(ctx context.Context, tenant, caID string, after ca.Se
 		st := ca.Status{Tenant: tenant, CA: caID}
 		var serial []byte
 		var invalid *time.Time
-		if err := row.Scan(&serial, &st.State, &st.Reason, &invalid, &st.At); err != nil {
+		if err := row.Scan(&serial, &st.State, &st.Reason, &invalid, &st.At, &st.Shard); err != nil {
 			return st, err
 		}
 		st.At, st.Invalid = st.At.UTC(), orZero(invalid)

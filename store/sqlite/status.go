@@ -15,7 +15,7 @@ func (s *Store) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error
 	if err != nil {
 		return nil, err
 	}
-	status := &ca.Status{Tenant: r.Tenant, CA: r.CA, Serial: r.Serial, State: stateAfter(r.Reason), Reason: r.Reason, Invalid: r.Invalid}
+	status := &ca.Status{Tenant: r.Tenant, CA: r.CA, Serial: r.Serial, State: stateAfter(r.Reason), Reason: r.Reason, Invalid: r.Invalid, Shard: r.Shard}
 	guard := func(b *batch) error {
 		if err := b.mayChange(r, status.State); err != nil {
 			return err
@@ -64,7 +64,7 @@ func (b *batch) mayChange(r *ca.Revocation, next ca.State) error {
 func (b *batch) change(r *ca.Revocation, status *ca.Status) error {
 	month := int64(r.Serial.Month())
 	status.At = b.now
-	if _, err := b.exec(putRevocation, r.Tenant, r.CA, month, r.Serial[:], string(status.State), int64(r.Reason), micros(r.Invalid), micros(b.now)); err != nil {
+	if _, err := b.exec(putRevocation, r.Tenant, r.CA, month, r.Serial[:], string(status.State), int64(r.Reason), micros(r.Invalid), micros(b.now), r.Shard); err != nil {
 		return err
 	}
 	var err error

@@ -18,7 +18,7 @@ func (s *Store) StatusPage(ctx context.Context, tenant, issuer string, after ca.
 		var serial []byte
 		var invalid sql.NullInt64
 		var at int64
-		err := rows.Scan(&serial, &st.State, &st.Reason, &invalid, &at)
+		err := rows.Scan(&serial, &st.State, &st.Reason, &invalid, &at, &st.Shard)
 		copy(st.Serial[:], serial) // the table holds 16 octets
 		st.Invalid, st.At = fromNullMicros(invalid), fromMicros(at)
 		return st, err

@@ -54,6 +54,12 @@ func statusesFlaws() []flaw {
 			}
 			return page
 		})},
+		{"pages without the shard", []string{"StatusPages"}, paging(func(page []ca.Status) []ca.Status {
+			for i := range page {
+				page[i].Shard = 0
+			}
+			return page
+		})},
 		{"pages that overlap", []string{"StatusPages"}, func(d *conformance.Driver) {
 			d.Store = &pager{d.Store, func(ctx context.Context, next conformance.Store, tenant, issuer string, after ca.Serial, limit int) ([]ca.Status, error) {
 				after[ca.SerialSize-1] = 0
