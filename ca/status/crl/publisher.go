@@ -1,0 +1,427 @@
+package crl
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca"
+)
+
+// Store is what a publisher needs of the ledger.
+type Store interface {
+	ca.CRLs
+	ca.Statuses
+	Feed(ctx context.Context, after int64, limit int) ([]ca.Status, error)
+	Now(ctx context.Context) (time.Time, error)
+}
+
+// Observer counts.
+type Observer interface {
+	Signed(tenant, ca string, lane ca.Lane)
+	CRLPublished(c *ca.CRL)
+}
+
+// Options are what a publisher is made of; all are needed.
+type Options struct {
+	Store    Store
+	Shelf    *Shelf
+	Issuers  []ca.Issuer         // every generation of every CA
+	Settings map[string]Settings // by TENANT/CA
+	BaseURL  string              // of the listener that serves the lists
+	Observer Observer
+	Log      *slog.Logger
+}
+
+// Publisher makes lists. Where several run, the store lets the newest win; a
+// lease keeps them from working twice.
+type Publisher struct {
+	Options
+	mu      sync.Mutex           // one list at a time
+	seen    int64                // of the status feed
+	started bool                 // seen is known
+	changed map[string]int64     // newest position of a CA's changes, by TENANT/CA
+	pending map[string]time.Time // since when there is something to publish
+	rest    map[string]time.Time // nothing because of a revocation before
+	again   map[string]time.Time // nothing at all before: the last attempt failed
+}
+
+// NewPublisher checks the parts.
+func NewPublisher(o Options) (*Publisher, error) {
+	if o.Store == nil || o.Shelf == nil || o.BaseURL == "" || o.Observer == nil || o.Log == nil {
+		return nil, errors.New("crl: a part is missing")
+	}
+	return &Publisher{Options: o, changed: map[string]int64{}, pending: map[string]time.Time{}, rest: map[string]time.Time{},
+		again: map[string]time.Time{}}, nil
+}
+
+// actor is who publishes by itself.
+const actor = "service:crl"
+
+// Ensure makes the lists that are not there or not good any more. Without a
+// list, nobody could check what is issued from now on.
+func (p *Publisher) Ensure(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for try := 0; ; try++ {
+		err := p.ensure(ctx)
+		if !ca.IsKind(err, ca.Conflict) || try == 5 { // another replica made the same list: take that
+			return err
+		}
+	}
+}
+
+func (p *Publisher) ensure(ctx context.Context) error {
+	if err := p.Shelf.Refresh(ctx); err != nil {
+		return err
+	}
+	now, err := p.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	for _, i := range p.Issuers {
+		if p.publishes(i, now) && p.lacking(i, now) {
+			if err := p.complete(ctx, nil, i, actor); err != nil {
+				return fmt.Errorf("CRL of CA %s: %w", nameOf(i), err)
+			}
+		}
+	}
+	return nil
+}
+
+// Publish makes complete lists of one CA now, of all its generations, and gives them.
+func (p *Publisher) Publish(ctx context.Context, tenant, issuer, actor string) ([]*ca.CRL, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.Shelf.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	now, err := p.Store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var made []*ca.CRL
+	known := false
+	for _, i := range p.Issuers {
+		f := i.Facts()
+		if f.Tenant != tenant || f.CA != issuer || !p.publishes(i, now) {
+			continue
+		}
+		known = true
+		if err := p.complete(ctx, nil, i, actor); err != nil {
+			return made, err
+		}
+		for shard := range p.shards(f) + 1 {
+			if l := p.Shelf.Find(tenant, issuer, ca.CRLScope(f.Generation, shard)); l != nil {
+				made = append(made, l.CRL)
+			}
+		}
+	}
+	if !known {
+		return nil, ca.Errorf(ca.NotFound, "no CA %s of tenant %s publishes CRLs here", issuer, tenant)
+	}
+	return made, nil
+}
+
+// Run makes what is due, once, while the lease is held.
+func (p *Publisher) Run(ctx context.Context, l *ca.Lease) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.Shelf.Refresh(ctx); err != nil {
+		return err
+	}
+	if err := p.follow(ctx); err != nil {
+		return err
+	}
+	now, err := p.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, i := range p.Issuers {
+		name := nameOf(i)
+		if !p.publishes(i, now) || now.Before(p.again[name]) {
+			continue
+		}
+		if err := p.due(ctx, l, i, now); err != nil {
+			p.again[name] = now.Add(againAfter)
+			failed = append(failed, fmt.Errorf("CRL of CA %s: %w", name, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// follow reads the status feed: which CAs have changes that are not published.
+func (p *Publisher) follow(ctx context.Context) error {
+	if !p.started {
+		p.seen, p.started = p.oldest(), true
+	}
+	for {
+		const page = 1000
+		rows, err := p.Store.Feed(ctx, p.seen, page)
+		if err != nil {
+			return err
+		}
+		for _, st := range rows {
+			p.changed[st.Tenant+"/"+st.CA], p.seen = st.Position, st.Position
+		}
+		if len(rows) < page {
+			return nil
+		}
+	}
+}
+
+// oldest is the lowest position of the complete lists.
+func (p *Publisher) oldest() int64 {
+	var all []int64
+	for _, i := range p.Issuers {
+		if l := p.list(i, 0); l != nil {
+			all = append(all, l.Position)
+		}
+	}
+	if len(all) == 0 {
+		return 0
+	}
+	return slices.Min(all)
+}
+
+// due makes the lists of a generation that are due.
+func (p *Publisher) due(ctx context.Context, l *ca.Lease, i ca.Issuer, now time.Time) error {
+	f, set := i.Facts(), p.Settings[nameOf(i)]
+	complete := p.list(i, 0)
+	if p.lacking(i, now) || now.Sub(complete.ThisUpdate.Add(backdated)) >= set.Interval {
+		return p.complete(ctx, l, i, actor)
+	}
+	delta := p.Shelf.Find(f.Tenant, f.CA, ca.CRLScope(f.Generation, 0)+deltaSuffix)
+	newest := complete
+	if delta != nil && delta.Number > complete.Number {
+		newest = delta
+	}
+	waited := p.waited(i, newest.Position, now) >= set.OnRevocation && !now.Before(p.rest[nameOf(i)])
+	pending := p.changed[nameOf(i)] > newest.Position
+	switch deltas := set.DeltaInterval > 0; {
+	case deltas && p.shards(f) == 0:
+		if delta == nil || newest == complete || now.Sub(delta.ThisUpdate.Add(backdated)) >= set.DeltaInterval || pending && waited {
+			return p.delta(ctx, l, i, complete)
+		}
+	case pending && waited:
+		return p.complete(ctx, l, i, actor)
+	}
+	return nil
+}
+
+// waited is how long changes of a generation's certificates wait to be published.
+func (p *Publisher) waited(i ca.Issuer, published int64, now time.Time) time.Duration {
+	key := nameOf(i) + "/" + ca.CRLScope(i.Facts().Generation, 0)
+	if p.changed[nameOf(i)] <= published {
+		delete(p.pending, key)
+		return 0
+	}
+	since, ok := p.pending[key]
+	if !ok {
+		since = now
+		p.pending[key] = now
+	}
+	return now.Sub(since)
+}
+
+// publishes tells whether a generation has lists: until it ends, and with it
+// the last certificate that it signed.
+func (p *Publisher) publishes(i ca.Issuer, now time.Time) bool {
+	f := i.Facts()
+	_, configured := p.Settings[nameOf(i)]
+	return configured && f.CRLSign && now.Before(f.NotAfter)
+}
+
+// lacking tells whether a generation's list, or a shard of it, is not there or
+// will not be good for long.
+func (p *Publisher) lacking(i ca.Issuer, now time.Time) bool {
+	for shard := range p.shards(i.Facts()) + 1 {
+		l := p.list(i, shard)
+		if l == nil || l.NextUpdate.Sub(now) < p.Settings[nameOf(i)].Overlap {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Publisher) list(i ca.Issuer, shard int) *Published {
+	f := i.Facts()
+	return p.Shelf.Find(f.Tenant, f.CA, ca.CRLScope(f.Generation, shard))
+}
+
+// shards is how many shards a generation has: those of the configuration, and
+// those that it ever had.
+func (p *Publisher) shards(f *ca.Facts) int {
+	n := p.Settings[f.Tenant+"/"+f.CA].Shards
+	for _, l := range p.Shelf.All() {
+		if g, shard, ok := ca.ParseCRLScope(l.Scope); ok && l.Tenant == f.Tenant && l.CA == f.CA && g == f.Generation {
+			n = max(n, shard)
+		}
+	}
+	return n
+}
+
+func nameOf(i ca.Issuer) string { return i.Facts().Tenant + "/" + i.Facts().CA }
+
+// complete makes the complete list of a generation and all its shards in one
+// pass over the statuses, and a delta that has nothing yet where there are deltas.
+func (p *Publisher) complete(ctx context.Context, l *ca.Lease, i ca.Issuer, actor string) error {
+	f, set, began := i.Facts(), p.Settings[nameOf(i)], time.Now()
+	position, err := p.Store.FeedEnd(ctx) // first: whatever the pages miss comes after it
+	if err != nil {
+		return err
+	}
+	now, err := p.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	var drafts []*draft
+	for shard := range p.shards(f) + 1 {
+		previous := p.list(i, shard)
+		scope := ca.CRLScope(f.Generation, shard)
+		d := &draft{issuer: i, shard: shard, previous: previous, position: position, now: now, life: set.Lifetime,
+			number: p.next(f, scope, now), urls: withURL(p.BaseURL+ca.CRLPath(f.Tenant, f.CA, scope), previous)}
+		if set.DeltaInterval > 0 && p.shards(f) == 0 {
+			d.freshest = p.BaseURL + ca.DeltaCRLPath(f.Tenant, f.CA, scope)
+		}
+		if err := d.open(); err != nil {
+			return err
+		}
+		drafts = append(drafts, d)
+	}
+	if err := p.fill(ctx, f, drafts); err != nil {
+		return err
+	}
+	for n, d := range drafts {
+		c, err := d.finish(ctx)
+		if err != nil {
+			return err
+		}
+		p.Observer.Signed(f.Tenant, f.CA, ca.LaneStatus)
+		drafts[n] = nil // its bytes are the list's now
+		if err := p.record(ctx, l, c, actor); err != nil {
+			return err
+		}
+	}
+	p.rest[nameOf(i)] = now.Add(restFactor * time.Since(began))
+	if set.DeltaInterval > 0 && p.shards(f) == 0 {
+		return p.delta(ctx, l, i, p.list(i, 0))
+	}
+	return nil
+}
+
+// next is the number after those of a scope, and at least the time.
+func (p *Publisher) next(f *ca.Facts, scope string, now time.Time) int64 {
+	number := now.Unix()
+	for _, name := range []string{scope, scope + deltaSuffix} {
+		if l := p.Shelf.Find(f.Tenant, f.CA, name); l != nil {
+			number = max(number, l.Number+1)
+		}
+	}
+	return number
+}
+
+// fill reads every status of the CA once.
+func (p *Publisher) fill(ctx context.Context, f *ca.Facts, drafts []*draft) error {
+	for after := (ca.Serial{}); ; {
+		page, err := p.Store.StatusPage(ctx, f.Tenant, f.CA, after, ca.MaxStatusPage)
+		if err != nil {
+			return err
+		}
+		for n := range page {
+			st := &page[n]
+			targets := drafts[:1]
+			if 0 < st.Shard && st.Shard < len(drafts) {
+				targets = []*draft{drafts[0], drafts[st.Shard]}
+			}
+			for _, d := range targets {
+				if d.takes(st) {
+					if err := d.add(st); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		if len(page) < ca.MaxStatusPage {
+			return nil
+		}
+		after = page[len(page)-1].Serial
+	}
+}
+
+// delta makes a delta of the complete list: what changed since, and what came
+// off it (RFC 5280 section 5.2.4).
+func (p *Publisher) delta(ctx context.Context, l *ca.Lease, i ca.Issuer, base *Published) error {
+	f, set := i.Facts(), p.Settings[nameOf(i)]
+	position, err := p.Store.FeedEnd(ctx)
+	if err != nil {
+		return err
+	}
+	changes, err := p.since(ctx, f, base.Position)
+	if err != nil {
+		return err
+	}
+	if changes == nil { // too many
+		return p.complete(ctx, l, i, actor)
+	}
+	now, err := p.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	d := &draft{issuer: i, base: base, position: position, now: now, life: set.DeltaLifetime, number: p.next(f, base.Scope, now)}
+	if err := d.open(); err != nil {
+		return err
+	}
+	for n := range changes {
+		if err := d.add(&changes[n]); err != nil {
+			return err
+		}
+	}
+	c, err := d.finish(ctx)
+	if err != nil {
+		return err
+	}
+	p.Observer.Signed(f.Tenant, f.CA, ca.LaneStatus)
+	return p.record(ctx, l, c, actor)
+}
+
+// since gives the last change of every certificate of a CA after a position, by
+// serial; nil where there are more than a delta may have. A release is an entry
+// removeFromCRL; a certificate that never was on a list may have one, too.
+func (p *Publisher) since(ctx context.Context, f *ca.Facts, position int64) ([]ca.Status, error) {
+	last := map[ca.Serial]ca.Status{}
+	for {
+		const page = 1000
+		rows, err := p.Store.Feed(ctx, position, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, st := range rows {
+			position = st.Position
+			if st.Tenant == f.Tenant && st.CA == f.CA {
+				last[st.Serial] = st
+			}
+		}
+		if len(last) > maxDelta {
+			return nil, nil
+		}
+		if len(rows) < page {
+			break
+		}
+	}
+	changes := make([]ca.Status, 0, len(last))
+	for _, st := range last {
+		if st.State == ca.Issued {
+			st.Reason = ca.RemoveFromCRL
+		}
+		changes = append(changes, st)
+	}
+	slices.SortFunc(changes, func(a, b ca.Status) int { return bytes.Compare(a.Serial[:], b.Serial[:]) })
+	return changes, nil
+}
