@@ -39,7 +39,7 @@ type (
 
 // operations is the socket's closed table.
 func (d *daemon) operations() []admin.Operation {
-	return []admin.Operation{
+	return append(d.crlOperations(),
 		admin.Op(sealRotatePath, func(ctx context.Context, by admin.Actor, in sealRotateIn) (out sealRotateOut, err error) {
 			actor, err := by.For(ca.Installation)
 			if err == nil {
@@ -61,7 +61,7 @@ func (d *daemon) operations() []admin.Operation {
 			}
 			return out, err
 		}),
-	}
+	)
 }
 
 // openSocket starts the administrative socket where one is configured.
