@@ -49,7 +49,7 @@ func (p *Publisher) complete(ctx context.Context, l *ca.Lease, i ca.Issuer, acto
 			return err
 		}
 	}
-	p.rest[nameOf(i)] = now.Add(restFactor * time.Since(began))
+	p.rest[keyOf(i)] = now.Add(restFactor * time.Since(began))
 	if set.DeltaInterval > 0 && p.shards(f) == 0 {
 		return p.delta(ctx, l, i, p.list(i, 0))
 	}

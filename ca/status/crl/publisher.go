@@ -45,9 +45,9 @@ type Publisher struct {
 	seen    int64                // of the status feed
 	started bool                 // seen is known
 	changed map[string]int64     // newest position of a CA's changes, by TENANT/CA
-	pending map[string]time.Time // since when there is something to publish
-	rest    map[string]time.Time // nothing because of a revocation before
-	again   map[string]time.Time // nothing at all before: the last attempt failed
+	pending map[string]time.Time // since when there is something to publish, by generation
+	rest    map[string]time.Time // nothing because of a revocation before, by generation
+	again   map[string]time.Time // nothing at all before, by generation: the last attempt failed
 }
 
 // NewPublisher checks the parts.
@@ -144,11 +144,11 @@ func (p *Publisher) Run(ctx context.Context, l *ca.Lease) error {
 	var failed []error
 	for _, i := range p.Issuers {
 		name := nameOf(i)
-		if !p.publishes(i, now) || now.Before(p.again[name]) {
+		if !p.publishes(i, now) || now.Before(p.again[keyOf(i)]) {
 			continue
 		}
 		if err := p.due(ctx, l, i, now); err != nil {
-			p.again[name] = now.Add(againAfter)
+			p.again[keyOf(i)] = now.Add(againAfter)
 			failed = append(failed, fmt.Errorf("CRL of CA %s: %w", name, err))
 		}
 	}
@@ -201,7 +201,7 @@ func (p *Publisher) due(ctx context.Context, l *ca.Lease, i ca.Issuer, now time.
 	if delta != nil && delta.Number > complete.Number {
 		newest = delta
 	}
-	waited := p.waited(i, newest.Position, now) >= set.OnRevocation && !now.Before(p.rest[nameOf(i)])
+	waited := p.waited(i, newest.Position, now) >= set.OnRevocation && !now.Before(p.rest[keyOf(i)])
 	pending := p.changed[nameOf(i)] > newest.Position
 	switch deltas := set.DeltaInterval > 0; {
 	case deltas && p.shards(f) == 0:
@@ -216,7 +216,7 @@ func (p *Publisher) due(ctx context.Context, l *ca.Lease, i ca.Issuer, now time.
 
 // waited is how long changes of a generation's certificates wait to be published.
 func (p *Publisher) waited(i ca.Issuer, published int64, now time.Time) time.Duration {
-	key := nameOf(i) + "/" + ca.CRLScope(i.Facts().Generation, 0)
+	key := keyOf(i)
 	if p.changed[nameOf(i)] <= published {
 		delete(p.pending, key)
 		return 0
@@ -265,5 +265,8 @@ func (p *Publisher) shards(f *ca.Facts) int {
 	}
 	return n
 }
+
+// keyOf names a generation.
+func keyOf(i ca.Issuer) string { return nameOf(i) + "/" + ca.CRLScope(i.Facts().Generation, 0) }
 
 func nameOf(i ca.Issuer) string { return i.Facts().Tenant + "/" + i.Facts().CA }
