@@ -10,6 +10,9 @@ import (
 	"math/big"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // crlHeader is a complete list's; more are added behind its two extensions.
@@ -308,4 +311,19 @@ func BenchmarkCRL(b *testing.B) {
 			must[*CRL](b)(ParseCRL(der))
 		}
 	})
+}
+
+// TestReadEntryTime: the reader without garbage takes what the other one takes.
+func TestReadEntryTime(t *testing.T) {
+	for _, text := range []string{"260301120000Z", "491231235959Z", "500101000000Z", "991231235959Z", "240229000000Z", "250229000000Z", "261301000000Z",
+		"260001000000Z", "260100000000Z", "260132000000Z", "260101240000Z", "260101006000Z", "260101000060Z", "2601010000:0Z", "260101000000+", "2601010000Z",
+		"260101000000+0100", "-60101000000Z", "26 101000000Z", ""} {
+		der := append([]byte{byte(casn1.UTCTime), byte(len(text))}, text...)
+		fast, slow := cryptobyte.String(der), cryptobyte.String(der)
+		var a, b time.Time
+		ok, want := readEntryTime(&fast, &a), readTime(&slow, &b)
+		if ok != want || ok && (!a.Equal(b) || len(fast) != len(slow)) {
+			t.Errorf("%q: %v %v, want %v %v", text, ok, a, want, b)
+		}
+	}
 }

@@ -85,7 +85,12 @@ func (p *Publisher) ensure(ctx context.Context) error {
 	}
 	for _, i := range p.Issuers {
 		if p.publishes(i, now) && p.lacking(i, now) {
-			if err := p.complete(ctx, nil, i, actor); err != nil {
+			err := p.complete(ctx, nil, i, actor)
+			if err != nil && !ca.IsKind(err, ca.Conflict) && p.stands(i, now) {
+				p.Log.Warn("crl.late", "tenant", i.Facts().Tenant, "ca", i.Facts().CA, "error", err)
+				continue // it is tried again, and what is there is good until then
+			}
+			if err != nil {
 				return fmt.Errorf("CRL of CA %s: %w", nameOf(i), err)
 			}
 		}
@@ -249,6 +254,16 @@ func (p *Publisher) lacking(i ca.Issuer, now time.Time) bool {
 	return false
 }
 
+// stands tells whether all of a generation's lists are there and good now.
+func (p *Publisher) stands(i ca.Issuer, now time.Time) bool {
+	for shard := range p.shards(i.Facts()) + 1 {
+		if l := p.list(i, shard); l == nil || !now.Before(l.NextUpdate) {
+			return false
+		}
+	}
+	return true
+}
+
 func (p *Publisher) list(i ca.Issuer, shard int) *Published {
 	f := i.Facts()
 	return p.Shelf.Find(f.Tenant, f.CA, ca.CRLScope(f.Generation, shard))
@@ -257,13 +272,7 @@ func (p *Publisher) list(i ca.Issuer, shard int) *Published {
 // shards is how many shards a generation has: those of the configuration, and
 // those that it ever had.
 func (p *Publisher) shards(f *ca.Facts) int {
-	n := p.Settings[f.Tenant+"/"+f.CA].Shards
-	for _, l := range p.Shelf.All() {
-		if g, shard, ok := ca.ParseCRLScope(l.Scope); ok && l.Tenant == f.Tenant && l.CA == f.CA && g == f.Generation {
-			n = max(n, shard)
-		}
-	}
-	return n
+	return max(p.Settings[f.Tenant+"/"+f.CA].Shards, p.Shelf.highest(f))
 }
 
 // keyOf names a generation.

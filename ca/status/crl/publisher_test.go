@@ -2,6 +2,7 @@ package crl
 
 import (
 	"context"
+	"encoding/binary"
 	"log/slog"
 	"slices"
 	"sync"
@@ -362,5 +363,99 @@ func TestShelfKeepsNewest(t *testing.T) {
 		if shelf.Find("default", "issuing", name) != nil || shelf.Find("other", "issuing", "g1") != nil {
 			t.Errorf("there is a list %q", name)
 		}
+	}
+}
+
+// failing is an issuer whose key does not answer.
+type failing struct{ *testIssuer }
+
+func (failing) Sign(context.Context, ca.Lane, []byte) ([]byte, error) {
+	return nil, ca.Errorf(ca.Unavailable, "no key")
+}
+
+// TestKeyAway: without a list the start fails; with one that is good, but late,
+// it does not, and the publisher tries again.
+func TestKeyAway(t *testing.T) {
+	w := newWorld(t)
+	away := w.replica(w.store, hourly, failing{w.issuer})
+	if err := away.Ensure(t.Context()); !ca.IsKind(err, ca.Unavailable) {
+		t.Errorf("without a list: %v", err)
+	}
+	w.ensured(w.replica(w.store, hourly))
+	first, _, _ := w.stored("g1")
+	w.advance(hourly.Lifetime - hourly.Overlap/2)
+	if err := away.Ensure(t.Context()); err != nil {
+		t.Errorf("with a late list: %v", err)
+	}
+	l, err := w.store.Acquire(t.Context(), "crl", "one", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := away.Run(t.Context(), l); !ca.IsKind(err, ca.Unavailable) {
+		t.Errorf("the job: %v", err)
+	}
+	if err := away.Run(t.Context(), l); err != nil {
+		t.Errorf("at once again: %v", err)
+	}
+	w.run(w.replica(w.store, hourly))
+	if now, _, _ := w.stored("g1"); now.Number <= first.Number {
+		t.Error("the late list was not replaced")
+	}
+	w.advance(30 * 24 * time.Hour)
+	if err := away.Ensure(t.Context()); !ca.IsKind(err, ca.Unavailable) {
+		t.Errorf("with a list that ended: %v", err)
+	}
+}
+
+// TestLostLease: what a publisher makes without its lease is not taken.
+func TestLostLease(t *testing.T) {
+	w := newWorld(t)
+	p := w.ensured(w.replica(w.store, hourly))
+	l, err := w.store.Acquire(t.Context(), "crl", "one", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := w.stored("g1")
+	w.advance(2 * hourly.Interval)
+	if err := p.Run(t.Context(), l); !ca.IsKind(err, ca.Conflict) {
+		t.Errorf("with a lease that ran out: %v", err)
+	}
+	if now, _, _ := w.stored("g1"); now.Number != first.Number {
+		t.Error("the list was published")
+	}
+}
+
+// many gives the statuses of n revoked certificates.
+type many struct {
+	Store
+	n     int
+	until time.Time
+}
+
+func (m many) StatusPage(_ context.Context, tenant, issuer string, after ca.Serial, limit int) ([]ca.Status, error) {
+	from := int(binary.BigEndian.Uint64(after[8:]))
+	page := make([]ca.Status, 0, limit)
+	for i := from + 1; i <= min(from+limit, m.n); i++ {
+		st := ca.Status{Tenant: tenant, CA: issuer, Serial: ca.Serial{}.Until(m.until), State: ca.Revoked, Reason: ca.Reason(i % 2 * 4), At: m.until}
+		binary.BigEndian.PutUint64(st.Serial[8:], uint64(i))
+		page = append(page, st)
+	}
+	return page, nil
+}
+
+// BenchmarkPublish makes, signs, checks and records lists.
+func BenchmarkPublish(b *testing.B) {
+	for name, n := range map[string]int{"100k": 100_000, "1M": 1_000_000} {
+		b.Run(name, func(b *testing.B) {
+			w := newWorld(b)
+			p := w.ensured(w.replica(many{w.store, n, w.now().AddDate(1, 0, 0)}, hourly))
+			b.ReportAllocs()
+			for b.Loop() {
+				w.advance(time.Second)
+				if _, err := p.Publish(b.Context(), "default", "issuing", "test"); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -22,6 +22,7 @@ type Shelf struct {
 	mu      sync.RWMutex
 	lists   map[place]*Published
 	current map[string]int // newest generation, by TENANT/CA
+	shards  map[place]int  // highest shard, by the scope of the complete list
 }
 
 // place is an address: tenant, CA, and a scope or a scope with "-delta".
@@ -38,7 +39,7 @@ type Published struct {
 
 // NewShelf makes an empty shelf; settings are by TENANT/CA.
 func NewShelf(store ca.CRLs, settings map[string]Settings, log *slog.Logger) *Shelf {
-	return &Shelf{store: store, settings: settings, log: log, lists: map[place]*Published{}, current: map[string]int{}}
+	return &Shelf{store: store, settings: settings, log: log, lists: map[place]*Published{}, current: map[string]int{}, shards: map[place]int{}}
 }
 
 // Find gives the list that is published as the last segment of an address,
@@ -97,7 +98,7 @@ func (s *Shelf) Refresh(ctx context.Context) error {
 // put puts a list on the shelf unless a newer one is there.
 func (s *Shelf) put(c *ca.CRL) {
 	set, name, every := s.settings[c.Tenant+"/"+c.CA], c.Scope, time.Hour
-	generation, _, ours := ca.ParseCRLScope(c.Scope)
+	generation, shard, ours := ca.ParseCRLScope(c.Scope)
 	switch {
 	case c.Base > 0:
 		name, every = name+deltaSuffix, set.DeltaInterval
@@ -114,6 +115,17 @@ func (s *Shelf) put(c *ca.CRL) {
 	if ca := c.Tenant + "/" + c.CA; ours {
 		s.current[ca] = max(s.current[ca], generation)
 	}
+	if whole, _, _ := strings.Cut(c.Scope, "-s"); ours {
+		at := place{c.Tenant, c.CA, whole}
+		s.shards[at] = max(s.shards[at], shard)
+	}
+}
+
+// highest gives the highest shard that a generation ever had.
+func (s *Shelf) highest(f *ca.Facts) int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.shards[place{f.Tenant, f.CA, ca.CRLScope(f.Generation, 0)}]
 }
 
 // Follow refreshes the shelf until ctx ends.
