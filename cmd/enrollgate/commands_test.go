@@ -25,9 +25,6 @@ var runElsewhere = map[string][2]string{
 	"reload":           {"../../test/interop/trust_test.go", "TestSocketActors"},
 	"cert show":        {"../../test/interop/operators_test.go", "TestOperators"},
 	"cert revoke":      {"../../test/interop/operators_test.go", "TestOperators"},
-	"crl list":         {"../../test/interop/crl_test.go", "TestCRLs"},
-	"crl publish":      {"../../test/interop/crl_test.go", "TestCRLs"},
-	"crl import":       {"../../test/interop/crl_test.go", "TestCRLs"},
 	"explain":          {"../../test/interop/operators_test.go", "TestOperators"},
 }
 

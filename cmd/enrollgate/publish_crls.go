@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -34,8 +35,21 @@ func (d *daemon) newPublisher() (err error) {
 	}
 	d.shelf = status.NewShelf(d.store, settings, d.log)
 	d.lists, err = status.NewPublisher(status.Options{Store: d.store, Shelf: d.shelf, Issuers: d.issuers.Generations(), Settings: settings,
-		BaseURL: d.cfg.BaseURL.HTTP, Observer: d.metrics, Log: d.log})
+		BaseURL: d.cfg.BaseURL.HTTP, Observer: tidy{d.metrics}, Log: d.log})
 	return err
+}
+
+// tidy gives memory back after a large list: the daemon collects garbage
+// seldom, and the rows that such a list was made from are most of it.
+type tidy struct{ *operations.Metrics }
+
+const largeList = 8 << 20
+
+func (t tidy) CRLPublished(c *ca.CRL) {
+	t.Metrics.CRLPublished(c)
+	if c.Size > largeList {
+		debug.FreeOSMemory()
+	}
 }
 
 // findCRL gives the http listener what is on the shelf.
