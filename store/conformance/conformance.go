@@ -24,6 +24,7 @@ type Store interface {
 	ca.Leases
 	ca.Outbox
 	ca.Generations
+	ca.Statuses
 	seal.Store
 	credential.Burner
 	Close() error

@@ -17,6 +17,9 @@ var statusCases = []Case{
 	{"Hold", hold},
 	{"RevokeRace", revokeRace},
 	{"FeedOrder", feedOrder},
+	{"FeedEnd", feedEnd},
+	{"StatusPages", statusPages},
+	{"StatusPageRefuses", statusPageRefuses},
 	{"BlockedKey", blockedKey},
 	{"NoDelete", noDelete},
 }

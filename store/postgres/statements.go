@@ -26,6 +26,7 @@ var sql = struct {
 	Unlimited, TrailChains, TrailBatches, TrailRows, TrailCheckpoints, TrailCount             string
 	Find, FindBySubject, FindByRequester, FindByKey, FindByName, FindByState                  string
 	RevocationFind, AuditByTrace, AuditBySerial                                               string
+	StatusPage, FeedEnd                                                                       string
 }{
 	Begin:    `begin`,
 	Commit:   `commit`,
@@ -256,6 +257,9 @@ var sql = struct {
 	FindByState: `with k as materialized (select get_byte(serial, 0) * 256 + get_byte(serial, 1) as month, serial
 			from enrollgate.revocations where tenant = $1 and ca = $2 and serial between $5::bytea and $6::bytea and state = $13)` + findColumns + findKnown,
 	RevocationFind: `select state, reason, invalid, at from enrollgate.revocations where tenant = $1 and ca = $2 and serial = $3`,
+	StatusPage: `select serial, state, reason, invalid, at from enrollgate.revocations
+		where tenant = $1 and ca = $2 and serial > $3 order by serial limit $4::integer`,
+	FeedEnd: `select last from enrollgate.feed_position where only_row`,
 	AuditByTrace: `select event, actor, trace, detail, at from enrollgate.audit
 		where trace = $1 and trace <> '' and tenant = $2 order by at, chain, seq, n limit $3`,
 	AuditBySerial: `select event, actor, trace, detail, at from enrollgate.audit

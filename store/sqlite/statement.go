@@ -105,6 +105,9 @@ const (
 	selectAuditByTrace
 	selectAuditBySerial
 
+	selectStatusPage
+	selectFeedEnd
+
 	queries // how many there are
 )
 
@@ -262,6 +265,10 @@ var statements = [queries]string{
 		WHERE trace = ?1 AND trace <> '' AND tenant = ?2 ORDER BY id LIMIT ?3`,
 	selectAuditBySerial: `SELECT event, actor, trace, detail, at FROM audit INDEXED BY audit_by_serial
 		WHERE about = ?1 AND tenant = ?2 ORDER BY id LIMIT ?3`,
+
+	selectStatusPage: `SELECT serial, state, reason, invalid, changed_at FROM revocations
+		WHERE tenant = ?1 AND ca = ?2 AND (month, serial) > (?3, ?4) ORDER BY month, serial LIMIT ?5`,
+	selectFeedEnd: `SELECT coalesce(max(position), 0) FROM status_feed`,
 }
 
 // removableOrders picks the same orders every time it runs in one transaction.
@@ -273,4 +280,5 @@ var readStatements = []query{selectCertificate, selectDecision, selectFeed, sele
 	selectUncovered, selectLastCheckpoint, selectAuditKeys,
 	selectGenerations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
 	selectReplicas,
-	findBySerial, findBySubject, findByRequester, findByKey, findByName, findByState, selectRevocation, selectAuditByTrace, selectAuditBySerial}
+	findBySerial, findBySubject, findByRequester, findByKey, findByName, findByState, selectRevocation, selectAuditByTrace, selectAuditBySerial,
+	selectStatusPage, selectFeedEnd}

@@ -36,6 +36,10 @@ func (s *tenantless) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, 
 	return s.Store.Revoke(ctx, &changed)
 }
 
+func (s *tenantless) StatusPage(ctx context.Context, tenant, issuer string, after ca.Serial, limit int) ([]ca.Status, error) {
+	return s.Store.StatusPage(ctx, s.tenant("StatusPage", tenant), issuer, after, limit)
+}
+
 func (s *tenantless) Delivered(ctx context.Context, tenant string, id int64) error {
 	return s.Store.Delivered(ctx, s.tenant("Delivered", tenant), id)
 }
@@ -63,7 +67,7 @@ func (s *tenantless) Post(tenant, topic string, payload []byte) ca.Effect {
 }
 
 func tenantFlaws() (all []flaw) {
-	for _, method := range []string{"Certificate", "Decision", "Revoke", "Delivered", "UsesLeft", "Generations", "AddGeneration", "Burn", "Post"} {
+	for _, method := range []string{"Certificate", "Decision", "Revoke", "StatusPage", "Delivered", "UsesLeft", "Generations", "AddGeneration", "Burn", "Post"} {
 		all = append(all, flaw{"tenant dropped in " + method, []string{"TenantSwap" + method},
 			func(d *conformance.Driver) { d.Store = &tenantless{d.Store, method} }})
 	}
