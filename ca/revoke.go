@@ -55,12 +55,16 @@ func (a *Authority) Revoke(ctx context.Context, r *RevokeRequest) (*Status, erro
 	if err := mayRevoke(r, cert); err != nil {
 		return fail(err)
 	}
+	shard, err := CRLShard(cert.DER)
+	if err != nil {
+		return fail(InternalError(err))
+	}
 	detail, err := json.Marshal(map[string]string{"ca": r.CA, "serial": r.Serial.String(), "reason": r.Reason.String()})
 	if err != nil {
 		return fail(InternalError(err))
 	}
 	status, err := a.ledger.Revoke(ctx, &Revocation{Tenant: r.Tenant, CA: r.CA, Serial: r.Serial, Reason: r.Reason,
-		Invalid: r.Invalid, BlockKey: r.Reason == KeyCompromise && believed(r.Caller), Effects: r.Effects,
+		Invalid: r.Invalid, Shard: shard, BlockKey: r.Reason == KeyCompromise && believed(r.Caller), Effects: r.Effects,
 		Audit: Audit{Tenant: r.Tenant, Event: "certificate.revoked", Actor: r.Caller.ID(), Trace: r.Trace, Detail: detail}})
 	if err != nil {
 		return nil, a.notRecorded(&Request{Trace: r.Trace, Endpoint: r.Caller.Endpoint(), Caller: r.Caller}, err)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -98,6 +100,17 @@ func authorityKeyID(value []byte) []byte {
 		return nil
 	}
 	return id
+}
+
+// Generations lists every generation of every CA, by CA and number.
+func (r *Registry) Generations() []ca.Issuer {
+	var out []ca.Issuer
+	for _, name := range slices.Sorted(maps.Keys(r.all)) {
+		for _, l := range r.all[name] {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // Certificates lists every generation's certificate by the name that the AIA

@@ -25,12 +25,14 @@ import (
 	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/ca/seal"
+	"github.com/enrollgate/enrollgate/ca/status/crl"
 	"github.com/enrollgate/enrollgate/config"
 	"github.com/enrollgate/enrollgate/protocols/acme"
 	"github.com/enrollgate/enrollgate/protocols/acme/recent"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
 	"github.com/enrollgate/enrollgate/protocols/admin"
 	"github.com/enrollgate/enrollgate/protocols/aia"
+	crldoor "github.com/enrollgate/enrollgate/protocols/crl"
 	"github.com/enrollgate/enrollgate/protocols/operations"
 )
 
@@ -65,6 +67,8 @@ type daemon struct {
 
 	replica   string // id of this process in the store
 	metrics   *operations.Metrics
+	shelf     *crl.Shelf     // CRLs as the http listener serves them; nil without one
+	lists     *crl.Publisher // makes them
 	heartbeat *background.Heartbeat
 	upkeep    *background.Runner
 }
@@ -100,6 +104,7 @@ func (d *daemon) openCAs(ctx context.Context) error {
 	for _, c := range d.cfg.CAs {
 		b := issuer.Binding{Tenant: c.Tenant, CA: c.ID, Secret: c.KeyPassword}
 		if d.sockets["http"] != nil { // no URL is issued that no listener serves
+			b.URLs.CRL, b.URLs.Shards = d.cfg.BaseURL.HTTP, c.CRL.Shards
 			b.URLs.AIA = []string{d.cfg.BaseURL.HTTP + issuer.AIAPath(c.Tenant, c.ID)}
 		}
 		bindings = append(bindings, b)
@@ -206,16 +211,17 @@ func (d *daemon) serve() {
 
 // mounted gives the routes of the listeners that no reload changes, by name.
 func (d *daemon) mounted() map[string]chi.Router {
-	publisher := aia.New(d.issuers.Certificates())
+	certificates, lists := aia.New(d.issuers.Certificates()), crldoor.New(d.findCRL, time.Now)
+	status := func(r chi.Router) { certificates.Routes(r); lists.Routes(r) }
 	health := operations.New(d.log, d.metrics.Handler(), d.checks()...)
-	return map[string]chi.Router{"http": d.routes(publisher.Routes, "/acme"), "admin": d.routes(health.Routes, "/acme", "/aia")}
+	return map[string]chi.Router{"http": d.routes(status, "/acme"), "admin": d.routes(health.Routes, "/acme", "/aia", "/crl")}
 }
 
 func (d *daemon) acmeRoutes(door *acme.Door) chi.Router {
 	if door == nil {
-		return d.routes(func(chi.Router) {}, "/aia")
+		return d.routes(func(chi.Router) {}, "/aia", "/crl")
 	}
-	return d.routes(door.Routes, "/aia")
+	return d.routes(door.Routes, "/aia", "/crl")
 }
 
 // routes mounts one listener's routes. Paths that another listener serves

@@ -21,6 +21,8 @@ import (
 type store interface {
 	ca.Ledger
 	ca.Archive
+	ca.Statuses
+	ca.CRLs
 	ca.Leases
 	ca.Outbox
 	ca.Generations

@@ -13,6 +13,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/background"
+	"github.com/enrollgate/enrollgate/ca/status/crl"
 	"github.com/enrollgate/enrollgate/protocols/operations"
 )
 
@@ -21,6 +22,7 @@ func (d *daemon) observe() (err error) {
 	d.metrics, err = operations.NewMetrics(operations.Sources{
 		Store:        d.store.Counters,
 		Certificates: d.expiries,
+		CRLs:         d.publishedCRLs,
 		Pulse:        func() background.Pulse { return d.heartbeat.Pulse() },
 		Jobs:         func() []background.Status { return d.upkeep.Status() },
 		Tokens:       d.tokenStatus,
@@ -55,7 +57,7 @@ func (d *daemon) startUpkeep(ctx context.Context) error {
 	if d.heartbeat, err = background.NewHeartbeat(d.store, self, d.log); err != nil {
 		return err
 	}
-	d.upkeep, err = background.New(background.Options{Leases: d.store, Holder: d.replica, TTL: leaseTime, Log: d.log, Jobs: []background.Job{
+	jobs := []background.Job{
 		background.Sweep("sweep", time.Minute, d.store.SweepNonces, d.store.SweepIdempotency, d.store.EndOrders,
 			func(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 				return d.store.RemoveOrders(ctx, l, ordersKept, limit)
@@ -64,7 +66,12 @@ func (d *daemon) startUpkeep(ctx context.Context) error {
 				return d.store.ForgetReplicas(ctx, l, replicasKept, limit)
 			}),
 		background.Months(d.store),
-	}})
+	}
+	if d.lists != nil {
+		jobs = append(jobs, background.Job{Name: "crl", Every: crl.Pulse, Run: d.lists.Run})
+		d.working.Go(func() { d.shelf.Follow(d.background) })
+	}
+	d.upkeep, err = background.New(background.Options{Leases: d.store, Holder: d.replica, TTL: leaseTime, Log: d.log, Jobs: jobs})
 	if err != nil {
 		return err
 	}
@@ -116,6 +123,7 @@ func (d *daemon) checks() []operations.Check {
 		{Name: "clock", Try: d.checkClock},
 		{Name: "schema", Try: d.checkSchema},
 		{Name: "certificates", Try: d.checkCertificates},
+		{Name: "crls", Try: d.checkCRLs},
 		{Name: "keys", Try: probe.try},
 		{Name: "replicas", Try: d.checkReplicas},
 	}

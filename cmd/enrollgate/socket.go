@@ -41,7 +41,7 @@ type (
 
 // operations is the socket's closed table.
 func (d *daemon) operations() []admin.Operation {
-	return []admin.Operation{
+	return append(d.crlOperations(),
 		admin.Op(sealRotatePath, func(ctx context.Context, by admin.Actor, in sealRotateIn) (out sealRotateOut, err error) {
 			actor, err := by.For(ca.Installation)
 			if err == nil {
@@ -68,7 +68,7 @@ func (d *daemon) operations() []admin.Operation {
 			defer p.leave()
 			return d.revoke(ctx, p.cfg, p.authority, in, by.For)
 		}),
-	}
+	)
 }
 
 // openSocket starts the administrative socket where one is configured.

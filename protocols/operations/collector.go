@@ -13,10 +13,11 @@ import (
 type Sources struct {
 	Store        func() ca.StoreCounters
 	Certificates func() []Expiry
+	CRLs         func() []CRL
 	Pulse        func() background.Pulse
 	Jobs         func() []background.Status
 	Tokens       func() []Token
-	Now          func() time.Time // needed with Certificates
+	Now          func() time.Time // needed with Certificates and CRLs
 }
 
 // Expiry is when a certificate of ours ends.
@@ -25,6 +26,14 @@ type Expiry struct {
 	Tenant   string // "" for certificates of the installation
 	Name     string // id of the CA, or what the certificate is for
 	NotAfter time.Time
+}
+
+// CRL is a published certificate revocation list.
+type CRL struct {
+	Tenant, CA string
+	List       string // its scope, with "-delta" where it is one
+	NextUpdate time.Time
+	Entries    int
 }
 
 // collector turns sources into metrics.
@@ -47,6 +56,8 @@ var (
 	storeFailures  = scrape("store_write_failures_total", "Writes that the store could not take; nothing of them was recorded.")
 	notesDropped   = scrape("audit_notes_dropped_total", "Audit rows of refusals that were not written.")
 	daysLeft       = scrape("certificate_days_left", "Days until a certificate of the gateway or of a CA ends; negative after.", "kind", "tenant", "name")
+	crlLeft        = scrape("crl_left_seconds", "Time until a published CRL ends; negative after.", "tenant", "ca", "list")
+	crlEntries     = scrape("crl_entries", "Entries of a published CRL.", "tenant", "ca", "list")
 	replicas       = scrape("replicas", "Replicas that run on this store, this one included.")
 	configDiffers  = scrape("replicas_config_differs", "Replicas with another configuration than this one.")
 	schemaDiffers  = scrape("replicas_schema_differs", "Replicas whose program knows another version of the tables.")
@@ -58,7 +69,7 @@ var (
 )
 
 // everyScraped lists them all.
-var everyScraped = []scraped{storeCommits, storeMembers, storeWaiting, storeFailures, notesDropped, daysLeft, replicas,
+var everyScraped = []scraped{storeCommits, storeMembers, storeWaiting, storeFailures, notesDropped, daysLeft, crlLeft, crlEntries, replicas,
 	configDiffers, schemaDiffers, clockSkew, lastBeat, leaseHeld, backgroundRuns, backgroundLast,
 	tokenWorkers, tokenLogins, tokenLapses, tokenRestarts}
 
@@ -88,6 +99,13 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		now := s.Now()
 		for _, e := range s.Certificates() {
 			send(daysLeft, gauge, e.NotAfter.Sub(now).Hours()/24, e.Kind, e.Tenant, e.Name)
+		}
+	}
+	if s.CRLs != nil {
+		now := s.Now()
+		for _, l := range s.CRLs() {
+			send(crlLeft, gauge, l.NextUpdate.Sub(now).Seconds(), l.Tenant, l.CA, l.List)
+			send(crlEntries, gauge, float64(l.Entries), l.Tenant, l.CA, l.List)
 		}
 	}
 	if s.Pulse != nil {

@@ -23,6 +23,7 @@ type Metrics struct {
 
 	issued, refused               *prometheus.CounterVec
 	signed, discarded, revoked    *prometheus.CounterVec
+	crls                          *prometheus.CounterVec
 	acmeRequests, acmeValidations *prometheus.CounterVec
 	acmeSeconds                   *prometheus.HistogramVec
 	panics                        *prometheus.CounterVec
@@ -56,9 +57,10 @@ func NewMetrics(s Sources, more ...prometheus.Collector) (*Metrics, error) {
 	}
 	m.issued = counter("certificates_issued_total", "Certificates that were recorded.", "endpoint", "door", "tenant")
 	m.refused = counter("requests_refused_total", "Requests that the core did not carry out, by kind of error.", "endpoint", "door", "tenant", "kind")
-	m.signed = counter("signatures_total", "Uses of a CA's key by enrollment.", "tenant", "ca", "lane")
+	m.signed = counter("signatures_total", "Uses of a CA's key: for certificates, and for CRLs in the lane status.", "tenant", "ca", "lane")
 	m.discarded = counter("signatures_discarded_total", "Signatures that were made and never left.", "tenant", "ca")
 	m.revoked = counter("certificates_revoked_total", "Changes of a certificate's status.", "tenant", "ca", "reason")
+	m.crls = counter("crls_published_total", "Certificate revocation lists that this replica made.", "tenant", "ca", "kind")
 	m.acmeRequests = counter("acme_requests_total", "ACME requests by the class of their reply's status.", "endpoint", "resource", "class")
 	m.acmeValidations = counter("acme_validations_total", "Validations of challenges that ended.", "type", "outcome")
 	m.panics = counter("panics_total", "Requests that a panic ended.", "place")
@@ -124,6 +126,18 @@ func (m *Metrics) Discarded(tenant, ca string) { m.discarded.WithLabelValues(ten
 // Revoked implements ca.Observer.
 func (m *Metrics) Revoked(tenant, ca string, r ca.Reason) {
 	m.revoked.WithLabelValues(tenant, ca, r.String()).Inc()
+}
+
+// CRLPublished counts a list.
+func (m *Metrics) CRLPublished(c *ca.CRL) {
+	kind := "complete"
+	if _, shard, _ := ca.ParseCRLScope(c.Scope); shard > 0 {
+		kind = "shard"
+	}
+	if c.Base > 0 {
+		kind = "delta"
+	}
+	m.crls.WithLabelValues(c.Tenant, c.CA, kind).Inc()
 }
 
 // Answered implements the ACME door's observer.

@@ -26,6 +26,7 @@ const (
 	classGeneration
 	classRevocation
 	classBlockedKey
+	classCRL
 	classIdempotency
 )
 

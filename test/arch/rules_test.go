@@ -71,7 +71,7 @@ var rules = []rule{
 	{class: "keygen", packages: []string{"ca/keygen"}, may: join(core, []string{"ca/keys"}), denyDeep: transport},
 	{class: "credential", packages: []string{"ca/credential"}, may: join(core, []string{"ca/seal"}), denyDeep: transport},
 	{class: "issuer", packages: []string{"ca/issuer"}, may: join(core, []string{"ca/keys"}), denyDeep: transport},
-	{class: "status", packages: []string{"ca/status"}, may: join(core, []string{"ca/keys", "ca/issuer"}), denyDeep: transport},
+	{class: "status", packages: []string{"ca/status", "ca/status/crl"}, may: join(core, []string{"ca/keys", "ca/issuer"}), denyDeep: transport},
 	{class: "service", packages: []string{"ca/service"},
 		may: join(core, []string{"ca/keys", "ca/issuer", "ca/profile"}), denyDeep: transport},
 	{class: "background", packages: []string{"ca/background"}, may: core, denyDeep: transport},
