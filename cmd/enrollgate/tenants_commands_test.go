@@ -64,6 +64,15 @@ var commandSwaps = map[string]commandSwap{
 		return s.bySerial("cert revoke ID --reason superseded --yes", "cert revoke ID --reason keyCompromise --yes --ca issuing", "cert revoke ID --reason superseded --yes --json",
 			"cert revoke ID --reason superseded") // not even the question is asked
 	}},
+	"crl list": {tries: func(*twoTenants) []commandTry {
+		return []commandTry{{"crl list", "", "", exitOK}, {"crl list --json", "", "", exitOK}}
+	}},
+	"crl publish": {tries: func(*twoTenants) []commandTry {
+		return []commandTry{{"crl publish --ca ID", "alpha", "nowhere", exitFailed}, {"crl publish --ca ID --json", "alpha", "nowhere", exitFailed}}
+	}},
+	"crl import": {tries: func(s *twoTenants) []commandTry {
+		return []commandTry{{"crl import --file ID", s.rootList, s.strangerList, exitFailed}, {"crl import --json --file ID", s.laterList, s.strangerList, exitFailed}}
+	}},
 	"explain": {tries: func(s *twoTenants) []commandTry {
 		all := s.bySerial("explain ID", "explain ID --json", "explain ID --profile")
 		for _, trace := range []string{s.issued, s.refused} {
@@ -114,8 +123,10 @@ func TestTenantCommands(t *testing.T) {
 			s.swapCommands("beside the daemon", func(string) bool { return true })
 			s.withoutTenant()
 			s.end()
-			s.swapCommands("without a daemon", func(name string) bool { return name == "cert revoke" }) // the others never ask it
-			s.must("cert", "revoke", s.serial, "--tenant", "one", "--reason", "superseded", "--yes")    // the owner may
+			s.swapCommands("without a daemon", func(name string) bool { // the others never ask it
+				return name == "cert revoke" || name == "crl publish" || name == "crl import"
+			})
+			s.must("cert", "revoke", s.serial, "--tenant", "one", "--reason", "superseded", "--yes") // the owner may
 		})
 	}
 }
@@ -136,6 +147,9 @@ func (s *twoTenants) swapCommands(when string, which func(name string) bool) {
 				text := out + errs
 				if id != "" {
 					text = strings.ReplaceAll(text, id, "ID")
+				}
+				if name == "crl import" {
+					text = strings.ReplaceAll(text, s.rootName, "NAME") // the list says it itself
 				}
 				s.leaks(try.line, text)
 				return fmt.Sprintf("%d %s", code, text)
@@ -160,7 +174,7 @@ func (s *twoTenants) withoutTenant() {
 	if _, errs, code := s.command("cert", "list"); code != exitUsage || !strings.Contains(errs, "one of one, two") {
 		s.Errorf("cert list: %d %s", code, errs)
 	}
-	for _, line := range []string{"cert list", "cert show " + s.serial, "cert revoke --yes --reason superseded " + s.serial, "explain " + s.serial, "ca list"} {
+	for _, line := range []string{"cert list", "cert show " + s.serial, "cert revoke --yes --reason superseded " + s.serial, "explain " + s.serial, "ca list", "crl list"} {
 		if _, errs, code := s.command(append(strings.Fields(line), "--tenant", "three")...); code != exitUsage || !strings.Contains(errs, "no tenant three; there is one, two") {
 			s.Errorf("%s in no tenant: %d %s", line, code, errs)
 		}

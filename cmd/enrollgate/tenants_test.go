@@ -30,6 +30,9 @@ type twoTenants struct {
 	issued  string   // its trace id
 	refused string   // trace id of a refusal
 	facts   []string // of tenant one, which nobody who asks about another may read
+
+	rootName, above                   string // of the root above tenant one's CA "issuing", and of its list
+	rootList, laterList, strangerList string // files: the imported one, the next one, and one that names the same root
 }
 
 const twoTenantsConfig = `
@@ -152,6 +155,7 @@ func (s *twoTenants) own() {
 	}
 	s.serial, s.issued = l.Certificates[0].Serial, l.Certificates[0].Trace
 	s.facts = []string{l.Certificates[0].KeyID, "service:tls", "Of one", all[0].KeyID, all[1].KeyID, all[0].Key, all[1].Key}
+	s.ownLists(root)
 	s.refused = s.refuse()
 }
 
@@ -203,6 +207,7 @@ func (s *twoTenants) untouched(what string) {
 			s.Fatalf("after %s tenant %s has CAs %v, %v", what, tenant, all, err)
 		}
 	}
+	s.listsStand(what)
 }
 
 // leaks fails where a text tells something of tenant one's.
