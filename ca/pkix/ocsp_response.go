@@ -209,3 +209,16 @@ func AssembleOCSP(tbs []byte, alg *SignatureAlgorithm, signature []byte, certifi
 	})
 	return b.Bytes()
 }
+
+// MarshalCertID encodes a CertID (RFC 6960 section 4.1.1); serial is positive
+// and the content octets of its INTEGER.
+func MarshalCertID(h OCSPHash, nameHash, keyHash, serial []byte) []byte {
+	var b cryptobyte.Builder
+	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddBytes(ocspHashes[h].der)
+		b.AddASN1OctetString(nameHash)
+		b.AddASN1OctetString(keyHash)
+		b.AddASN1(casn1.INTEGER, func(b *cryptobyte.Builder) { b.AddBytes(serial) })
+	})
+	return b.BytesOrPanic() // three short strings
+}
