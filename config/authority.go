@@ -48,6 +48,7 @@ func (c *checker) authorities(written []writtenCA, tenants []Tenant) []CA {
 			ID: w.ID, Tenant: w.Tenant, Key: w.Key,
 			KeyPassword: c.secret(item+".key_password", w.KeyPassword),
 			Certificate: c.absolute(item+".certificate", w.Certificate),
+			OCSP:        c.ocsp(item+".ocsp", w.OCSP),
 		}
 		if !named || !owned {
 			continue

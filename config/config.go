@@ -73,6 +73,7 @@ type CA struct {
 	Key         string // key URI of the next generation, without PIN
 	KeyPassword keys.Secret
 	Certificate string // absolute path of a PEM file to import, or empty
+	OCSP        OCSP
 }
 
 // ACME configures the ACME door (RFC 8555).

@@ -69,12 +69,13 @@ type writtenTenant struct {
 }
 
 type writtenCA struct {
-	ID          string `yaml:"id"`
-	Tenant      string `yaml:"tenant"`
-	Key         string `yaml:"key"`
-	KeyPassword string `yaml:"key_password"`
-	Certificate string `yaml:"certificate"`
-	Enabled     *bool  `yaml:"enabled"`
+	ID          string      `yaml:"id"`
+	Tenant      string      `yaml:"tenant"`
+	Key         string      `yaml:"key"`
+	KeyPassword string      `yaml:"key_password"`
+	Certificate string      `yaml:"certificate"`
+	OCSP        writtenOCSP `yaml:"ocsp"`
+	Enabled     *bool       `yaml:"enabled"`
 }
 
 type writtenProfile struct {

@@ -24,12 +24,15 @@ import (
 	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/ca/seal"
+	"github.com/enrollgate/enrollgate/ca/service"
+	"github.com/enrollgate/enrollgate/ca/status"
 	"github.com/enrollgate/enrollgate/config"
 	"github.com/enrollgate/enrollgate/protocols/acme"
 	"github.com/enrollgate/enrollgate/protocols/acme/recent"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
 	"github.com/enrollgate/enrollgate/protocols/admin"
 	"github.com/enrollgate/enrollgate/protocols/aia"
+	"github.com/enrollgate/enrollgate/protocols/ocsp"
 	"github.com/enrollgate/enrollgate/protocols/operations"
 )
 
@@ -61,7 +64,12 @@ type daemon struct {
 	level     *slog.LevelVar
 	reloading sync.Mutex
 
-	replica   string // id of this process in the store
+	replica    string // id of this process in the store
+	view       *status.View
+	desk       *status.Desk
+	ocsp       *ocsp.Door
+	responders []*service.Responder
+
 	metrics   *operations.Metrics
 	heartbeat *background.Heartbeat
 	upkeep    *background.Runner
@@ -100,6 +108,9 @@ func (d *daemon) openCAs(ctx context.Context) error {
 		if d.sockets["http"] != nil { // no URL is issued that no listener serves
 			b.URLs.AIA = []string{d.cfg.BaseURL.HTTP + issuer.AIAPath(c.Tenant, c.ID)}
 		}
+		if d.responds(&c) {
+			b.URLs.OCSP = []string{d.cfg.BaseURL.HTTP + ocsp.Path(c.Tenant, c.ID)}
+		}
 		bindings = append(bindings, b)
 	}
 	var err error
@@ -121,6 +132,7 @@ func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *pol
 	if own, ok := d.serviceEndpoint(); ok {
 		endpoints = append(endpoints, own)
 	}
+	endpoints = append(endpoints, d.responderEndpoints()...)
 	bound := map[string]*profile.Profile{}
 	for _, e := range endpoints {
 		bound[e.ID] = cfg.Profiles[e.Profile]
@@ -196,16 +208,19 @@ func newValidators(c config.ACME) (map[claim.Method]acme.Validator, error) {
 func (d *daemon) serve() {
 	d.listen("https", http.HandlerFunc(d.serveHTTPS), &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: d.tls.Certificate})
 	publisher := aia.New(d.issuers.Certificates())
-	d.listen("http", d.routes(publisher.Routes, "/acme"), nil)
+	d.listen("http", d.routes(func(r chi.Router) {
+		publisher.Routes(r)
+		d.ocsp.Routes(r)
+	}, "/acme"), nil)
 	health := operations.New(d.log, d.metrics.Handler(), d.checks()...)
-	d.listen("admin", d.routes(health.Routes, "/acme", "/aia"), nil)
+	d.listen("admin", d.routes(health.Routes, "/acme", "/aia", "/ocsp"), nil)
 }
 
 func (d *daemon) acmeRoutes(door *acme.Door) http.Handler {
 	if door == nil {
-		return d.routes(func(chi.Router) {}, "/aia")
+		return d.routes(func(chi.Router) {}, "/aia", "/ocsp")
 	}
-	return d.routes(door.Routes, "/aia")
+	return d.routes(door.Routes, "/aia", "/ocsp")
 }
 
 // routes mounts one listener's routes. Paths that another listener serves

@@ -22,6 +22,7 @@ func (d *daemon) observe() (err error) {
 		Store:        d.store.Counters,
 		Certificates: d.expiries,
 		Pulse:        func() background.Pulse { return d.heartbeat.Pulse() },
+		Status:       d.statusCounters,
 		Jobs:         func() []background.Status { return d.upkeep.Status() },
 		Now:          time.Now,
 	}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -77,6 +78,11 @@ func (d *daemon) expiries() (all []operations.Expiry) {
 	if leaf := d.ownLeaf(); leaf != nil {
 		all = append(all, operations.Expiry{Kind: "own", Name: "tls", NotAfter: leaf.NotAfter})
 	}
+	for _, r := range d.responders {
+		if end := r.NotAfter(); !end.IsZero() {
+			all = append(all, operations.Expiry{Kind: "own", Tenant: r.Tenant, Name: "ocsp/" + r.CA, NotAfter: end})
+		}
+	}
 	for _, c := range d.cfg.CAs {
 		if i, err := d.issuers.Issuer(c.Tenant, c.ID); err == nil { // every CA of the configuration was opened at start
 			all = append(all, operations.Expiry{Kind: "ca", Tenant: c.Tenant, Name: c.ID, NotAfter: i.Facts().NotAfter})
@@ -108,6 +114,7 @@ func (d *daemon) checks() []operations.Check {
 		{Name: "certificates", Try: d.checkCertificates},
 		{Name: "keys", Try: probe.try},
 		{Name: "replicas", Try: d.checkReplicas},
+		{Name: "status", Try: func(ctx context.Context) (string, error) { return d.view.Check(ctx) }},
 	}
 }
 
