@@ -21,7 +21,7 @@ const (
 	Several      Outcome = "several"
 	Malformed    Outcome = "malformed"
 	Unauthorized Outcome = "unauthorized"
-	TryLater     Outcome = "try_later"
+	TryLater     Outcome = "busy" // tryLater
 	Failed       Outcome = "internal"
 )
 
