@@ -31,6 +31,7 @@ done
 has_cc || missing+=(gcc libc6-dev)
 has_postgres || missing+=(postgresql)
 has_nginx || missing+=(nginx)
+command -v ocsptool >/dev/null || missing+=(gnutls-bin)
 command -v systemd-analyze >/dev/null || missing+=(systemd) # verifies the unit; nothing is started
 [ ${#missing[@]} -eq 0 ] && exit 0
 
