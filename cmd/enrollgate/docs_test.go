@@ -55,6 +55,8 @@ var elsewhere = map[string]struct{ test, why string }{
 	"certbot certonly":            {test: "TestCertbot"},
 	"certbot revoke":              {test: "TestCertbot"},
 	"openssl rand -base64 32":     {test: "TestScripts"},
+	"openssl ocsp -issuer":        {test: "TestOCSP"},
+	"ocsptool --ask=":             {test: "TestOCSP"},
 	"curl -s http://127.0.0.1:84": {test: "TestDaemonIsReady"},
 	"install -":                   {why: "coreutils; TestUnitIsRead and TestDockerfile hold the installed files against the tree"},
 	"umask ":                      {why: "a shell builtin"},
