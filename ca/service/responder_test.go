@@ -1,7 +1,10 @@
 package service
 
 import (
+	"context"
+	"crypto"
 	"crypto/ecdsa"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -104,4 +107,34 @@ func TestResponderWithoutCertificate(t *testing.T) {
 	if _, err := r.Signatory(t.Context()); !ca.IsKind(err, ca.Unavailable) {
 		t.Errorf("after its end: %v", err)
 	}
+}
+
+// A key that is held elsewhere stays, whatever becomes of the certificate.
+func TestResponderWithHeldKey(t *testing.T) {
+	s := newSigner(t)
+	held := &heldKey{key: s.key}
+	r := s.responder("")
+	r.Key = held
+	signatory(t, r)
+	s.now = s.now.AddDate(0, 0, 60)
+	r.Look(t.Context())
+	if signatory(t, r); s.made != 2 || held.signed != 2 {
+		t.Errorf("enrolled %d times, the key signed %d times", s.made, held.signed)
+	}
+}
+
+// heldKey is a key in a token.
+type heldKey struct {
+	key    *ecdsa.PrivateKey
+	signed int
+}
+
+func (h *heldKey) Public() crypto.PublicKey { return h.key.Public() }
+
+func (h *heldKey) Sign(_ context.Context, lane ca.Lane, tenant string, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if lane != ca.LaneStatus || tenant != "t" {
+		return nil, errors.New("the wrong lane or tenant")
+	}
+	h.signed++
+	return h.key.Sign(rand.Reader, digest, opts)
 }
