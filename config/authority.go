@@ -48,6 +48,7 @@ func (c *checker) authorities(written []writtenCA, tenants []Tenant) []CA {
 			KeyPassword: c.secret(item+".key_password", w.KeyPassword),
 			Certificate: c.absolute(item+".certificate", w.Certificate),
 			CRL:         c.crl(item+".crl", w.CRL),
+			OCSP:        c.ocsp(item+".ocsp", w.OCSP),
 		}
 		if !named || !owned {
 			continue

@@ -75,6 +75,7 @@ type CA struct {
 	KeyPassword keys.Secret
 	Certificate string // absolute path of a PEM file to import, or empty
 	CRL         CRL
+	OCSP        OCSP
 }
 
 // CRL says how a CA publishes its revocation lists. Everything but Shards and

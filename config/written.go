@@ -75,13 +75,14 @@ type writtenTenant struct {
 }
 
 type writtenCA struct {
-	ID          string     `yaml:"id"`
-	Tenant      string     `yaml:"tenant"`
-	Key         string     `yaml:"key"`
-	KeyPassword string     `yaml:"key_password"`
-	Certificate string     `yaml:"certificate"`
-	CRL         writtenCRL `yaml:"crl"`
-	Enabled     *bool      `yaml:"enabled"`
+	ID          string      `yaml:"id"`
+	Tenant      string      `yaml:"tenant"`
+	Key         string      `yaml:"key"`
+	KeyPassword string      `yaml:"key_password"`
+	Certificate string      `yaml:"certificate"`
+	CRL         writtenCRL  `yaml:"crl"`
+	OCSP        writtenOCSP `yaml:"ocsp"`
+	Enabled     *bool       `yaml:"enabled"`
 }
 
 type writtenCRL struct {

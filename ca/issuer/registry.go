@@ -69,6 +69,14 @@ func (r *Registry) Issuer(tenant, id string) (ca.Issuer, error) {
 	return nil, ca.Errorf(ca.NotFound, "there is no such CA")
 }
 
+// All gives every generation of a CA, the newest first.
+func (r *Registry) All(tenant, id string) (all []ca.Issuer) {
+	for _, l := range slices.Backward(r.all[tenant+"/"+id]) {
+		all = append(all, l)
+	}
+	return all
+}
+
 // IssuerOf gives the generation that signed a certificate, by its authority key
 // identifier.
 func (r *Registry) IssuerOf(c *ca.Certificate) (ca.Issuer, error) {

@@ -25,6 +25,8 @@ import (
 	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/ca/seal"
+	"github.com/enrollgate/enrollgate/ca/service"
+	"github.com/enrollgate/enrollgate/ca/status"
 	"github.com/enrollgate/enrollgate/ca/status/crl"
 	"github.com/enrollgate/enrollgate/config"
 	"github.com/enrollgate/enrollgate/protocols/acme"
@@ -33,6 +35,7 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/admin"
 	"github.com/enrollgate/enrollgate/protocols/aia"
 	crldoor "github.com/enrollgate/enrollgate/protocols/crl"
+	"github.com/enrollgate/enrollgate/protocols/ocsp"
 	"github.com/enrollgate/enrollgate/protocols/operations"
 )
 
@@ -65,7 +68,12 @@ type daemon struct {
 	level     *slog.LevelVar
 	reloading sync.Mutex
 
-	replica   string // id of this process in the store
+	replica    string // id of this process in the store
+	view       *status.View
+	desk       *status.Desk
+	ocsp       *ocsp.Door
+	responders []*service.Responder
+
 	metrics   *operations.Metrics
 	shelf     *crl.Shelf     // CRLs as the http listener serves them; nil without one
 	lists     *crl.Publisher // makes them
@@ -107,6 +115,9 @@ func (d *daemon) openCAs(ctx context.Context) error {
 			b.URLs.CRL, b.URLs.Shards = d.cfg.BaseURL.HTTP, c.CRL.Shards
 			b.URLs.AIA = []string{d.cfg.BaseURL.HTTP + issuer.AIAPath(c.Tenant, c.ID)}
 		}
+		if d.responds(&c) {
+			b.URLs.OCSP = []string{d.cfg.BaseURL.HTTP + ocsp.Path(c.Tenant, c.ID)}
+		}
 		bindings = append(bindings, b)
 	}
 	var err error
@@ -130,6 +141,7 @@ func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *pol
 	if own, ok := d.serviceEndpoint(); ok {
 		endpoints = append(endpoints, own)
 	}
+	endpoints = append(endpoints, d.responderEndpoints()...)
 	bound := map[string]*profile.Profile{}
 	for _, e := range endpoints {
 		bound[e.ID] = cfg.Profiles[e.Profile]
@@ -212,16 +224,16 @@ func (d *daemon) serve() {
 // mounted gives the routes of the listeners that no reload changes, by name.
 func (d *daemon) mounted() map[string]chi.Router {
 	certificates, lists := aia.New(d.issuers.Certificates()), crldoor.New(d.findCRL, time.Now)
-	status := func(r chi.Router) { certificates.Routes(r); lists.Routes(r) }
+	status := func(r chi.Router) { certificates.Routes(r); lists.Routes(r); d.ocsp.Routes(r) }
 	health := operations.New(d.log, d.metrics.Handler(), d.checks()...)
-	return map[string]chi.Router{"http": d.routes(status, "/acme"), "admin": d.routes(health.Routes, "/acme", "/aia", "/crl")}
+	return map[string]chi.Router{"http": d.routes(status, "/acme"), "admin": d.routes(health.Routes, "/acme", "/aia", "/crl", "/ocsp")}
 }
 
 func (d *daemon) acmeRoutes(door *acme.Door) chi.Router {
 	if door == nil {
-		return d.routes(func(chi.Router) {}, "/aia", "/crl")
+		return d.routes(func(chi.Router) {}, "/aia", "/crl", "/ocsp")
 	}
-	return d.routes(door.Routes, "/aia", "/crl")
+	return d.routes(door.Routes, "/aia", "/crl", "/ocsp")
 }
 
 // routes mounts one listener's routes. Paths that another listener serves

@@ -66,6 +66,8 @@ var elsewhere = map[string]struct{ test, why string }{
 	"openssl rand -base64 32":     {test: "TestScripts"},
 	"softhsm2-util --init-token":  {test: "TestSoftHSM"},
 	"pkcs11-tool ":                {test: "TestSoftHSM"},
+	"openssl ocsp -issuer":        {test: "TestOCSP"},
+	"ocsptool --ask=":             {test: "TestOCSP"},
 	"curl -s http://127.0.0.1:84": {test: "TestDaemonIsReady"},
 	"install -":                   {why: "coreutils; TestUnitIsRead and TestDockerfile hold the installed files against the tree"},
 	"umask ":                      {why: "a shell builtin"},

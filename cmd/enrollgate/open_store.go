@@ -20,6 +20,7 @@ import (
 // store is what a driver offers to core and doors together.
 type store interface {
 	ca.Ledger
+	ca.Statuses
 	ca.Archive
 	ca.Statuses
 	ca.CRLs

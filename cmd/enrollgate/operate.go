@@ -24,6 +24,7 @@ func (d *daemon) observe() (err error) {
 		Certificates: d.expiries,
 		CRLs:         d.publishedCRLs,
 		Pulse:        func() background.Pulse { return d.heartbeat.Pulse() },
+		Status:       d.statusCounters,
 		Jobs:         func() []background.Status { return d.upkeep.Status() },
 		Tokens:       d.tokenStatus,
 		Now:          time.Now,
@@ -94,6 +95,11 @@ func (d *daemon) expiries() (all []operations.Expiry) {
 	if leaf := d.ownLeaf(); leaf != nil {
 		all = append(all, operations.Expiry{Kind: "own", Name: "tls", NotAfter: leaf.NotAfter})
 	}
+	for _, r := range d.responders {
+		if end := r.NotAfter(); !end.IsZero() {
+			all = append(all, operations.Expiry{Kind: "own", Tenant: r.Tenant, Name: "ocsp/" + r.CA, NotAfter: end})
+		}
+	}
 	for _, c := range d.cfg.CAs {
 		if i, err := d.issuers.Issuer(c.Tenant, c.ID); err == nil { // every CA of the configuration was opened at start
 			all = append(all, operations.Expiry{Kind: "ca", Tenant: c.Tenant, Name: c.ID, NotAfter: i.Facts().NotAfter})
@@ -126,6 +132,7 @@ func (d *daemon) checks() []operations.Check {
 		{Name: "crls", Try: d.checkCRLs},
 		{Name: "keys", Try: probe.try},
 		{Name: "replicas", Try: d.checkReplicas},
+		{Name: "status", Try: func(ctx context.Context) (string, error) { return d.view.Check(ctx) }},
 	}
 }
 

@@ -122,6 +122,9 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 	if err := d.openTLS(ctx, s.Data); err != nil {
 		return d, err
 	}
+	if err := d.openStatus(ctx, s.Data); err != nil {
+		return d, err
+	}
 	if err := d.openSocket(); err != nil {
 		return d, err
 	}
@@ -137,6 +140,7 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 		return d, err
 	}
 	d.followTrust(d.background)
+	d.followStatus(d.background)
 	d.followSignals(d.background)
 	d.serve()
 	return d, nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"golang.org/x/crypto/ocsp"
 
 	"github.com/enrollgate/enrollgate/ca"
 	core "github.com/enrollgate/enrollgate/ca/admin"
@@ -22,26 +23,30 @@ import (
 // routeSwap is two paths of tenant two: one with an id that tenant one has, and
 // one with an id that nobody has; or why there is nothing to swap.
 type routeSwap struct {
-	nothing string
-	paths   [][2]string
+	nothing      string
+	paths        [][2]string
+	unauthorized bool // OCSP's way to refuse (RFC 6960 section 2.3), which goes with status 200
 }
 
 const acmeRoutes = "/acme/{tenant}/{ca}/{profile}"
 
 var elsewhereSwap = routeSwap{paths: [][2]string{{"/acme/two/alpha/privatessl-tls-server/directory", "/acme/two/nowhere/privatessl-tls-server/directory"},
-	{"/aia/two/alpha.cer", "/aia/two/nowhere.cer"}, {"/crl/two/alpha/g1.crl", "/crl/two/nowhere/g1.crl"}}}
+	{"/aia/two/alpha.cer", "/aia/two/nowhere.cer"}, {"/crl/two/alpha/g1.crl", "/crl/two/nowhere/g1.crl"}, {"/ocsp/two/alpha", "/ocsp/two/nowhere"}}}
 
 // routeSwaps classifies every route of every listener but ACME's resources: a new one must be put here.
 var routeSwaps = map[string]routeSwap{
 	"https /aia/*":                {paths: elsewhereSwap.paths[1:2]},
-	"https /crl/*":                {paths: elsewhereSwap.paths[2:]},
+	"https /crl/*":                {paths: elsewhereSwap.paths[2:3]},
+	"https /ocsp/*":               {paths: elsewhereSwap.paths[3:]},
 	"http /acme/*":                {paths: elsewhereSwap.paths[:1]},
 	"http /aia/{tenant}/{ca}.cer": {paths: [][2]string{{"/aia/two/alpha.cer", "/aia/two/nowhere.cer"}, {"/aia/TWO/issuing.cer", "/aia/three/issuing.cer"}, {"/aia/one%2Falpha/x.cer", "/aia/one%2Fnowhere/x.cer"}}},
 	"admin /acme/*":               {paths: elsewhereSwap.paths[:1]},
 	"http /crl/{tenant}/{ca}/{name}": {paths: [][2]string{{"/crl/two/alpha/g1.crl", "/crl/two/nowhere/g1.crl"}, {"/crl/two/alpha/crl.crl", "/crl/two/nowhere/crl.crl"},
 		{"/crl/TWO/issuing/g1.crl", "/crl/three/issuing/g1.crl"}, {"/crl/one%2Fissuing/x/g1.crl", "/crl/one%2Fnowhere/x/g1.crl"}, {"/crl/two/..%2Fone/issuing.crl", "/crl/two/..%2Fthree/issuing.crl"}}},
 	"admin /aia/*":   {paths: elsewhereSwap.paths[1:2]},
-	"admin /crl/*":   {paths: elsewhereSwap.paths[2:]},
+	"admin /crl/*":   {paths: elsewhereSwap.paths[2:3]},
+	"admin /ocsp/*":  {paths: elsewhereSwap.paths[3:]},
+	"http /ocsp/*":   {unauthorized: true, paths: [][2]string{{"/ocsp/two/alpha", "/ocsp/two/nowhere"}, {"/ocsp/one%2Fissuing", "/ocsp/one%2Fnowhere"}, {"/ocsp/TWO/issuing", "/ocsp/three/issuing"}}},
 	"admin /healthz": {nothing: "says that the process answers"},
 	"admin /readyz":  {nothing: "the installation's state, for its operators"},
 	"admin /metrics": {nothing: "the installation's figures, for its operators; tenants are labels"},
@@ -124,6 +129,7 @@ func TestTenantRoutes(t *testing.T) {
 			s.untouched("every route")
 			s.publishes()
 			s.servesLists()
+			s.answersStatus()
 			s.swapOperations()
 		})
 	}
@@ -157,7 +163,8 @@ func (s *twoTenants) swapRoute(listener, method, route string) {
 	}
 	for _, p := range c.paths {
 		got, want := s.answer(listener, method, p[0]), s.answer(listener, method, p[1])
-		if got != want || !strings.HasPrefix(got, "4") {
+		refused := strings.HasPrefix(got, "4") || c.unauthorized && strings.HasPrefix(got, "200") && (method == "HEAD" || strings.HasSuffix(got, string(ocsp.UnauthorizedErrorResponse)))
+		if got != want || !refused {
 			s.Errorf("listener %s, %s %s:\n%s\nwhat nobody owns is answered\n%s", listener, method, p[0], got, want)
 		}
 		s.leaks(method+" "+p[0], got)

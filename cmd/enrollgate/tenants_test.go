@@ -35,6 +35,7 @@ type twoTenants struct {
 	rootList, laterList, strangerList string // files: the imported one, the next one, and one that names the same root
 }
 
+// The CAs sign OCSP answers themselves: tenants have no certificates but those of the tests.
 const twoTenantsConfig = `
 listen: {https: "127.0.0.1:%[1]d", http: "127.0.0.1:%[2]d", admin: "127.0.0.1:%[3]d"}
 base_url: {https: "https://localhost:%[1]d", http: "http://localhost:%[2]d"}
@@ -44,9 +45,9 @@ admin: {socket: %[4]s/socket}
 log: {level: error}
 tenants: [{id: one}, {id: two}]
 cas:
-  - {id: issuing, tenant: one, key: "file:%[4]s/one.pem", key_password: "file:%[4]s/password"}
-  - {id: alpha, tenant: one, key: "file:%[4]s/alpha.pem", key_password: "file:%[4]s/password"}
-  - {id: issuing, tenant: two, key: "file:%[4]s/two.pem", key_password: "file:%[4]s/password"}
+  - {id: issuing, tenant: one, key: "file:%[4]s/one.pem", key_password: "file:%[4]s/password", ocsp: {signer: direct}}
+  - {id: alpha, tenant: one, key: "file:%[4]s/alpha.pem", key_password: "file:%[4]s/password", ocsp: {signer: direct}}
+  - {id: issuing, tenant: two, key: "file:%[4]s/two.pem", key_password: "file:%[4]s/password", ocsp: {signer: direct}}
 endpoints:
   - {id: acme-one, protocol: acme, tenant: one, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account]]}
   - {id: acme-two, protocol: acme, tenant: two, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account]]}

@@ -17,7 +17,16 @@ type Sources struct {
 	Pulse        func() background.Pulse
 	Jobs         func() []background.Status
 	Tokens       func() []Token
+	Status       func() StatusCounters
 	Now          func() time.Time // needed with Certificates and CRLs
+}
+
+// StatusCounters say what this replica knows of revocations.
+type StatusCounters struct {
+	Followed bool          // the feed was read to its end at least once
+	Age      time.Duration // since it was
+	Known    int           // held and revoked certificates in memory
+	Kept     int           // signed OCSP answers in memory
 }
 
 // Expiry is when a certificate of ours ends.
@@ -63,6 +72,9 @@ var (
 	schemaDiffers  = scrape("replicas_schema_differs", "Replicas whose program knows another version of the tables.")
 	clockSkew      = scrape("clock_skew_seconds", "The store's clock minus this machine's.")
 	lastBeat       = scrape("store_last_beat_timestamp_seconds", "When the store took this replica's last heartbeat.")
+	statusAge      = scrape("status_age_seconds", "Time since the status feed was last read to its end.")
+	statusKnown    = scrape("status_known", "Held and revoked certificates that this replica has in memory.")
+	ocspKept       = scrape("ocsp_kept_answers", "Signed OCSP answers that this replica has in memory.")
 	leaseHeld      = scrape("background_lease_held", "1 where this replica holds the lease of a job.", "job")
 	backgroundRuns = scrape("background_runs_total", "Runs of a job on this replica.", "job", "outcome")
 	backgroundLast = scrape("background_last_run_timestamp_seconds", "When a job last ran without error on this replica.", "job")
@@ -70,7 +82,7 @@ var (
 
 // everyScraped lists them all.
 var everyScraped = []scraped{storeCommits, storeMembers, storeWaiting, storeFailures, notesDropped, daysLeft, crlLeft, crlEntries, replicas,
-	configDiffers, schemaDiffers, clockSkew, lastBeat, leaseHeld, backgroundRuns, backgroundLast,
+	configDiffers, schemaDiffers, clockSkew, lastBeat, statusAge, statusKnown, ocspKept, leaseHeld, backgroundRuns, backgroundLast,
 	tokenWorkers, tokenLogins, tokenLapses, tokenRestarts}
 
 // Describe implements prometheus.Collector.
@@ -119,6 +131,13 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	if s.Tokens != nil {
 		collectTokens(s.Tokens(), send)
+	}
+	if s.Status != nil {
+		if n := s.Status(); n.Followed {
+			send(statusAge, gauge, n.Age.Seconds())
+			send(statusKnown, gauge, float64(n.Known))
+			send(ocspKept, gauge, float64(n.Kept))
+		}
 	}
 	if s.Jobs != nil {
 		for _, j := range s.Jobs() {

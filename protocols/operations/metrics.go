@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/status"
 )
 
 // Metrics counts what happens and serves it at /metrics. It observes the
@@ -26,7 +27,7 @@ type Metrics struct {
 	crls                          *prometheus.CounterVec
 	acmeRequests, acmeValidations *prometheus.CounterVec
 	acmeSeconds                   *prometheus.HistogramVec
-	panics                        *prometheus.CounterVec
+	panics, ocspAnswers           *prometheus.CounterVec
 }
 
 // Named is a metric of ours by its name and label names.
@@ -63,6 +64,7 @@ func NewMetrics(s Sources, more ...prometheus.Collector) (*Metrics, error) {
 	m.crls = counter("crls_published_total", "Certificate revocation lists that this replica made.", "tenant", "ca", "kind")
 	m.acmeRequests = counter("acme_requests_total", "ACME requests by the class of their reply's status.", "endpoint", "resource", "class")
 	m.acmeValidations = counter("acme_validations_total", "Validations of challenges that ended.", "type", "outcome")
+	m.ocspAnswers = counter("ocsp_answers_total", "OCSP questions by what was said, and whether a signed answer was there.", "tenant", "ca", "answer", "source")
 	m.panics = counter("panics_total", "Requests that a panic ended.", "place")
 	m.acmeSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "enrollgate_acme_request_seconds",
 		Help:    "Time from an ACME request to its reply.",
@@ -138,6 +140,25 @@ func (m *Metrics) CRLPublished(c *ca.CRL) {
 		kind = "delta"
 	}
 	m.crls.WithLabelValues(c.Tenant, c.CA, kind).Inc()
+}
+
+// BoundOCSP starts the counters of a responder at zero.
+func (m *Metrics) BoundOCSP(tenant, ca string) {
+	for _, o := range status.Outcomes() {
+		m.ocspAnswers.WithLabelValues(tenant, ca, string(o), "signed")
+	}
+}
+
+// OCSPAnswered implements status.Observer.
+func (m *Metrics) OCSPAnswered(tenant, ca string, o status.Outcome, fromCache bool) {
+	source := "signed"
+	if fromCache {
+		source = "cache"
+	}
+	if tenant == "" {
+		tenant, ca = none, none
+	}
+	m.ocspAnswers.WithLabelValues(tenant, ca, string(o), source).Inc()
 }
 
 // Answered implements the ACME door's observer.
