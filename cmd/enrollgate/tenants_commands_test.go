@@ -61,8 +61,14 @@ var commandSwaps = map[string]commandSwap{
 		return s.bySerial("cert show ID", "cert show ID --ca issuing", "cert show ID --pem", "cert show ID --json")
 	}},
 	"cert revoke": {tries: func(s *twoTenants) []commandTry {
-		return s.bySerial("cert revoke ID --reason superseded --yes", "cert revoke ID --reason keyCompromise --yes --ca issuing", "cert revoke ID --reason superseded --yes --json",
-			"cert revoke ID --reason superseded") // not even the question is asked
+		serial, other := ca.NewSerial(time.Now()).String(), ca.NewSerial(time.Now()).String()
+		all := append(s.bySelection("cert revoke", "--reason superseded"), commandTry{"cert revoke ID " + serial + " --reason superseded --dry-run --json", s.serial, other, exitOK},
+			commandTry{"cert revoke --proof ID --yes", s.proofs[0], s.proofs[1], exitFailed}, commandTry{"cert revoke --json --proof ID --dry-run", s.proofs[0], s.proofs[1], exitOK})
+		return append(all, s.bySerial("cert revoke ID --reason superseded --yes", "cert revoke ID --reason keyCompromise --yes --ca issuing", "cert revoke ID --reason superseded --yes --json",
+			"cert revoke ID --reason superseded")...) // not even the question is asked
+	}},
+	"cert unhold": {tries: func(s *twoTenants) []commandTry {
+		return append(s.bySelection("cert unhold", ""), s.bySerial("cert unhold ID --yes", "cert unhold ID --yes --json", "cert unhold ID")...)
 	}},
 	"explain": {tries: func(s *twoTenants) []commandTry {
 		all := s.bySerial("explain ID", "explain ID --json", "explain ID --profile")
@@ -71,6 +77,21 @@ var commandSwaps = map[string]commandSwap{
 		}
 		return all
 	}},
+}
+
+// bySelection asks with every way to say which certificates are meant.
+func (s *twoTenants) bySelection(command, reason string) (all []commandTry) {
+	for flag, id := range map[string][2]string{"--subject": {"CN=localhost", "CN=nobody"}, "--name": {"dns:localhost", "dns:nobody"}, "--name-end": {"dns:host", "dns:nobody"},
+		"--requester": {"service:tls", "service:none"}, "--key-id": {s.facts[0], strings.Repeat("0a", 20)}, "--profile": {"gateway-tls-server", "none"},
+		"--all --ca": {"alpha", "nowhere"}} {
+		count := exitOK
+		if flag == "--all --ca" {
+			count = exitFailed
+		}
+		line := command + " " + flag + " ID " + reason
+		all = append(all, commandTry{line + " --dry-run", id[0], id[1], count}, commandTry{line + " --yes", id[0], id[1], exitFailed})
+	}
+	return all
 }
 
 func (s *twoTenants) bySerial(lines ...string) (all []commandTry) {
@@ -114,8 +135,8 @@ func TestTenantCommands(t *testing.T) {
 			s.swapCommands("beside the daemon", func(string) bool { return true })
 			s.withoutTenant()
 			s.end()
-			s.swapCommands("without a daemon", func(name string) bool { return name == "cert revoke" }) // the others never ask it
-			s.must("cert", "revoke", s.serial, "--tenant", "one", "--reason", "superseded", "--yes")    // the owner may
+			s.swapCommands("without a daemon", func(name string) bool { return name == "cert revoke" || name == "cert unhold" }) // the others never ask it
+			s.must("cert", "revoke", s.serial, "--tenant", "one", "--reason", "superseded", "--yes")                             // the owner may
 		})
 	}
 }
