@@ -64,6 +64,7 @@ var elsewhere = map[string]struct{ test, why string }{
 	"certbot certonly":            {test: "TestClients"},
 	"certbot revoke":              {test: "TestClients"},
 	"openssl rand -base64 32":     {test: "TestScripts"},
+	"openssl req -new -key":       {test: "TestBulkStatus"},
 	"softhsm2-util --init-token":  {test: "TestSoftHSM"},
 	"pkcs11-tool ":                {test: "TestSoftHSM"},
 	"curl -s http://127.0.0.1:84": {test: "TestDaemonIsReady"},
