@@ -66,7 +66,7 @@ func (o *offline) list(change func(*x509.RevocationList)) []byte {
 	return der
 }
 
-func operatorOf(t *testing.T, tenant string) caller.Caller {
+func importerOf(t *testing.T, tenant string) caller.Caller {
 	t.Helper()
 	by, err := caller.FromOperator(caller.NewVerifier(caller.Operator), caller.OperatorIdentity{Tenant: tenant, User: "root", At: now})
 	if err != nil {
@@ -83,7 +83,7 @@ func TestImportCRL(t *testing.T) {
 	if err := store.AddGeneration(t.Context(), g, ca.Audit{Tenant: "default", Event: "ca.created"}); err != nil {
 		t.Fatal(err)
 	}
-	by := operatorOf(t, "default")
+	by := importerOf(t, "default")
 	load := func(data []byte) ([]ImportedCRL, error) {
 		return ImportCRL(context.Background(), store, "default", data, by, now)
 	}
@@ -114,10 +114,10 @@ func TestImportCRL(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, test.want)
 		}
 	}
-	if _, err := ImportCRL(t.Context(), store, "default", o.list(nil), operatorOf(t, "other"), now); !ca.IsKind(err, ca.BadProof) {
+	if _, err := ImportCRL(t.Context(), store, "default", o.list(nil), importerOf(t, "other"), now); !ca.IsKind(err, ca.BadProof) {
 		t.Errorf("another tenant's operator: %v", err)
 	}
-	if _, err := ImportCRL(t.Context(), store, "other", o.list(nil), operatorOf(t, "other"), now); !ca.IsKind(err, ca.NotFound) {
+	if _, err := ImportCRL(t.Context(), store, "other", o.list(nil), importerOf(t, "other"), now); !ca.IsKind(err, ca.NotFound) {
 		t.Errorf("a tenant without that CA: %v", err)
 	}
 	first := o.list(nil)

@@ -64,6 +64,7 @@ var elsewhere = map[string]struct{ test, why string }{
 	"certbot certonly":            {test: "TestClients"},
 	"certbot revoke":              {test: "TestClients"},
 	"openssl rand -base64 32":     {test: "TestScripts"},
+	"openssl req -new -key":       {test: "TestBulkStatus"},
 	"softhsm2-util --init-token":  {test: "TestSoftHSM"},
 	"pkcs11-tool ":                {test: "TestSoftHSM"},
 	"openssl ocsp -issuer":        {test: "TestOCSP"},

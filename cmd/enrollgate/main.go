@@ -7,7 +7,8 @@
 //	enrollgate migrate --config FILE    make or update the store's tables
 //	enrollgate ca create --config FILE  make a root and an issuing CA
 //	enrollgate ca list                  every CA with its generations
-//	enrollgate cert list|show|revoke    what was issued
+//	enrollgate cert list|show           what was issued
+//	enrollgate cert revoke|unhold       change the status of one certificate, or of many
 //	enrollgate explain SERIAL|TRACE     where every field came from, or why a request was refused
 //	enrollgate profile list|show        what may be issued
 //	enrollgate crl list|publish|import  certificate revocation lists

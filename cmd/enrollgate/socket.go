@@ -20,6 +20,7 @@ const (
 	auditSignPath  = "/v1/audit/checkpoint"
 	reloadPath     = "/v1/config/reload"
 	certRevokePath = "/v1/cert/revoke"
+	certSweepPath  = "/v1/cert/sweep"
 )
 
 type (
@@ -67,6 +68,11 @@ func (d *daemon) operations() []admin.Operation {
 			p := d.enter()
 			defer p.leave()
 			return d.revoke(ctx, p.cfg, p.authority, in, by.For)
+		}),
+		admin.Op(certSweepPath, func(ctx context.Context, by admin.Actor, in certSweepIn) (*core.Swept, error) {
+			p := d.enter()
+			defer p.leave()
+			return d.sweep(ctx, p.cfg, p.authority, &in, by.For)
 		}),
 	)
 }

@@ -61,8 +61,14 @@ var commandSwaps = map[string]commandSwap{
 		return s.bySerial("cert show ID", "cert show ID --ca issuing", "cert show ID --pem", "cert show ID --json")
 	}},
 	"cert revoke": {tries: func(s *twoTenants) []commandTry {
-		return s.bySerial("cert revoke ID --reason superseded --yes", "cert revoke ID --reason keyCompromise --yes --ca issuing", "cert revoke ID --reason superseded --yes --json",
-			"cert revoke ID --reason superseded") // not even the question is asked
+		serial, other := ca.NewSerial(time.Now()).String(), ca.NewSerial(time.Now()).String()
+		all := append(s.bySelection("cert revoke", "--reason superseded"), commandTry{"cert revoke ID " + serial + " --reason superseded --dry-run --json", s.serial, other, exitOK},
+			commandTry{"cert revoke --proof ID --yes", s.proofs[0], s.proofs[1], exitFailed}, commandTry{"cert revoke --json --proof ID --dry-run", s.proofs[0], s.proofs[1], exitOK})
+		return append(all, s.bySerial("cert revoke ID --reason superseded --yes", "cert revoke ID --reason keyCompromise --yes --ca issuing", "cert revoke ID --reason superseded --yes --json",
+			"cert revoke ID --reason superseded")...) // not even the question is asked
+	}},
+	"cert unhold": {tries: func(s *twoTenants) []commandTry {
+		return append(s.bySelection("cert unhold", ""), s.bySerial("cert unhold ID --yes", "cert unhold ID --yes --json", "cert unhold ID")...)
 	}},
 	"crl list": {tries: func(*twoTenants) []commandTry {
 		return []commandTry{{"crl list", "", "", exitOK}, {"crl list --json", "", "", exitOK}}
@@ -80,6 +86,21 @@ var commandSwaps = map[string]commandSwap{
 		}
 		return all
 	}},
+}
+
+// bySelection asks with every way to say which certificates are meant.
+func (s *twoTenants) bySelection(command, reason string) (all []commandTry) {
+	for flag, id := range map[string][2]string{"--subject": {"CN=localhost", "CN=nobody"}, "--name": {"dns:localhost", "dns:nobody"}, "--name-end": {"dns:host", "dns:nobody"},
+		"--requester": {"service:tls", "service:none"}, "--key-id": {s.facts[0], strings.Repeat("0a", 20)}, "--profile": {"gateway-tls-server", "none"},
+		"--all --ca": {"alpha", "nowhere"}} {
+		count := exitOK
+		if flag == "--all --ca" {
+			count = exitFailed
+		}
+		line := command + " " + flag + " ID " + reason
+		all = append(all, commandTry{line + " --dry-run", id[0], id[1], count}, commandTry{line + " --yes", id[0], id[1], exitFailed})
+	}
+	return all
 }
 
 func (s *twoTenants) bySerial(lines ...string) (all []commandTry) {
@@ -124,7 +145,7 @@ func TestTenantCommands(t *testing.T) {
 			s.withoutTenant()
 			s.end()
 			s.swapCommands("without a daemon", func(name string) bool { // the others never ask it
-				return name == "cert revoke" || name == "crl publish" || name == "crl import"
+				return name == "cert revoke" || name == "cert unhold" || name == "crl publish" || name == "crl import"
 			})
 			s.must("cert", "revoke", s.serial, "--tenant", "one", "--reason", "superseded", "--yes") // the owner may
 		})

@@ -2,8 +2,12 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -11,11 +15,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	core "github.com/enrollgate/enrollgate/ca/admin"
 	"github.com/enrollgate/enrollgate/test/harness"
 )
 
@@ -26,10 +32,11 @@ type twoTenants struct {
 	*daemon
 	file    string
 	client  *http.Client
-	serial  string   // of tenant one's certificate
-	issued  string   // its trace id
-	refused string   // trace id of a refusal
-	facts   []string // of tenant one, which nobody who asks about another may read
+	serial  string    // of tenant one's certificate
+	issued  string    // its trace id
+	refused string    // trace id of a refusal
+	proofs  [2]string // files: that the key of tenant one's certificate is compromised, and that nobody's is
+	facts   []string  // of tenant one, which nobody who asks about another may read
 
 	rootName, above                   string // of the root above tenant one's CA "issuing", and of its list
 	rootList, laterList, strangerList string // files: the imported one, the next one, and one that names the same root
@@ -158,6 +165,22 @@ func (s *twoTenants) own() {
 	s.facts = []string{l.Certificates[0].KeyID, "service:tls", "Of one", all[0].KeyID, all[1].KeyID, all[0].Key, all[1].Key}
 	s.ownLists(root)
 	s.refused = s.refuse()
+	own, err := s.daemon.tls.Certificate(&tls.ClientHelloInfo{})
+	if err != nil {
+		s.Fatal(err)
+	}
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		s.Fatal(err)
+	}
+	for i, key := range []any{own.PrivateKey, other} {
+		csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: core.ProofSubject}}, key)
+		if err != nil {
+			s.Fatal(err)
+		}
+		s.proofs[i] = filepath.Join(s.TempDir(), strconv.Itoa(i)+".csr")
+		write(s.T, s.proofs[i], string(csr))
+	}
 }
 
 // refuse has a request of tenant one refused and gives its trace id, once it can be found.
