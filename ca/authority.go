@@ -166,11 +166,12 @@ func (a *Authority) prepare(ctx context.Context, r *Request) (*Entry, [][]byte, 
 		return nil, nil, err
 	}
 	facts := issuer.Facts()
-	decision, err := a.decide(e, r, facts)
+	serial := randomSerial() // before the decision, because the CRL's shard follows from it
+	decision, err := a.decide(e, r, facts.Issuing(serial))
 	if err != nil {
 		return nil, nil, err
 	}
-	signed, err := a.sign(ctx, issuer, r, decision)
+	signed, err := a.sign(ctx, issuer, r, decision, serial.Until(decision.NotAfter))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -302,9 +303,8 @@ type signedCertificate struct {
 
 // sign encodes, lints and signs: what is signed is what was linted, and the
 // signature is verified with the issuer's key before anything is recorded.
-func (a *Authority) sign(ctx context.Context, issuer Issuer, r *Request, d *Decision) (*signedCertificate, error) {
+func (a *Authority) sign(ctx context.Context, issuer Issuer, r *Request, d *Decision, serial Serial) (*signedCertificate, error) {
 	facts := issuer.Facts()
-	serial := NewSerial(d.NotAfter)
 	t := &pkix.Template{Serial: serial[:], Signature: facts.Signature, Issuer: facts.Subject, NotBefore: d.NotBefore,
 		NotAfter: d.NotAfter, Subject: d.Subject, Key: r.Possession.Key(), Extensions: d.Extensions}
 	tbs, err := t.MarshalTBS()

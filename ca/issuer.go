@@ -48,6 +48,7 @@ func (l Lane) String() string {
 // Facts is what profiles and the encoder need to know of an issuer.
 type Facts struct {
 	Tenant, CA string
+	Generation int // 1, 2, ...
 	Subject    pkix.RawName
 	KeyID      []byte // subjectKeyIdentifier of the issuer certificate
 	Key        pkix.PublicKey
@@ -64,6 +65,23 @@ type Facts struct {
 	AIA  []string
 	CDP  []string
 	OCSP []string
+
+	// Shards are the URLs of the CRL's shards; where there are any, a
+	// certificate's CDP is its shard's instead of CDP.
+	Shards []string
+	// CRLSign says that the issuer's certificate lets it sign CRLs.
+	CRLSign bool
+}
+
+// Issuing gives the facts for a certificate with this serial, whose month may
+// not be known yet.
+func (f *Facts) Issuing(serial Serial) *Facts {
+	if len(f.Shards) == 0 {
+		return f
+	}
+	own := *f
+	own.CDP = []string{f.Shards[serial.Shard(len(f.Shards))-1]}
+	return &own
 }
 
 // Policy decides: profiles, compiled at load, by endpoint.

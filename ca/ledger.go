@@ -81,6 +81,7 @@ type Revocation struct {
 	Serial   Serial
 	Reason   Reason
 	Invalid  time.Time // invalidity date, zero: none (RFC 5280 section 5.3.2)
+	Shard    int       // of the CRL that the certificate names, see CRLShard; 0: none
 	BlockKey bool      // refuse the certificate's key from now on (keyCompromise)
 	Audit    Audit
 	Effects  []Effect
@@ -103,6 +104,7 @@ type Status struct {
 	Reason   Reason
 	Invalid  time.Time
 	At       time.Time // since when it is in this state; a reason that changes later does not move it
+	Shard    int       // of the certificate's CRL; zero in the feed
 }
 
 // Ledger is the core's contract for recording: what it hands in is committed

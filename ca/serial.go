@@ -53,10 +53,17 @@ func (m Month) String() string {
 type Serial [SerialSize]byte
 
 // NewSerial makes a serial for a certificate that expires at notAfter.
-func NewSerial(notAfter time.Time) Serial {
-	var s Serial
-	m := MonthOf(notAfter)
+func NewSerial(notAfter time.Time) Serial { return randomSerial().Until(notAfter) }
+
+// randomSerial is a serial without its month.
+func randomSerial() (s Serial) {
 	rand.Read(s[2:]) // never fails (crypto/rand)
+	return s
+}
+
+// Until gives the serial with the month of an expiry.
+func (s Serial) Until(notAfter time.Time) Serial {
+	m := MonthOf(notAfter)
 	s[0], s[1] = byte(m>>8), byte(m)
 	return s
 }

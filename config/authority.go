@@ -47,6 +47,8 @@ func (c *checker) authorities(written []writtenCA, tenants []Tenant) []CA {
 			ID: w.ID, Tenant: w.Tenant, Key: w.Key,
 			KeyPassword: c.secret(item+".key_password", w.KeyPassword),
 			Certificate: c.absolute(item+".certificate", w.Certificate),
+			CRL:         c.crl(item+".crl", w.CRL),
+			OCSP:        c.ocsp(item+".ocsp", w.OCSP),
 		}
 		if !named || !owned {
 			continue

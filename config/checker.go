@@ -27,6 +27,7 @@ func (c *checker) file(w *writtenFile) *Config {
 	config.Profiles = c.profiles(w.Profiles)
 	config.Endpoints = c.endpoints(w.Endpoints, config)
 	config.Listen = c.listen(w.Listen, config.Endpoints)
+	c.ocspServed(w.CAs, config.Listen)
 	config.BaseURL = c.baseURL(w.BaseURL, config.Listen)
 	config.TLS = c.tls(w.TLS, config)
 	config.PKCS11 = c.tokens

@@ -74,6 +74,20 @@ type CA struct {
 	Key         string // key URI of the next generation, without PIN
 	KeyPassword keys.Secret
 	Certificate string // absolute path of a PEM file to import, or empty
+	CRL         CRL
+	OCSP        OCSP
+}
+
+// CRL says how a CA publishes its revocation lists. Everything but Shards and
+// DeltaInterval is longer than 0.
+type CRL struct {
+	Interval      time.Duration // between complete lists
+	Lifetime      time.Duration // from thisUpdate to nextUpdate; at least Interval and Overlap together
+	Overlap       time.Duration // a list with less life left is late
+	OnRevocation  time.Duration // from a revocation to the list that has it
+	DeltaInterval time.Duration // between delta lists; 0: none
+	DeltaLifetime time.Duration
+	Shards        int // that new certificates are spread over; 0: they name the complete list
 }
 
 // ACME configures the ACME door (RFC 8555).

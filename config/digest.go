@@ -8,15 +8,19 @@ import (
 	"slices"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/keys"
 )
 
 // Digest is SHA-256 over the policy: base URLs, tenants, CAs with their key
-// URIs, endpoints, profiles and ACME settings, whatever the order in the file.
+// URIs and OCSP rules, endpoints, profiles and ACME settings, whatever the order in the file.
 // What may differ between replicas (listeners, the store's address, TLS files,
 // logging) and every secret is left out, so that replicas with the same policy
 // have the same digest.
 func (c *Config) Digest() [32]byte {
-	type authority struct{ Tenant, ID, Key string }
+	type authority struct {
+		Tenant, ID, Key string
+		OCSP            OCSP
+	}
 	policy := struct {
 		Format    int
 		BaseURL   BaseURL
@@ -30,7 +34,9 @@ func (c *Config) Digest() [32]byte {
 		Profiles: map[string]string{}, ACME: c.ACME,
 	}
 	for _, a := range c.CAs {
-		policy.CAs = append(policy.CAs, authority{a.Tenant, a.ID, a.Key})
+		responder := a.OCSP
+		responder.Key, responder.KeyPassword, responder.Store = "", keys.Secret{}, "" // each replica may have its own
+		policy.CAs = append(policy.CAs, authority{a.Tenant, a.ID, a.Key, responder})
 	}
 	for id, p := range c.Profiles {
 		hash := p.Hash()

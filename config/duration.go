@@ -17,6 +17,12 @@ var (
 	drainTimes  = span{30 * time.Second, 0, time.Hour}
 	http01Times = span{30 * time.Second, time.Second, 5 * time.Minute}
 	retryWaits  = span{0, 0, 5 * time.Minute}
+	crlTimes    = span{time.Hour, time.Minute, 90 * day}
+	crlLives    = span{7 * day, 10 * time.Minute, 366 * day}
+	crlOverlaps = span{day, time.Minute, 90 * day}
+	crlDelays   = span{time.Minute, time.Second, day}
+	deltaTimes  = span{0, time.Minute, 30 * day}
+	deltaLives  = span{day, 10 * time.Minute, 90 * day}
 	orderTimes  = span{7 * day, time.Minute, 90 * day}
 )
 

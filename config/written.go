@@ -75,12 +75,24 @@ type writtenTenant struct {
 }
 
 type writtenCA struct {
-	ID          string `yaml:"id"`
-	Tenant      string `yaml:"tenant"`
-	Key         string `yaml:"key"`
-	KeyPassword string `yaml:"key_password"`
-	Certificate string `yaml:"certificate"`
-	Enabled     *bool  `yaml:"enabled"`
+	ID          string      `yaml:"id"`
+	Tenant      string      `yaml:"tenant"`
+	Key         string      `yaml:"key"`
+	KeyPassword string      `yaml:"key_password"`
+	Certificate string      `yaml:"certificate"`
+	CRL         writtenCRL  `yaml:"crl"`
+	OCSP        writtenOCSP `yaml:"ocsp"`
+	Enabled     *bool       `yaml:"enabled"`
+}
+
+type writtenCRL struct {
+	Interval      string `yaml:"interval"`
+	Lifetime      string `yaml:"lifetime"`
+	Overlap       string `yaml:"overlap"`
+	OnRevocation  string `yaml:"on_revocation"`
+	DeltaInterval string `yaml:"delta_interval"`
+	DeltaLifetime string `yaml:"delta_lifetime"`
+	Shards        *int   `yaml:"shards"`
 }
 
 type writtenProfile struct {

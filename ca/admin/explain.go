@@ -141,7 +141,7 @@ func explainRows(ctx context.Context, r Records, tenant, trace string, rows []ca
 			}
 			out.Refusals = append(out.Refusals, *refusal)
 		}
-		if row.Event != "certificate.issued" && row.Event != "certificate.revoked" || out.Certificate != nil {
+		if !slices.Contains(aboutOne, row.Event) || out.Certificate != nil || many(rows) {
 			continue
 		}
 		about, err := explainRow(ctx, r, row)
@@ -157,6 +157,21 @@ func explainRows(ctx context.Context, r Records, tenant, trace string, rows []ca
 	}
 	slices.SortStableFunc(out.Audit, func(a, b AuditLine) int { return a.At.Compare(b.At) })
 	return out, nil
+}
+
+// aboutOne are the events whose audit row names one certificate.
+var aboutOne = []string{"certificate.issued", "certificate.revoked", "certificate.held", "certificate.released"}
+
+// many tells whether rows are those of a bulk change of status, which is about
+// no certificate in particular.
+func many(rows []ca.Audit) bool {
+	changes := 0
+	for _, row := range rows {
+		if row.Event != aboutOne[0] && slices.Contains(aboutOne, row.Event) {
+			changes++
+		}
+	}
+	return changes > 1
 }
 
 // explainRow explains the certificate that an audit row is about.

@@ -72,10 +72,13 @@ func TestParseReason(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, r, err)
 		}
 	}
-	for _, name := range []string{"certificateHold", "removeFromCRL", "cACompromise", "aACompromise", "unknown", "KeyCompromise", ""} {
+	for _, name := range []string{"removeFromCRL", "aACompromise", "unknown", "KeyCompromise", ""} {
 		if r, err := ParseReason(name); !ca.IsKind(err, ca.BadRequest) {
 			t.Errorf("%q: %v, %v", name, r, err)
 		}
+	}
+	if r, err := ParseChange("removeFromCRL"); err != nil || r != ca.RemoveFromCRL {
+		t.Errorf("the end of a hold: %v, %v", r, err)
 	}
 }
 

@@ -72,15 +72,9 @@ type Page struct {
 // List gives a page of certificates, by CA and serial number. Errors:
 // BadRequest for a page that is none, NotFound for a CA that there never was.
 func List(ctx context.Context, r Records, q Query) (*Page, error) {
-	cas, err := authorityIDs(ctx, r, q.Filter.Tenant)
+	cas, err := authoritiesOf(ctx, r, q.Filter.Tenant, q.Filter.CA)
 	if err != nil {
 		return nil, err
-	}
-	if q.Filter.CA != "" {
-		if !slices.Contains(cas, q.Filter.CA) {
-			return nil, ca.Errorf(ca.NotFound, "tenant %s has no CA %s; `enrollgate ca list` shows the ones there are", q.Filter.Tenant, q.Filter.CA)
-		}
-		cas = []string{q.Filter.CA}
 	}
 	f := q.Filter
 	if f.Limit < 1 || f.Limit > ca.MaxFound {
@@ -166,6 +160,21 @@ func Find(ctx context.Context, r Records, tenants []string, id string, serial ca
 	}
 	return nil, ca.Errorf(ca.NotFound, "%s issued no certificate with serial number %s; look in another tenant (--tenant), in the store that it was issued from "+
 		"(--config, --store), and in the log for `signature.discarded`: what was signed and not recorded never left", in, serial)
+}
+
+// authoritiesOf gives the CA that is named, or without a name every CA that the
+// tenant ever had; NotFound for one that there never was.
+func authoritiesOf(ctx context.Context, r Records, tenant, id string) ([]string, error) {
+	cas, err := authorityIDs(ctx, r, tenant)
+	switch {
+	case err != nil:
+		return nil, err
+	case id == "":
+		return cas, nil
+	case !slices.Contains(cas, id):
+		return nil, ca.Errorf(ca.NotFound, "tenant %s has no CA %s; `enrollgate ca list` shows the ones there are", tenant, id)
+	}
+	return []string{id}, nil
 }
 
 // authorityIDs lists the CAs that a tenant ever had, by id.

@@ -19,7 +19,8 @@ type Revoker interface {
 // section 5.3.1.
 func Reasons() []string {
 	var names []string
-	for _, r := range []ca.Reason{ca.Unspecified, ca.KeyCompromise, ca.AffiliationChanged, ca.Superseded, ca.CessationOfOperation, ca.PrivilegeWithdrawn} {
+	for _, r := range []ca.Reason{ca.Unspecified, ca.KeyCompromise, ca.CACompromise, ca.AffiliationChanged, ca.Superseded, ca.CessationOfOperation,
+		ca.CertificateHold, ca.PrivilegeWithdrawn} {
 		names = append(names, r.String())
 	}
 	return names
@@ -27,9 +28,6 @@ func Reasons() []string {
 
 // ParseReason reads one of Reasons. BadRequest says which there are.
 func ParseReason(name string) (ca.Reason, error) {
-	if name == ca.CertificateHold.String() {
-		return 0, ca.Errorf(ca.BadRequest, "a certificate cannot be held in this version, and a revocation is for good: wait, or give one of %s", strings.Join(Reasons(), ", "))
-	}
 	if slices.Contains(Reasons(), name) {
 		for r := range ca.AACompromise {
 			if r.String() == name {
@@ -37,10 +35,22 @@ func ParseReason(name string) (ca.Reason, error) {
 			}
 		}
 	}
+	if name == ca.RemoveFromCRL.String() {
+		return 0, ca.Errorf(ca.BadRequest, "removeFromCRL ends a hold: `enrollgate cert unhold` does that")
+	}
 	return 0, ca.Errorf(ca.BadRequest, "%q is not a reason to revoke a certificate: give one of %s", clip(name), strings.Join(Reasons(), ", "))
 }
 
-// Revocation asks to revoke one certificate for good.
+// ParseChange reads one of Reasons, or removeFromCRL, which releases a hold.
+func ParseChange(name string) (ca.Reason, error) {
+	if name == ca.RemoveFromCRL.String() {
+		return ca.RemoveFromCRL, nil
+	}
+	return ParseReason(name)
+}
+
+// Revocation asks to change the status of one certificate: to revoke it for good,
+// to hold it, or to release a hold.
 type Revocation struct {
 	Tenants []string // where it is looked for
 	CA      string   // empty: every CA
@@ -59,12 +69,12 @@ type Revoked struct {
 	State   ca.State   `json:"state"`
 	Reason  string     `json:"reason"`
 	Invalid *time.Time `json:"invalidity_date,omitempty"`
-	At      time.Time  `json:"at"` // since when it is revoked
+	At      time.Time  `json:"at"` // since when it is so
 	Actor   string     `json:"actor"`
 	Trace   string     `json:"trace"` // of the audit row
 }
 
-// Revoke revokes a certificate in the name of an operator; the audit row names
+// Revoke changes the status of a certificate in the name of an operator; the audit row names
 // the operator and carries the trace id that is given back. Errors are those of
 // Find and of ca.Authority, and BadRequest for a date that cannot be.
 func Revoke(ctx context.Context, r Records, a Revoker, in Revocation) (*Revoked, error) {

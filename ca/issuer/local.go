@@ -16,7 +16,6 @@ import (
 // Local is one CA generation that signs with a key of ours.
 type Local struct {
 	facts       *ca.Facts
-	number      int
 	certificate []byte
 	key         keys.Signer
 	closed      error // why there is no key
@@ -25,7 +24,12 @@ type Local struct {
 // URLs is what a CA's certificates may point at; each list is empty until a
 // listener serves it. AIA is the base URL of the http listener.
 type URLs struct {
-	AIA, CDP, OCSP []string
+	AIA, OCSP []string
+	// CRL is the base URL of the CRLs, empty until their publisher is bound:
+	// each generation has addresses of its own below it. Shards is how many
+	// parts the CRL of new certificates has; 0: it is not divided.
+	CRL    string
+	Shards int
 }
 
 // NewLocal checks a generation against its key: the certificate must be a CA's
@@ -74,9 +78,17 @@ func newLocal(g *ca.Generation, key keys.Signer, urls URLs, closed error) (*Loca
 	for _, c := range path[:len(path)-1] {
 		chain = append(chain, c.Raw)
 	}
-	return &Local{number: g.Number, certificate: g.DER, key: key, closed: closed, facts: &ca.Facts{Tenant: g.Tenant, CA: g.CA, Subject: cert.Subject, KeyID: keyID, Key: cert.Key,
-		Signature: algorithm, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, Chain: chain, Root: g.Root, Bounds: bounds,
-		AIA: urls.AIA, CDP: urls.CDP, OCSP: urls.OCSP}}, nil
+	var cdp, shards []string
+	signs := mayBe(cert, pkix.CRLSign)
+	if urls.CRL != "" && signs { // no URL of a list that nobody can sign
+		cdp = []string{urls.CRL + ca.CRLPath(g.Tenant, g.CA, ca.CRLScope(g.Number, 0))}
+		for i := range urls.Shards {
+			shards = append(shards, urls.CRL+ca.CRLPath(g.Tenant, g.CA, ca.CRLScope(g.Number, i+1)))
+		}
+	}
+	return &Local{certificate: g.DER, key: key, closed: closed, facts: &ca.Facts{Tenant: g.Tenant, CA: g.CA, Generation: g.Number, CRLSign: signs,
+		Subject: cert.Subject, KeyID: keyID, Key: cert.Key, Signature: algorithm, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
+		Chain: chain, Root: g.Root, Bounds: bounds, AIA: urls.AIA, CDP: cdp, Shards: shards, OCSP: urls.OCSP}}, nil
 }
 
 // Facts answers from memory.
@@ -106,14 +118,21 @@ func checkAuthority(cert *pkix.Certificate) error {
 	if isCA, _, err := pkix.ParseBasicConstraints(constraints.Value); err != nil || !isCA {
 		return errors.New("its certificate is not a CA certificate (RFC 5280 section 4.2.1.9)")
 	}
-	usage, ok := pkix.FindExtension(cert.Extensions, pkix.OIDKeyUsage)
-	if !ok {
-		return errors.New("its certificate has no keyUsage (RFC 5280 section 4.2.1.3)")
-	}
-	if bits, err := pkix.ParseKeyUsageValue(usage.Value); err != nil || bits&pkix.KeyCertSign == 0 {
+	if !mayBe(cert, pkix.KeyCertSign) {
 		return errors.New("its certificate may not sign certificates: keyCertSign is missing (RFC 5280 section 4.2.1.3)")
 	}
 	return nil
+}
+
+// mayBe tells whether a certificate's key may be used that way. A CA
+// certificate without keyUsage is not conforming, and may do nothing here.
+func mayBe(cert *pkix.Certificate, use pkix.KeyUsage) bool {
+	usage, ok := pkix.FindExtension(cert.Extensions, pkix.OIDKeyUsage)
+	if !ok {
+		return false
+	}
+	bits, err := pkix.ParseKeyUsageValue(usage.Value)
+	return err == nil && bits&use != 0
 }
 
 // subjectKeyID gives the identifier that issued certificates point back to.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -179,11 +180,32 @@ func (a *authority) generation(number int) *Local {
 		return nil
 	}
 	for _, l := range a.all {
-		if l.number == number {
+		if l.facts.Generation == number {
 			return l
 		}
 	}
 	return nil
+}
+
+// All gives every generation of a CA, the newest first.
+func (r *Registry) All(tenant, id string) (all []ca.Issuer) {
+	if a := r.authority(tenant, id); a != nil {
+		for _, l := range slices.Backward(a.all) {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+// Generations lists every generation of every CA, by CA and number.
+func (r *Registry) Generations() (out []ca.Issuer) {
+	all := *r.loaded.Load()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		for _, l := range all[name].all {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // IssuerOf gives the generation that signed a certificate: the first with its
@@ -253,7 +275,7 @@ func (r *Registry) Certificate(tenant, file string) (der []byte, ok bool) {
 	}
 	for name, a := range *all {
 		for _, l := range a.all {
-			if name == tenant+"/"+a.id && file == aiaFile(a.id, l.number) {
+			if name == tenant+"/"+a.id && file == aiaFile(a.id, l.facts.Generation) {
 				return l.certificate, true
 			}
 		}

@@ -18,6 +18,9 @@ var (
 	OIDCRLNumber           = OID{2, 5, 29, 20}
 	OIDReasonCode          = OID{2, 5, 29, 21}
 	OIDInvalidityDate      = OID{2, 5, 29, 24}
+	OIDDeltaCRLIndicator   = OID{2, 5, 29, 27} // RFC 5280 section 5.2.4
+	OIDFreshestCRL         = OID{2, 5, 29, 46}
+	OIDExpiredCertsOnCRL   = OID{2, 5, 29, 60} // X.509 section 9.5.2.8
 	OIDIssuingDistPoint    = OID{2, 5, 29, 28}
 	OIDNameConstraints     = OID{2, 5, 29, 30}
 	OIDCRLDistPoints       = OID{2, 5, 29, 31}

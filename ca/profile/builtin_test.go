@@ -33,6 +33,7 @@ func TestBuiltinMatchesTheCatalogue(t *testing.T) {
 		"privatessl-tls-server-supply-san":               acme(sign, []string{"serverAuth"}, true),
 		"gateway-tls-server":                             {sign, []string{"serverAuth"}, false, "P90D", "P90D", "end-entity", []string{"ecdsa-p256", "ecdsa-p384", "rsa>=2048"}, nil},
 	}
+	want["gateway-ocsp-signing"] = facts{sign, []string{"OCSPSigning"}, false, "P14D", "P14D", "responder", []string{"ecdsa-p256", "ecdsa-p384", "rsa>=2048"}, nil}
 	all, err := Builtin()
 	if err != nil {
 		t.Fatal(err)

@@ -31,6 +31,8 @@ type signer struct {
 	now  time.Time
 	made int
 	fail error
+
+	extKeyUsage bool // the certificates are an OCSP responder's
 }
 
 func newSigner(t *testing.T) *signer {
@@ -60,6 +62,9 @@ func (s *signer) Enroll(_ context.Context, requests ...*ca.Request) []ca.Result 
 	r := requests[0]
 	s.made++
 	template := &x509.Certificate{SerialNumber: big.NewInt(int64(1 + s.made)), NotBefore: s.now, NotAfter: s.now.AddDate(0, 0, 90)}
+	if s.extKeyUsage {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning}
+	}
 	for _, c := range r.Claims {
 		if name := c.Name(); name.Kind == ownpkix.IPAddress {
 			template.IPAddresses = append(template.IPAddresses, net.IP(name.Raw))

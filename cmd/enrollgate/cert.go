@@ -16,7 +16,8 @@ import (
 type certCmd struct {
 	List   certListCmd   `cmd:"" help:"List issued certificates."`
 	Show   certShowCmd   `cmd:"" help:"Print one certificate: where its fields come from, its status, PEM and chain."`
-	Revoke certRevokeCmd `cmd:"" help:"Revoke one certificate, for good."`
+	Revoke certRevokeCmd `cmd:"" help:"Revoke certificates for good, or hold them: one, or all that a selection finds."`
+	Unhold certUnholdCmd `cmd:"" help:"Release certificates that are held."`
 }
 
 type certListCmd struct {

@@ -20,15 +20,71 @@ import (
 	"github.com/enrollgate/enrollgate/config"
 )
 
-type certRevokeCmd struct {
+// certChange is what the commands share that change the status of certificates.
+type certChange struct {
 	source
-	Serial  string `arg:"" help:"Serial number: 32 hexadecimal digits."`
-	Tenant  string `help:"Look in this tenant alone; default: every tenant of the configuration." placeholder:"ID"`
-	CA      string `name:"ca" help:"Look in this CA alone." placeholder:"ID"`
-	Reason  string `required:"" help:"unspecified, keyCompromise (the key is refused from now on), affiliationChanged, superseded, cessationOfOperation or privilegeWithdrawn (RFC 5280 section 5.3.1)." placeholder:"REASON"`
+	selection
+	Serial  []string `arg:"" optional:"" help:"Serial numbers: 32 hexadecimal digits each."`
+	Serials string   `help:"File of serial numbers, one a line; - is stdin." placeholder:"FILE"`
+	DryRun  bool     `name:"dry-run" help:"Say how many certificates it would be, and change nothing."`
+	Yes     bool     `help:"Do not ask. Needed where stdin is no terminal."`
+	JSON    bool     `name:"json" help:"Print one JSON object."`
+}
+
+type certRevokeCmd struct {
+	certChange
+	Reason  string `help:"unspecified, keyCompromise (the key is refused from now on), cACompromise (of a CA certificate), affiliationChanged, superseded, cessationOfOperation, certificateHold (until it is revoked for good, or released with cert unhold) or privilegeWithdrawn (RFC 5280 section 5.3.1)." placeholder:"REASON"`
 	Invalid string `name:"invalidity-date" help:"Since when the key must not be trusted: a day or an RFC 3339 time." placeholder:"TIME"`
-	Yes     bool   `help:"Do not ask. Needed where stdin is no terminal."`
-	JSON    bool   `name:"json" help:"Print one JSON object."`
+	Proof   string `help:"Revoke every certificate of the key that signed this certificate request, whose common name says that the key is compromised, and refuse the key from now on." placeholder:"FILE"`
+}
+
+// Run revokes or holds certificates.
+func (cmd *certRevokeCmd) Run(c console) error {
+	var invalid time.Time
+	var proof []byte
+	if cmd.Proof != "" && cmd.Reason == "" {
+		cmd.Reason = ca.KeyCompromise.String()
+	}
+	if cmd.Reason == "" {
+		return fmt.Errorf("%w: give --reason, one of %s", errUsage, strings.Join(admin.Reasons(), ", "))
+	}
+	reason, err := admin.ParseReason(cmd.Reason)
+	if err != nil {
+		return badRequest(err)
+	}
+	if cmd.Invalid != "" {
+		if invalid, err = admin.ParseTime(cmd.Invalid); err != nil {
+			return badRequest(err)
+		}
+	}
+	if cmd.Proof != "" {
+		if proof, err = readProof(cmd.Proof); err != nil {
+			return err
+		}
+	}
+	return cmd.run(c, reason, invalid, proof)
+}
+
+type certUnholdCmd struct {
+	certChange
+}
+
+// Run releases held certificates.
+func (cmd *certUnholdCmd) Run(c console) error {
+	return cmd.run(c, ca.RemoveFromCRL, time.Time{}, nil)
+}
+
+// run changes one certificate, or many.
+func (cmd *certChange) run(c console, reason ca.Reason, invalid time.Time, proof []byte) error {
+	for _, text := range cmd.Serial {
+		if _, err := ca.ParseSerial(text); err != nil {
+			return badRequest(err)
+		}
+	}
+	if len(cmd.Serial) != 1 || cmd.Serials != "" || cmd.DryRun || cmd.many() || len(proof) > 0 {
+		return cmd.sweep(c, reason, invalid, proof)
+	}
+	return cmd.one(c, reason, certRevokeIn{Tenant: cmd.Tenant, CA: cmd.CA, Serial: cmd.Serial[0], Reason: reason.String(), Invalid: invalid})
 }
 
 // certRevokeIn says what to revoke. Without a tenant every one is looked in,
@@ -41,24 +97,11 @@ type certRevokeIn struct {
 	Invalid time.Time `json:"invalidity_date,omitzero"`
 }
 
-// Run revokes a certificate through the daemon where one answers, else by this
+// one changes a certificate through the daemon where one answers, else by this
 // process as a replica of its own; in the name of whoever runs this process.
 // Whoever sits at a terminal is asked first, with what this process reads in the
 // store; what was confirmed is what is then named.
-func (cmd *certRevokeCmd) Run(c console) (err error) {
-	reason, err := admin.ParseReason(cmd.Reason)
-	if err != nil {
-		return badRequest(err)
-	}
-	in := certRevokeIn{Tenant: cmd.Tenant, CA: cmd.CA, Serial: cmd.Serial, Reason: cmd.Reason}
-	if cmd.Invalid != "" {
-		if in.Invalid, err = admin.ParseTime(cmd.Invalid); err != nil {
-			return badRequest(err)
-		}
-	}
-	if _, err := ca.ParseSerial(cmd.Serial); err != nil {
-		return badRequest(err)
-	}
+func (cmd *certChange) one(c console, reason ca.Reason, in certRevokeIn) (err error) {
 	ctx := context.Background()
 	if !cmd.Yes {
 		if in.Tenant, in.CA, err = cmd.confirmed(ctx, c, reason); err != nil {
@@ -80,13 +123,17 @@ func (cmd *certRevokeCmd) Run(c console) (err error) {
 	if cmd.JSON {
 		return printJSON(c.out, out)
 	}
-	_, err = fmt.Fprintf(c.out, "revoked %s of CA %s, tenant %s: %s (trace %s)\n", out.Serial, out.CA, out.Tenant, out.Reason, out.Trace)
+	why := ": " + out.Reason
+	if reason == ca.RemoveFromCRL || reason == ca.CertificateHold {
+		why = "" // the verb says it
+	}
+	_, err = fmt.Fprintf(c.out, "%s %s of CA %s, tenant %s%s (trace %s)\n", verbsOf(reason).done, out.Serial, out.CA, out.Tenant, why, out.Trace)
 	return err
 }
 
 // confirmed finds the certificate, has it confirmed, and says where it is.
-func (cmd *certRevokeCmd) confirmed(ctx context.Context, c console, reason ca.Reason) (tenant, id string, err error) {
-	r, found, err := cmd.openCertificate(ctx, c, cmd.Tenant, cmd.CA, cmd.Serial)
+func (cmd *certChange) confirmed(ctx context.Context, c console, reason ca.Reason) (tenant, id string, err error) {
+	r, found, err := cmd.openCertificate(ctx, c, cmd.Tenant, cmd.CA, cmd.Serial[0])
 	if err != nil {
 		return "", "", err
 	}
@@ -94,8 +141,8 @@ func (cmd *certRevokeCmd) confirmed(ctx context.Context, c console, reason ca.Re
 	return found.Tenant, found.CA, errors.Join(err, r.store.Close())
 }
 
-// alone revokes without a daemon.
-func (cmd *certRevokeCmd) alone(ctx context.Context, c console, in certRevokeIn) (out *admin.Revoked, err error) {
+// alone does it without a daemon.
+func (cmd *certChange) alone(ctx context.Context, c console, in certRevokeIn) (out *admin.Revoked, err error) {
 	r, err := cmd.openRecords(ctx, in.Tenant, c)
 	if err != nil {
 		return nil, err
@@ -108,13 +155,13 @@ func (cmd *certRevokeCmd) alone(ctx context.Context, c console, in certRevokeIn)
 	return r.revoke(ctx, r.cfg, authority, in, localOperator)
 }
 
-// revoke carries out one revocation, for the daemon and without one.
+// revoke carries out one change of status, for the daemon and without one.
 func (d *daemon) revoke(ctx context.Context, cfg *config.Config, a admin.Revoker, in certRevokeIn, actor func(tenant string) (caller.Caller, error)) (*admin.Revoked, error) {
 	tenants, err := tenantsOf(cfg, in.Tenant)
 	if err != nil {
 		return nil, err
 	}
-	reason, err := admin.ParseReason(in.Reason)
+	reason, err := admin.ParseChange(in.Reason)
 	if err != nil {
 		return nil, err
 	}
@@ -142,28 +189,49 @@ func isTerminal(f *os.File) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// confirm asks whoever sits at the terminal.
+// verbs are the words for a change of status.
+type verbs struct{ ask, reason, done string }
+
+func verbsOf(reason ca.Reason) verbs {
+	switch reason {
+	case ca.CertificateHold:
+		return verbs{"Hold", "until they are released", "held"}
+	case ca.RemoveFromCRL:
+		return verbs{"Release the hold of", "which makes them valid again", "released"}
+	}
+	return verbs{"Revoke", "for good, reason " + reason.String(), "revoked"}
+}
+
+// confirm asks whoever sits at the terminal about one certificate.
 func confirm(out io.Writer, in io.Reader, terminal bool, c *ca.Certificate, reason ca.Reason) error {
-	nobody := fmt.Errorf("%w: stdin is no terminal, so nobody can be asked; give --yes", errUsage)
 	if !terminal {
-		return nobody
+		return errNobody
 	}
 	parsed, err := pkix.ParseCertificate(c.DER)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "Revoke %s (%s, until %s) of CA %s, tenant %s, for good, reason %s? Type yes: ", c.Serial, printable(parsed.Subject.String()),
-		c.NotAfter.Format(time.DateOnly), c.CA, c.Tenant, reason)
+	v := verbsOf(reason)
+	return askYes(out, in, fmt.Sprintf("%s %s (%s, until %s) of CA %s, tenant %s, %s?", v.ask, c.Serial, printable(parsed.Subject.String()),
+		c.NotAfter.Format(time.DateOnly), c.CA, c.Tenant, strings.ReplaceAll(strings.ReplaceAll(v.reason, "them", "it"), "they are", "it is")))
+}
+
+// errNobody: a change that nobody confirmed is not made.
+var errNobody = fmt.Errorf("%w: stdin is no terminal, so nobody can be asked; give --yes", errUsage)
+
+// askYes wants a yes, typed out.
+func askYes(out io.Writer, in io.Reader, question string) error {
+	fmt.Fprint(out, question, " Type yes: ")
 	answer, err := bufio.NewReader(io.LimitReader(in, 16)).ReadString('\n')
 	if errors.Is(err, io.EOF) && answer == "" {
 		fmt.Fprintln(out)
-		return nobody
+		return errNobody
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	if strings.TrimSpace(answer) != "yes" {
-		return errors.New("not confirmed; nothing was revoked")
+		return errors.New("not confirmed; nothing was changed")
 	}
 	return nil
 }

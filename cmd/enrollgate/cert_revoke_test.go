@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/admin"
 )
 
 // TestConfirm: nothing but a yes typed at a terminal revokes, and what is asked
@@ -43,6 +44,33 @@ func TestConfirm(t *testing.T) {
 		}
 		if c.terminal && (!strings.Contains(out.String(), "CN=a?b") || !strings.Contains(out.String(), "superseded")) {
 			t.Errorf("asked: %q", out.String())
+		}
+	}
+}
+
+// TestQuestion: whoever is asked reads how many certificates it is about.
+func TestQuestion(t *testing.T) {
+	n := admin.Count{Matched: 1204, Issued: 1200, Revoked: 3, Missing: 1}
+	for reason, want := range map[ca.Reason]string{
+		ca.Superseded:      "Revoke 1204 certificates, for good, reason superseded (3 of them are revoked already) (1 of them do not exist)?",
+		ca.CertificateHold: "Hold 1204 certificates, until they are released (3 of them are revoked already) (1 of them do not exist)?",
+		ca.RemoveFromCRL:   "Release the hold of 1204 certificates, which makes them valid again (1 of them do not exist)?",
+	} {
+		if got := question(reason, n); got != want {
+			t.Errorf("%s: %q, want %q", reason, got, want)
+		}
+	}
+}
+
+// TestProgress: one line that is written over, on a terminal alone.
+func TestProgress(t *testing.T) {
+	for shown, want := range map[bool]string{true: "\r500 of 1204 certificates, 0 failed\r1000 of 1204 certificates, 2 failed\n", false: ""} {
+		var out bytes.Buffer
+		p := &progress{c: console{&out, &out}, shown: shown, of: 1204}
+		p.show(admin.Tally{Matched: 500})
+		p.show(admin.Tally{Matched: 1000, Failed: 2})
+		if p.end(); out.String() != want {
+			t.Errorf("%q, want %q", out.String(), want)
 		}
 	}
 }

@@ -25,6 +25,7 @@ var runElsewhere = map[string][2]string{
 	"reload":           {"../../test/interop/trust_test.go", "TestSocketActors"},
 	"cert show":        {"../../test/interop/operators_test.go", "TestOperators"},
 	"cert revoke":      {"../../test/interop/operators_test.go", "TestOperators"},
+	"cert unhold":      {"../../test/interop/bulk_test.go", "TestBulkStatus"},
 	"explain":          {"../../test/interop/operators_test.go", "TestOperators"},
 }
 

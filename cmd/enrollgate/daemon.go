@@ -25,12 +25,17 @@ import (
 	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/ca/seal"
+	"github.com/enrollgate/enrollgate/ca/service"
+	"github.com/enrollgate/enrollgate/ca/status"
+	"github.com/enrollgate/enrollgate/ca/status/crl"
 	"github.com/enrollgate/enrollgate/config"
 	"github.com/enrollgate/enrollgate/protocols/acme"
 	"github.com/enrollgate/enrollgate/protocols/acme/recent"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
 	"github.com/enrollgate/enrollgate/protocols/admin"
 	"github.com/enrollgate/enrollgate/protocols/aia"
+	crldoor "github.com/enrollgate/enrollgate/protocols/crl"
+	"github.com/enrollgate/enrollgate/protocols/ocsp"
 	"github.com/enrollgate/enrollgate/protocols/operations"
 )
 
@@ -63,8 +68,15 @@ type daemon struct {
 	level     *slog.LevelVar
 	reloading sync.Mutex
 
-	replica   string // id of this process in the store
+	replica    string // id of this process in the store
+	view       *status.View
+	desk       *status.Desk
+	ocsp       *ocsp.Door
+	responders []*service.Responder
+
 	metrics   *operations.Metrics
+	shelf     *crl.Shelf     // CRLs as the http listener serves them; nil without one
+	lists     *crl.Publisher // makes them
 	heartbeat *background.Heartbeat
 	upkeep    *background.Runner
 }
@@ -101,6 +113,10 @@ func (d *daemon) openCAs(ctx context.Context) error {
 		b := issuer.Binding{Tenant: c.Tenant, CA: c.ID, Secret: c.KeyPassword}
 		if d.sockets["http"] != nil { // no URL is issued that no listener serves
 			b.URLs.AIA = []string{d.cfg.BaseURL.HTTP}
+			b.URLs.CRL, b.URLs.Shards = d.cfg.BaseURL.HTTP, c.CRL.Shards
+		}
+		if d.responds(&c) {
+			b.URLs.OCSP = []string{d.cfg.BaseURL.HTTP + ocsp.Path(c.Tenant, c.ID)}
 		}
 		bindings = append(bindings, b)
 	}
@@ -125,6 +141,7 @@ func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *pol
 	if own, ok := d.serviceEndpoint(); ok {
 		endpoints = append(endpoints, own)
 	}
+	endpoints = append(endpoints, d.responderEndpoints()...)
 	bound := map[string]*profile.Profile{}
 	for _, e := range endpoints {
 		bound[e.ID] = cfg.Profiles[e.Profile]
@@ -206,16 +223,17 @@ func (d *daemon) serve() {
 
 // mounted gives the routes of the listeners that no reload changes, by name.
 func (d *daemon) mounted() map[string]chi.Router {
-	publisher := aia.New(d.issuers.Certificate)
+	certificates, lists := aia.New(d.issuers.Certificate), crldoor.New(d.findCRL, time.Now)
+	status := func(r chi.Router) { certificates.Routes(r); lists.Routes(r); d.ocsp.Routes(r) }
 	health := operations.New(d.log, d.metrics.Handler(), d.checks()...)
-	return map[string]chi.Router{"http": d.routes(publisher.Routes, "/acme"), "admin": d.routes(health.Routes, "/acme", "/aia")}
+	return map[string]chi.Router{"http": d.routes(status, "/acme"), "admin": d.routes(health.Routes, "/acme", "/aia", "/crl", "/ocsp")}
 }
 
 func (d *daemon) acmeRoutes(door *acme.Door) chi.Router {
 	if door == nil {
-		return d.routes(func(chi.Router) {}, "/aia")
+		return d.routes(func(chi.Router) {}, "/aia", "/crl", "/ocsp")
 	}
-	return d.routes(door.Routes, "/aia")
+	return d.routes(door.Routes, "/aia", "/crl", "/ocsp")
 }
 
 // routes mounts one listener's routes. Paths that another listener serves

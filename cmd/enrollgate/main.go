@@ -9,9 +9,11 @@
 //	enrollgate ca csr|import|activate   a CA's certificate from elsewhere, and its next one
 //	enrollgate ca root|sign             an offline root, without configuration or store
 //	enrollgate ca list                  every CA with its generations
-//	enrollgate cert list|show|revoke    what was issued
+//	enrollgate cert list|show           what was issued
+//	enrollgate cert revoke|unhold       change the status of one certificate, or of many
 //	enrollgate explain SERIAL|TRACE     where every field came from, or why a request was refused
 //	enrollgate profile list|show        what may be issued
+//	enrollgate crl list|publish|import  certificate revocation lists
 //	enrollgate seal rotate ...          new data keys, or another key-encryption key
 //	enrollgate audit verify|root|checkpoint
 //	enrollgate reload                   read the configuration again
@@ -46,6 +48,7 @@ type commands struct {
 	Cert    certCmd    `cmd:"" help:"Issued certificates."`
 	Explain explainCmd `cmd:"" help:"Say where every field of a certificate came from, or why a request was refused."`
 	Profile profileCmd `cmd:"" help:"Certificate profiles."`
+	CRL     crlCmd     `cmd:"" name:"crl" help:"Certificate revocation lists."`
 	Seal    sealCmd    `cmd:"" name:"seal" help:"Keys that protect the secrets in the store."`
 	Audit   auditCmd   `cmd:"" help:"The audit trail."`
 	Reload  reloadCmd  `cmd:"" help:"Have the running daemon read its configuration again."`

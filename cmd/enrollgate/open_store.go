@@ -20,7 +20,10 @@ import (
 // store is what a driver offers to core and doors together.
 type store interface {
 	ca.Ledger
+	ca.Statuses
 	ca.Archive
+	ca.Statuses
+	ca.CRLs
 	ca.Leases
 	ca.Outbox
 	ca.Generations

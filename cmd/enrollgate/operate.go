@@ -13,6 +13,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/background"
+	"github.com/enrollgate/enrollgate/ca/status/crl"
 	"github.com/enrollgate/enrollgate/protocols/operations"
 )
 
@@ -21,7 +22,9 @@ func (d *daemon) observe() (err error) {
 	d.metrics, err = operations.NewMetrics(operations.Sources{
 		Store:        d.store.Counters,
 		Certificates: d.expiries,
+		CRLs:         d.publishedCRLs,
 		Pulse:        func() background.Pulse { return d.heartbeat.Pulse() },
+		Status:       d.statusCounters,
 		Jobs:         func() []background.Status { return d.upkeep.Status() },
 		Tokens:       d.tokenStatus,
 		Now:          time.Now,
@@ -55,7 +58,7 @@ func (d *daemon) startUpkeep(ctx context.Context) error {
 	if d.heartbeat, err = background.NewHeartbeat(d.store, self, d.log); err != nil {
 		return err
 	}
-	d.upkeep, err = background.New(background.Options{Leases: d.store, Holder: d.replica, TTL: leaseTime, Log: d.log, Jobs: []background.Job{
+	jobs := []background.Job{
 		background.Sweep("sweep", time.Minute, d.store.SweepNonces, d.store.SweepIdempotency, d.store.EndOrders,
 			func(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 				return d.store.RemoveOrders(ctx, l, ordersKept, limit)
@@ -64,7 +67,12 @@ func (d *daemon) startUpkeep(ctx context.Context) error {
 				return d.store.ForgetReplicas(ctx, l, replicasKept, limit)
 			}),
 		background.Months(d.store),
-	}})
+	}
+	if d.lists != nil {
+		jobs = append(jobs, background.Job{Name: "crl", Every: crl.Pulse, Run: d.lists.Run})
+		d.working.Go(func() { d.shelf.Follow(d.background) })
+	}
+	d.upkeep, err = background.New(background.Options{Leases: d.store, Holder: d.replica, TTL: leaseTime, Log: d.log, Jobs: jobs})
 	if err != nil {
 		return err
 	}
@@ -86,6 +94,11 @@ func programVersion() string {
 func (d *daemon) expiries() (all []operations.Expiry) {
 	if leaf := d.ownLeaf(); leaf != nil {
 		all = append(all, operations.Expiry{Kind: "own", Name: "tls", NotAfter: leaf.NotAfter})
+	}
+	for _, r := range d.responders {
+		if end := r.NotAfter(); !end.IsZero() {
+			all = append(all, operations.Expiry{Kind: "own", Tenant: r.Tenant, Name: "ocsp/" + r.CA, NotAfter: end})
+		}
 	}
 	for _, c := range d.cfg.CAs {
 		if i, err := d.issuers.Issuer(c.Tenant, c.ID); err == nil { // every CA of the configuration was opened at start
@@ -116,8 +129,10 @@ func (d *daemon) checks() []operations.Check {
 		{Name: "clock", Try: d.checkClock},
 		{Name: "schema", Try: d.checkSchema},
 		{Name: "certificates", Try: d.checkCertificates},
+		{Name: "crls", Try: d.checkCRLs},
 		{Name: "keys", Try: probe.try},
 		{Name: "replicas", Try: d.checkReplicas},
+		{Name: "status", Try: func(ctx context.Context) (string, error) { return d.view.Check(ctx) }},
 	}
 }
 

@@ -114,12 +114,18 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 	if err := d.observe(); err != nil {
 		return d, err
 	}
+	if err := d.openCRLs(ctx); err != nil {
+		return d, err
+	}
 	first, err := d.assemble(ctx, cfg, nil)
 	if err != nil {
 		return d, err
 	}
 	d.policy.Store(first)
 	if err := d.openTLS(ctx, s.Data); err != nil {
+		return d, err
+	}
+	if err := d.openStatus(ctx, s.Data); err != nil {
 		return d, err
 	}
 	if err := d.openSocket(); err != nil {
@@ -138,6 +144,7 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 	}
 	d.followTrust(d.background)
 	d.working.Go(func() { d.issuers.Follow(d.background, generationsPoll, d.log) })
+	d.followStatus(d.background)
 	d.followSignals(d.background)
 	d.serve()
 	return d, nil

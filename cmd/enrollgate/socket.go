@@ -20,6 +20,7 @@ const (
 	auditSignPath  = "/v1/audit/checkpoint"
 	reloadPath     = "/v1/config/reload"
 	certRevokePath = "/v1/cert/revoke"
+	certSweepPath  = "/v1/cert/sweep"
 )
 
 type (
@@ -41,7 +42,7 @@ type (
 
 // operations is the socket's closed table.
 func (d *daemon) operations() []admin.Operation {
-	return []admin.Operation{
+	return append(d.crlOperations(),
 		admin.Op(sealRotatePath, func(ctx context.Context, by admin.Actor, in sealRotateIn) (out sealRotateOut, err error) {
 			actor, err := by.For(ca.Installation)
 			if err == nil {
@@ -68,7 +69,12 @@ func (d *daemon) operations() []admin.Operation {
 			defer p.leave()
 			return d.revoke(ctx, p.cfg, p.authority, in, by.For)
 		}),
-	}
+		admin.Op(certSweepPath, func(ctx context.Context, by admin.Actor, in certSweepIn) (*core.Swept, error) {
+			p := d.enter()
+			defer p.leave()
+			return d.sweep(ctx, p.cfg, p.authority, &in, by.For)
+		}),
+	)
 }
 
 // openSocket starts the administrative socket where one is configured.

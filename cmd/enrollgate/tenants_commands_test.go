@@ -72,8 +72,23 @@ var commandSwaps = map[string]commandSwap{
 		return s.bySerial("cert show ID", "cert show ID --ca issuing", "cert show ID --pem", "cert show ID --json")
 	}},
 	"cert revoke": {tries: func(s *twoTenants) []commandTry {
-		return s.bySerial("cert revoke ID --reason superseded --yes", "cert revoke ID --reason keyCompromise --yes --ca issuing", "cert revoke ID --reason superseded --yes --json",
-			"cert revoke ID --reason superseded") // not even the question is asked
+		serial, other := ca.NewSerial(time.Now()).String(), ca.NewSerial(time.Now()).String()
+		all := append(s.bySelection("cert revoke", "--reason superseded"), commandTry{"cert revoke ID " + serial + " --reason superseded --dry-run --json", s.serial, other, exitOK},
+			commandTry{"cert revoke --proof ID --yes", s.proofs[0], s.proofs[1], exitFailed}, commandTry{"cert revoke --json --proof ID --dry-run", s.proofs[0], s.proofs[1], exitOK})
+		return append(all, s.bySerial("cert revoke ID --reason superseded --yes", "cert revoke ID --reason keyCompromise --yes --ca issuing", "cert revoke ID --reason superseded --yes --json",
+			"cert revoke ID --reason superseded")...) // not even the question is asked
+	}},
+	"cert unhold": {tries: func(s *twoTenants) []commandTry {
+		return append(s.bySelection("cert unhold", ""), s.bySerial("cert unhold ID --yes", "cert unhold ID --yes --json", "cert unhold ID")...)
+	}},
+	"crl list": {tries: func(*twoTenants) []commandTry {
+		return []commandTry{{"crl list", "", "", exitOK}, {"crl list --json", "", "", exitOK}}
+	}},
+	"crl publish": {tries: func(*twoTenants) []commandTry {
+		return []commandTry{{"crl publish --ca ID", "alpha", "nowhere", exitFailed}, {"crl publish --ca ID --json", "alpha", "nowhere", exitFailed}}
+	}},
+	"crl import": {tries: func(s *twoTenants) []commandTry {
+		return []commandTry{{"crl import --file ID", s.rootList, s.strangerList, exitFailed}, {"crl import --json --file ID", s.laterList, s.strangerList, exitFailed}}
 	}},
 	"explain": {tries: func(s *twoTenants) []commandTry {
 		all := s.bySerial("explain ID", "explain ID --json", "explain ID --profile")
@@ -82,6 +97,21 @@ var commandSwaps = map[string]commandSwap{
 		}
 		return all
 	}},
+}
+
+// bySelection asks with every way to say which certificates are meant.
+func (s *twoTenants) bySelection(command, reason string) (all []commandTry) {
+	for flag, id := range map[string][2]string{"--subject": {"CN=localhost", "CN=nobody"}, "--name": {"dns:localhost", "dns:nobody"}, "--name-end": {"dns:host", "dns:nobody"},
+		"--requester": {"service:tls", "service:none"}, "--key-id": {s.facts[0], strings.Repeat("0a", 20)}, "--profile": {"gateway-tls-server", "none"},
+		"--all --ca": {"alpha", "nowhere"}} {
+		count := exitOK
+		if flag == "--all --ca" {
+			count = exitFailed
+		}
+		line := command + " " + flag + " ID " + reason
+		all = append(all, commandTry{line + " --dry-run", id[0], id[1], count}, commandTry{line + " --yes", id[0], id[1], exitFailed})
+	}
+	return all
 }
 
 func (s *twoTenants) bySerial(lines ...string) (all []commandTry) {
@@ -125,8 +155,10 @@ func TestTenantCommands(t *testing.T) {
 			s.swapCommands("beside the daemon", func(string) bool { return true })
 			s.withoutTenant()
 			s.end()
-			s.swapCommands("without a daemon", func(name string) bool { return name == "cert revoke" }) // the others never ask it
-			s.must("cert", "revoke", s.serial, "--tenant", "one", "--reason", "superseded", "--yes")    // the owner may
+			s.swapCommands("without a daemon", func(name string) bool { // the others never ask it
+				return name == "cert revoke" || name == "cert unhold" || name == "crl publish" || name == "crl import"
+			})
+			s.must("cert", "revoke", s.serial, "--tenant", "one", "--reason", "superseded", "--yes") // the owner may
 		})
 	}
 }
@@ -147,6 +179,9 @@ func (s *twoTenants) swapCommands(when string, which func(name string) bool) {
 				text := out + errs
 				if id != "" {
 					text = strings.ReplaceAll(text, id, "ID")
+				}
+				if name == "crl import" {
+					text = strings.ReplaceAll(text, s.rootName, "NAME") // the list says it itself
 				}
 				s.leaks(try.line, text)
 				return fmt.Sprintf("%d %s", code, text)
@@ -171,7 +206,7 @@ func (s *twoTenants) withoutTenant() {
 	if _, errs, code := s.command("cert", "list"); code != exitUsage || !strings.Contains(errs, "one of one, two") {
 		s.Errorf("cert list: %d %s", code, errs)
 	}
-	for _, line := range []string{"cert list", "cert show " + s.serial, "cert revoke --yes --reason superseded " + s.serial, "explain " + s.serial, "ca list"} {
+	for _, line := range []string{"cert list", "cert show " + s.serial, "cert revoke --yes --reason superseded " + s.serial, "explain " + s.serial, "ca list", "crl list"} {
 		if _, errs, code := s.command(append(strings.Fields(line), "--tenant", "three")...); code != exitUsage || !strings.Contains(errs, "no tenant three; there is one, two") {
 			s.Errorf("%s in no tenant: %d %s", line, code, errs)
 		}

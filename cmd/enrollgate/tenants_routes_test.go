@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"golang.org/x/crypto/ocsp"
 
 	"github.com/enrollgate/enrollgate/ca"
 	core "github.com/enrollgate/enrollgate/ca/admin"
@@ -21,38 +24,83 @@ import (
 // routeSwap is two paths of tenant two: one with an id that tenant one has, and
 // one with an id that nobody has; or why there is nothing to swap.
 type routeSwap struct {
-	nothing string
-	paths   [][2]string
+	nothing      string
+	paths        [][2]string
+	unauthorized bool // OCSP's way to refuse (RFC 6960 section 2.3), which goes with status 200
 }
 
 const acmeRoutes = "/acme/{tenant}/{ca}/{profile}"
 
 var elsewhereSwap = routeSwap{paths: [][2]string{{"/acme/two/alpha/privatessl-tls-server/directory", "/acme/two/nowhere/privatessl-tls-server/directory"},
-	{"/aia/two/alpha.cer", "/aia/two/nowhere.cer"}}}
+	{"/aia/two/alpha.cer", "/aia/two/nowhere.cer"}, {"/crl/two/alpha/g1.crl", "/crl/two/nowhere/g1.crl"}, {"/ocsp/two/alpha", "/ocsp/two/nowhere"}}}
 
 // routeSwaps classifies every route of every listener but ACME's resources: a new one must be put here.
 var routeSwaps = map[string]routeSwap{
-	"https /aia/*":              {paths: elsewhereSwap.paths[1:]},
+	"https /aia/*":              {paths: elsewhereSwap.paths[1:2]},
+	"https /crl/*":              {paths: elsewhereSwap.paths[2:3]},
+	"https /ocsp/*":             {paths: elsewhereSwap.paths[3:]},
 	"http /acme/*":              {paths: elsewhereSwap.paths[:1]},
 	"http /aia/{tenant}/{file}": {paths: [][2]string{{"/aia/two/alpha.cer", "/aia/two/nowhere.cer"}, {"/aia/TWO/issuing.cer", "/aia/three/issuing.cer"}, {"/aia/one%2Falpha/x.cer", "/aia/one%2Fnowhere/x.cer"}}},
 	"admin /acme/*":             {paths: elsewhereSwap.paths[:1]},
-	"admin /aia/*":              {paths: elsewhereSwap.paths[1:]},
-	"admin /healthz":            {nothing: "says that the process answers"},
-	"admin /readyz":             {nothing: "the installation's state, for its operators"},
-	"admin /metrics":            {nothing: "the installation's figures, for its operators; tenants are labels"},
+	"http /crl/{tenant}/{ca}/{name}": {paths: [][2]string{{"/crl/two/alpha/g1.crl", "/crl/two/nowhere/g1.crl"}, {"/crl/two/alpha/crl.crl", "/crl/two/nowhere/crl.crl"},
+		{"/crl/TWO/issuing/g1.crl", "/crl/three/issuing/g1.crl"}, {"/crl/one%2Fissuing/x/g1.crl", "/crl/one%2Fnowhere/x/g1.crl"}, {"/crl/two/..%2Fone/issuing.crl", "/crl/two/..%2Fthree/issuing.crl"}}},
+	"admin /aia/*":   {paths: elsewhereSwap.paths[1:2]},
+	"admin /crl/*":   {paths: elsewhereSwap.paths[2:3]},
+	"admin /ocsp/*":  {paths: elsewhereSwap.paths[3:]},
+	"http /ocsp/*":   {unauthorized: true, paths: [][2]string{{"/ocsp/two/alpha", "/ocsp/two/nowhere"}, {"/ocsp/one%2Fissuing", "/ocsp/one%2Fnowhere"}, {"/ocsp/TWO/issuing", "/ocsp/three/issuing"}}},
+	"admin /healthz": {nothing: "says that the process answers"},
+	"admin /readyz":  {nothing: "the installation's state, for its operators"},
+	"admin /metrics": {nothing: "the installation's figures, for its operators; tenants are labels"},
+}
+
+// operationSwap is what an operation is asked about tenant two: with an id, or a
+// file, that tenant one has, and with one that nobody has. What the question
+// itself says is no news in its answer.
+type operationSwap struct {
+	counts       bool // what is not there is counted, not refused
+	nothing      string
+	real, madeUp func(s *twoTenants) (in any, says string)
 }
 
 // socketSwaps classifies every operation of the administrative socket.
-var socketSwaps = map[string]struct {
-	nothing string
-	tries   func(s *twoTenants, serial string) (in any)
-}{
+var socketSwaps = map[string]operationSwap{
 	sealRotatePath: {nothing: "data keys belong to the installation"},
 	auditSignPath:  {nothing: "the trail is the installation's"},
 	reloadPath:     {nothing: "the configuration is the installation's"},
-	certRevokePath: {tries: func(_ *twoTenants, serial string) any {
-		return certRevokeIn{Tenant: "two", Serial: serial, Reason: "keyCompromise"}
-	}},
+	certRevokePath: {
+		real:   func(s *twoTenants) (any, string) { return revokeOfTwo(s.serial) },
+		madeUp: func(*twoTenants) (any, string) { return revokeOfTwo(ca.NewSerial(time.Now()).String()) },
+	},
+	certSweepPath: {
+		counts: true,
+		real:   func(s *twoTenants) (any, string) { return sweepOfTwo(s.serial) },
+		madeUp: func(*twoTenants) (any, string) { return sweepOfTwo(ca.NewSerial(time.Now()).String()) },
+	},
+	crlPublishPath: {
+		real:   func(*twoTenants) (any, string) { return crlPublishIn{"two", "alpha"}, "alpha" },
+		madeUp: func(*twoTenants) (any, string) { return crlPublishIn{"two", "nowhere"}, "nowhere" },
+	},
+	crlImportPath: {
+		real:   func(s *twoTenants) (any, string) { return crlImportIn{"two", s.read(s.laterList)}, s.rootName },
+		madeUp: func(s *twoTenants) (any, string) { return crlImportIn{"two", s.read(s.strangerList)}, s.rootName },
+	},
+}
+
+func revokeOfTwo(serial string) (in any, says string) {
+	return certRevokeIn{Tenant: "two", Serial: serial, Reason: "keyCompromise"}, serial
+}
+
+func sweepOfTwo(serial string) (in any, says string) {
+	return certSweepIn{selection: selection{Tenant: "two"}, Serials: []string{serial}, Reason: "keyCompromise", Job: ca.NewTrace()}, serial
+}
+
+func (s *twoTenants) read(file string) []byte {
+	s.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return data
 }
 
 // TestTenantRoutes swaps tenants on every route of every listener and on every
@@ -91,6 +139,8 @@ func TestTenantRoutes(t *testing.T) {
 			}
 			s.untouched("every route")
 			s.publishes()
+			s.servesLists()
+			s.answersStatus()
 			s.swapOperations()
 		})
 	}
@@ -124,7 +174,8 @@ func (s *twoTenants) swapRoute(listener, method, route string) {
 	}
 	for _, p := range c.paths {
 		got, want := s.answer(listener, method, p[0]), s.answer(listener, method, p[1])
-		if got != want || !strings.HasPrefix(got, "4") {
+		refused := strings.HasPrefix(got, "4") || c.unauthorized && strings.HasPrefix(got, "200") && (method == "HEAD" || strings.HasSuffix(got, string(ocsp.UnauthorizedErrorResponse)))
+		if got != want || !refused {
 			s.Errorf("listener %s, %s %s:\n%s\nwhat nobody owns is answered\n%s", listener, method, p[0], got, want)
 		}
 		s.leaks(method+" "+p[0], got)
@@ -172,23 +223,30 @@ func (s *twoTenants) swapOperations() {
 	for _, op := range s.operations() {
 		known[op.Path] = true
 		c, ok := socketSwaps[op.Path]
-		if !ok || (c.nothing == "") == (c.tries == nil) {
+		if !ok || (c.nothing == "") == (c.real == nil) {
 			s.Errorf("operation %s is not classified: swap tenants on it, or say why nothing can be swapped", op.Path)
 			continue
 		}
-		if c.tries == nil {
+		if c.real == nil {
 			continue
 		}
-		ask := func(serial string) string {
-			err := admin.Call(s.Context(), s.cfg.Admin.Socket, op.Path, c.tries(s, serial), &core.Revoked{})
+		ask := func(in any, says string) string {
+			var out json.RawMessage
+			err := admin.Call(s.Context(), s.cfg.Admin.Socket, op.Path, in, &out)
+			if c.counts {
+				if err != nil || !bytes.Contains(out, []byte(`"matched":1,"changed":0,"already":0,"failed":1`)) {
+					s.Errorf("%s: %s, %v", op.Path, out, err)
+				}
+				return strings.ReplaceAll(string(out), says, "ID")
+			}
 			var e *ca.Error
 			if !errors.As(err, &e) || e.Kind != ca.NotFound {
-				s.Errorf("%s: %v", op.Path, err)
+				s.Errorf("%s: %s, %v", op.Path, out, err)
 				return ""
 			}
-			return strings.ReplaceAll(e.Public, serial, "SERIAL")
+			return strings.ReplaceAll(e.Public, says, "ID")
 		}
-		got, want := ask(s.serial), ask(ca.NewSerial(time.Now()).String())
+		got, want := ask(c.real(s)), ask(c.madeUp(s))
 		if got != want {
 			s.Errorf("%s: %s; what nobody owns is answered %s", op.Path, got, want)
 		}
@@ -205,5 +263,11 @@ func (s *twoTenants) swapOperations() {
 	in := certRevokeIn{Tenant: "one", Serial: s.serial, Reason: "superseded"}
 	if err := admin.Call(context.Background(), s.cfg.Admin.Socket, certRevokePath, in, &done); err != nil || done.Tenant != "one" || done.Serial != s.serial {
 		s.Errorf("the owner: %+v, %v", done, err)
+	}
+	for path, in := range map[string]any{crlPublishPath: crlPublishIn{"one", "alpha"}, crlImportPath: crlImportIn{"one", s.read(s.laterList)}} {
+		var out crlOut
+		if err := admin.Call(context.Background(), s.cfg.Admin.Socket, path, in, &out); err != nil || len(out.CRLs) != 1 || out.CRLs[0].Tenant != "one" {
+			s.Errorf("the owner, %s: %+v, %v", path, out, err)
+		}
 	}
 }

@@ -2,8 +2,12 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -11,11 +15,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	core "github.com/enrollgate/enrollgate/ca/admin"
 	"github.com/enrollgate/enrollgate/test/harness"
 )
 
@@ -26,12 +32,17 @@ type twoTenants struct {
 	*daemon
 	file    string
 	client  *http.Client
-	serial  string   // of tenant one's certificate
-	issued  string   // its trace id
-	refused string   // trace id of a refusal
-	facts   []string // of tenant one, which nobody who asks about another may read
+	serial  string    // of tenant one's certificate
+	issued  string    // its trace id
+	refused string    // trace id of a refusal
+	proofs  [2]string // files: that the key of tenant one's certificate is compromised, and that nobody's is
+	facts   []string  // of tenant one, which nobody who asks about another may read
+
+	rootName, above                   string // of the root above tenant one's CA "issuing", and of its list
+	rootList, laterList, strangerList string // files: the imported one, the next one, and one that names the same root
 }
 
+// The CAs sign OCSP answers themselves: tenants have no certificates but those of the tests.
 const twoTenantsConfig = `
 listen: {https: "127.0.0.1:%[1]d", http: "127.0.0.1:%[2]d", admin: "127.0.0.1:%[3]d"}
 base_url: {https: "https://localhost:%[1]d", http: "http://localhost:%[2]d"}
@@ -41,9 +52,9 @@ admin: {socket: %[4]s/socket}
 log: {level: error}
 tenants: [{id: one}, {id: two}]
 cas:
-  - {id: issuing, tenant: one, key: "file:%[4]s/one.pem", key_password: "file:%[4]s/password"}
-  - {id: alpha, tenant: one, key: "file:%[4]s/alpha.pem", key_password: "file:%[4]s/password"}
-  - {id: issuing, tenant: two, key: "file:%[4]s/two.pem", key_password: "file:%[4]s/password"}
+  - {id: issuing, tenant: one, key: "file:%[4]s/one.pem", key_password: "file:%[4]s/password", ocsp: {signer: direct}}
+  - {id: alpha, tenant: one, key: "file:%[4]s/alpha.pem", key_password: "file:%[4]s/password", ocsp: {signer: direct}}
+  - {id: issuing, tenant: two, key: "file:%[4]s/two.pem", key_password: "file:%[4]s/password", ocsp: {signer: direct}}
 endpoints:
   - {id: acme-one, protocol: acme, tenant: one, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account]]}
   - {id: acme-two, protocol: acme, tenant: two, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account]]}
@@ -152,7 +163,24 @@ func (s *twoTenants) own() {
 	}
 	s.serial, s.issued = l.Certificates[0].Serial, l.Certificates[0].Trace
 	s.facts = []string{l.Certificates[0].KeyID, "service:tls", "Of one", all[0].KeyID, all[1].KeyID, all[0].Key, all[1].Key}
+	s.ownLists(root)
 	s.refused = s.refuse()
+	own, err := s.daemon.tls.Certificate(&tls.ClientHelloInfo{})
+	if err != nil {
+		s.Fatal(err)
+	}
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		s.Fatal(err)
+	}
+	for i, key := range []any{own.PrivateKey, other} {
+		csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: core.ProofSubject}}, key)
+		if err != nil {
+			s.Fatal(err)
+		}
+		s.proofs[i] = filepath.Join(s.TempDir(), strconv.Itoa(i)+".csr")
+		write(s.T, s.proofs[i], string(csr))
+	}
 }
 
 // refuse has a request of tenant one refused and gives its trace id, once it can be found.
@@ -203,6 +231,7 @@ func (s *twoTenants) untouched(what string) {
 			s.Fatalf("after %s tenant %s has CAs %v, %v", what, tenant, all, err)
 		}
 	}
+	s.listsStand(what)
 }
 
 // leaks fails where a text tells something of tenant one's.

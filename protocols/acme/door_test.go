@@ -352,12 +352,8 @@ func TestDroppedValidation(t *testing.T) {
 	b.validator.gate = make(chan struct{})
 	b.door.Patience = time.Millisecond
 	c := b.registered("one")
-	_, o := c.order("host.example")
-	var a authorizationObject
-	c.post(o.Authorizations[0], "").into(t, &a)
-	var challenge challengeObject
-	c.post(a.Challenges[0].URL, "{}").into(t, &challenge)
-	if challenge.Status != state.Processing {
+	o, a := c.authorization("host.example")
+	if challenge := c.begin(a); challenge.Status != state.Processing {
 		t.Fatalf("challenge is %s", challenge.Status)
 	}
 	b.door.validations.stop() // the replica stops in the middle

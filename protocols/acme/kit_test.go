@@ -370,6 +370,21 @@ func (c *client) send(url, body string) reply {
 	return reply{resp.StatusCode, resp.Header, data}
 }
 
+// authorization opens an order and reads its first authorization.
+func (c *client) authorization(names ...string) (o orderObject, a authorizationObject) {
+	c.b.t.Helper()
+	_, o = c.order(names...)
+	c.post(o.Authorizations[0], "").into(c.b.t, &a)
+	return o, a
+}
+
+// begin answers the first challenge of an authorization.
+func (c *client) begin(a authorizationObject) (challenge challengeObject) {
+	c.b.t.Helper()
+	c.post(a.Challenges[0].URL, "{}").into(c.b.t, &challenge)
+	return challenge
+}
+
 // order opens an order and gives its URL.
 func (c *client) order(names ...string) (string, orderObject) {
 	c.b.t.Helper()

@@ -14,12 +14,8 @@ func TestQuickChallenge(t *testing.T) {
 	b := newBench(t)
 	b.door.Patience = time.Minute
 	c := b.registered("one")
-	_, o := c.order("host.example")
-	var a authorizationObject
-	c.post(o.Authorizations[0], "").into(t, &a)
-	var challenge challengeObject
-	c.post(a.Challenges[0].URL, "{}").into(t, &challenge)
-	if challenge.Status != state.Valid {
+	o, a := c.authorization("host.example")
+	if challenge := c.begin(a); challenge.Status != state.Valid {
 		t.Fatalf("challenge is %s", challenge.Status)
 	}
 	var done orderObject
@@ -42,16 +38,12 @@ func TestOneValidationATime(t *testing.T) {
 	b.door.Patience = time.Minute
 	b.validator.gate = make(chan struct{})
 	c := b.registered("one")
-	_, o := c.order("host.example")
-	var a authorizationObject
-	c.post(o.Authorizations[0], "").into(t, &a)
+	o, a := c.authorization("host.example")
 	first := make(chan challengeObject)
 	twin := *c
 	twin.nonce = ""
 	go func() {
-		var challenge challengeObject
-		twin.post(a.Challenges[0].URL, "{}").into(t, &challenge)
-		first <- challenge
+		first <- twin.begin(a)
 	}()
 	for b.validator.count() == 0 {
 		time.Sleep(time.Millisecond)
@@ -79,12 +71,8 @@ func TestPatience(t *testing.T) {
 	b.door.Patience = time.Millisecond
 	b.validator.gate = make(chan struct{})
 	c := b.registered("one")
-	_, o := c.order("host.example")
-	var a authorizationObject
-	c.post(o.Authorizations[0], "").into(t, &a)
-	var challenge challengeObject
-	c.post(a.Challenges[0].URL, "{}").into(t, &challenge)
-	if challenge.Status != state.Processing {
+	o, a := c.authorization("host.example")
+	if challenge := c.begin(a); challenge.Status != state.Processing {
 		t.Fatalf("challenge is %s", challenge.Status)
 	}
 	close(b.validator.gate)
@@ -95,8 +83,7 @@ func TestPatience(t *testing.T) {
 	}
 
 	b.validator.gate = make(chan struct{})
-	_, o = c.order("other.example", "third.example")
-	c.post(o.Authorizations[0], "").into(t, &a)
+	o, a = c.authorization("other.example", "third.example")
 	id, expires, err := b.door.nonces.check(c.nonce)
 	if err != nil {
 		t.Fatal(err)

@@ -111,8 +111,8 @@ func (s *slot) free() {
 	<-s.v.slots
 }
 
-// attempt is a validation that was started. Exactly one of store, keep and
-// abandon ends it.
+// attempt is a validation that was started. Exactly one of store, keep, abandon
+// and, where it was dropped, end gives its slot back.
 type attempt struct {
 	slot    *slot
 	job     validation

@@ -13,10 +13,20 @@ import (
 type Sources struct {
 	Store        func() ca.StoreCounters
 	Certificates func() []Expiry
+	CRLs         func() []CRL
 	Pulse        func() background.Pulse
 	Jobs         func() []background.Status
 	Tokens       func() []Token
-	Now          func() time.Time // needed with Certificates
+	Status       func() StatusCounters
+	Now          func() time.Time // needed with Certificates and CRLs
+}
+
+// StatusCounters say what this replica knows of revocations.
+type StatusCounters struct {
+	Followed bool          // the feed was read to its end at least once
+	Age      time.Duration // since it was
+	Known    int           // held and revoked certificates in memory
+	Kept     int           // signed OCSP answers in memory
 }
 
 // Expiry is when a certificate of ours ends.
@@ -25,6 +35,14 @@ type Expiry struct {
 	Tenant   string // "" for certificates of the installation
 	Name     string // id of the CA, or what the certificate is for
 	NotAfter time.Time
+}
+
+// CRL is a published certificate revocation list.
+type CRL struct {
+	Tenant, CA string
+	List       string // its scope, with "-delta" where it is one
+	NextUpdate time.Time
+	Entries    int
 }
 
 // collector turns sources into metrics.
@@ -47,19 +65,24 @@ var (
 	storeFailures  = scrape("store_write_failures_total", "Writes that the store could not take; nothing of them was recorded.")
 	notesDropped   = scrape("audit_notes_dropped_total", "Audit rows of refusals that were not written.")
 	daysLeft       = scrape("certificate_days_left", "Days until a certificate of the gateway or of a CA ends; negative after.", "kind", "tenant", "name")
+	crlLeft        = scrape("crl_left_seconds", "Time until a published CRL ends; negative after.", "tenant", "ca", "list")
+	crlEntries     = scrape("crl_entries", "Entries of a published CRL.", "tenant", "ca", "list")
 	replicas       = scrape("replicas", "Replicas that run on this store, this one included.")
 	configDiffers  = scrape("replicas_config_differs", "Replicas with another configuration than this one.")
 	schemaDiffers  = scrape("replicas_schema_differs", "Replicas whose program knows another version of the tables.")
 	clockSkew      = scrape("clock_skew_seconds", "The store's clock minus this machine's.")
 	lastBeat       = scrape("store_last_beat_timestamp_seconds", "When the store took this replica's last heartbeat.")
+	statusAge      = scrape("status_age_seconds", "Time since the status feed was last read to its end.")
+	statusKnown    = scrape("status_known", "Held and revoked certificates that this replica has in memory.")
+	ocspKept       = scrape("ocsp_kept_answers", "Signed OCSP answers that this replica has in memory.")
 	leaseHeld      = scrape("background_lease_held", "1 where this replica holds the lease of a job.", "job")
 	backgroundRuns = scrape("background_runs_total", "Runs of a job on this replica.", "job", "outcome")
 	backgroundLast = scrape("background_last_run_timestamp_seconds", "When a job last ran without error on this replica.", "job")
 )
 
 // everyScraped lists them all.
-var everyScraped = []scraped{storeCommits, storeMembers, storeWaiting, storeFailures, notesDropped, daysLeft, replicas,
-	configDiffers, schemaDiffers, clockSkew, lastBeat, leaseHeld, backgroundRuns, backgroundLast,
+var everyScraped = []scraped{storeCommits, storeMembers, storeWaiting, storeFailures, notesDropped, daysLeft, crlLeft, crlEntries, replicas,
+	configDiffers, schemaDiffers, clockSkew, lastBeat, statusAge, statusKnown, ocspKept, leaseHeld, backgroundRuns, backgroundLast,
 	tokenWorkers, tokenLogins, tokenLapses, tokenRestarts}
 
 // Describe implements prometheus.Collector.
@@ -90,6 +113,13 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			send(daysLeft, gauge, e.NotAfter.Sub(now).Hours()/24, e.Kind, e.Tenant, e.Name)
 		}
 	}
+	if s.CRLs != nil {
+		now := s.Now()
+		for _, l := range s.CRLs() {
+			send(crlLeft, gauge, l.NextUpdate.Sub(now).Seconds(), l.Tenant, l.CA, l.List)
+			send(crlEntries, gauge, float64(l.Entries), l.Tenant, l.CA, l.List)
+		}
+	}
 	if s.Pulse != nil {
 		if p := s.Pulse(); !p.At.IsZero() { // before the first beat nothing is known
 			send(replicas, gauge, float64(p.Alive))
@@ -101,6 +131,13 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	if s.Tokens != nil {
 		collectTokens(s.Tokens(), send)
+	}
+	if s.Status != nil {
+		if n := s.Status(); n.Followed {
+			send(statusAge, gauge, n.Age.Seconds())
+			send(statusKnown, gauge, float64(n.Known))
+			send(ocspKept, gauge, float64(n.Kept))
+		}
 	}
 	if s.Jobs != nil {
 		for _, j := range s.Jobs() {

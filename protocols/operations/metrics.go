@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/status"
 )
 
 // Metrics counts what happens and serves it at /metrics. It observes the
@@ -23,9 +24,10 @@ type Metrics struct {
 
 	issued, refused               *prometheus.CounterVec
 	signed, discarded, revoked    *prometheus.CounterVec
+	crls                          *prometheus.CounterVec
 	acmeRequests, acmeValidations *prometheus.CounterVec
 	acmeSeconds                   *prometheus.HistogramVec
-	panics                        *prometheus.CounterVec
+	panics, ocspAnswers           *prometheus.CounterVec
 }
 
 // Named is a metric of ours by its name and label names.
@@ -56,11 +58,13 @@ func NewMetrics(s Sources, more ...prometheus.Collector) (*Metrics, error) {
 	}
 	m.issued = counter("certificates_issued_total", "Certificates that were recorded.", "endpoint", "door", "tenant")
 	m.refused = counter("requests_refused_total", "Requests that the core did not carry out, by kind of error.", "endpoint", "door", "tenant", "kind")
-	m.signed = counter("signatures_total", "Uses of a CA's key by enrollment.", "tenant", "ca", "lane")
+	m.signed = counter("signatures_total", "Uses of a CA's key: for certificates, and for CRLs in the lane status.", "tenant", "ca", "lane")
 	m.discarded = counter("signatures_discarded_total", "Signatures that were made and never left.", "tenant", "ca")
 	m.revoked = counter("certificates_revoked_total", "Changes of a certificate's status.", "tenant", "ca", "reason")
+	m.crls = counter("crls_published_total", "Certificate revocation lists that this replica made.", "tenant", "ca", "kind")
 	m.acmeRequests = counter("acme_requests_total", "ACME requests by the class of their reply's status.", "endpoint", "resource", "class")
 	m.acmeValidations = counter("acme_validations_total", "Validations of challenges that ended.", "type", "outcome")
+	m.ocspAnswers = counter("ocsp_answers_total", "OCSP questions by what was said, and whether a signed answer was there.", "tenant", "ca", "answer", "source")
 	m.panics = counter("panics_total", "Requests that a panic ended.", "place")
 	m.acmeSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "enrollgate_acme_request_seconds",
 		Help:    "Time from an ACME request to its reply.",
@@ -124,6 +128,37 @@ func (m *Metrics) Discarded(tenant, ca string) { m.discarded.WithLabelValues(ten
 // Revoked implements ca.Observer.
 func (m *Metrics) Revoked(tenant, ca string, r ca.Reason) {
 	m.revoked.WithLabelValues(tenant, ca, r.String()).Inc()
+}
+
+// CRLPublished counts a list.
+func (m *Metrics) CRLPublished(c *ca.CRL) {
+	kind := "complete"
+	if _, shard, _ := ca.ParseCRLScope(c.Scope); shard > 0 {
+		kind = "shard"
+	}
+	if c.Base > 0 {
+		kind = "delta"
+	}
+	m.crls.WithLabelValues(c.Tenant, c.CA, kind).Inc()
+}
+
+// BoundOCSP starts the counters of a responder at zero.
+func (m *Metrics) BoundOCSP(tenant, ca string) {
+	for _, o := range status.Outcomes() {
+		m.ocspAnswers.WithLabelValues(tenant, ca, string(o), "signed")
+	}
+}
+
+// OCSPAnswered implements status.Observer.
+func (m *Metrics) OCSPAnswered(tenant, ca string, o status.Outcome, fromCache bool) {
+	source := "signed"
+	if fromCache {
+		source = "cache"
+	}
+	if tenant == "" {
+		tenant, ca = none, none
+	}
+	m.ocspAnswers.WithLabelValues(tenant, ca, string(o), source).Inc()
 }
 
 // Answered implements the ACME door's observer.

@@ -24,6 +24,8 @@ type Store interface {
 	ca.Leases
 	ca.Outbox
 	ca.Generations
+	ca.Statuses
+	ca.CRLs
 	seal.Store
 	credential.Burner
 	Close() error
@@ -100,7 +102,7 @@ func run(t *testing.T, cases []Case, open func(t *testing.T) *Driver) {
 // LedgerCases lists the ledger suite.
 func LedgerCases() []Case {
 	var all []Case
-	for _, part := range [][]Case{recordCases, effectCases, idempotencyCases, statusCases, backgroundCases, sealCases, auditCases, tenantCases(), batchCases} {
+	for _, part := range [][]Case{recordCases, effectCases, idempotencyCases, statusCases, crlCases, backgroundCases, sealCases, auditCases, tenantCases(), batchCases} {
 		all = append(all, part...)
 	}
 	return all

@@ -15,7 +15,7 @@ func (s *Store) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error
 	if err != nil {
 		return nil, err
 	}
-	status := ca.Status{Tenant: r.Tenant, CA: r.CA, Serial: r.Serial, State: ca.Revoked, Reason: r.Reason, Invalid: r.Invalid}
+	status := ca.Status{Tenant: r.Tenant, CA: r.CA, Serial: r.Serial, State: ca.Revoked, Reason: r.Reason, Invalid: r.Invalid, Shard: r.Shard}
 	switch r.Reason {
 	case ca.CertificateHold:
 		status.State = ca.Held
@@ -73,7 +73,11 @@ func (s *Store) Feed(_ context.Context, after int64, limit int) ([]ca.Status, er
 	defer s.mu.RUnlock()
 	from := min(max(after, 0), int64(len(s.feed)))
 	rows := s.feed[from:]
-	return slices.Clone(rows[:min(limit, len(rows))]), nil
+	page := slices.Clone(rows[:min(limit, len(rows))])
+	for i := range page {
+		page[i].Shard = 0
+	}
+	return page, nil
 }
 
 // Note appends an audit row that belongs to no issuance; nobody waits for it.

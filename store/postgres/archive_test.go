@@ -47,14 +47,15 @@ func TestArchivePlans(t *testing.T) {
 		"name":      {sql.FindByName, "sans_24360_reverse_kind_idx", 17},
 		"state":     {sql.FindByState, "certificates_24360_pkey", 14},
 		"status":    {sql.RevocationFind, "revocations_pkey", 3},
+		"statuses":  {sql.StatusPage, "revocations_pkey", 4},
 		"trace":     {sql.AuditByTrace, "audit_by_trace", 3},
 		"serial":    {sql.AuditBySerial, "audit_by_serial", 3},
 	} {
 		if _, err := conn.Exec(t.Context(), "prepare q as "+c.statement); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		arguments := "null, null, null"
-		if c.parameters > 3 { // the months, so that no partition is left out at the start
+		arguments := strings.TrimSuffix(strings.Repeat("null, ", c.parameters), ", ")
+		if c.parameters > 4 { // the months, so that no partition is left out at the start
 			arguments = "'t', 'c', 1, 32767" + strings.Repeat(", null", c.parameters-4)
 		}
 		rows, err := conn.Query(t.Context(), "explain execute q("+arguments+")", pgx.QueryExecModeSimpleProtocol)

@@ -126,7 +126,7 @@ func (s *Store) Decision(ctx context.Context, tenant, caID string, serial ca.Ser
 // Revoke implements ca.Ledger.
 func (s *Store) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error) {
 	w := &work{audit: []ca.Audit{r.Audit}, status: &ca.Status{Tenant: r.Tenant, CA: r.CA, Serial: r.Serial,
-		Reason: r.Reason, Invalid: r.Invalid.UTC(), State: ca.Revoked}}
+		Reason: r.Reason, Invalid: r.Invalid.UTC(), State: ca.Revoked, Shard: r.Shard}}
 	if err := w.add(s, r.Tenant, 0, nil, r.Effects); err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func (s *Store) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error
 		change.args = []any{s.offset(), r.Tenant, r.CA, r.Serial[:], int16(r.Reason), nullable(r.Invalid)}
 	}
 	if change.args == nil {
-		change.args = []any{s.offset(), r.Tenant, r.CA, month, r.Serial[:], string(w.status.State), int16(r.Reason), nullable(r.Invalid), r.Proves()}
+		change.args = []any{s.offset(), r.Tenant, r.CA, month, r.Serial[:], string(w.status.State), int16(r.Reason), nullable(r.Invalid), r.Shard, r.Proves()}
 	}
 	if r.Proves() {
 		w.steps = append(w.steps, step{slot: change.slot, sql: sql.RevocationLock, always: true, args: []any{r.Tenant, r.CA, r.Serial[:]}})

@@ -40,6 +40,10 @@ var grants = map[string]string{
 	"audit_checkpoints": "select, insert",
 	"audit_keys":        "select, insert",
 
+	"crls":      "select, insert",
+	"crl_heads": "select, insert, update",
+	"crl_parts": "select, insert, delete", // of superseded lists; the newest are held fast by a trigger
+
 	"data_keys":       "select, insert, update",
 	"seal_kek":        "select, insert, update",
 	"idempotency":     "select, insert, update, delete",

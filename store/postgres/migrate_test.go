@@ -87,7 +87,7 @@ func TestRights(t *testing.T) {
 		denied(t, r, statement)
 	}
 	month := newEntry().Certificate.Serial.Month()
-	record := []string{"certificates", "sans", "decisions", "revocations", "audit", "batches", "status_feed", "blocked_keys", "profiles", "chains", "generations", "activations",
+	record := []string{"certificates", "sans", "decisions", "revocations", "audit", "batches", "status_feed", "blocked_keys", "profiles", "chains", "generations", "activations", "crls",
 		"certificates_" + itoa(month), "sans_" + itoa(month), "decisions_" + itoa(month)}
 	for _, table := range record {
 		denied(t, o, "delete from enrollgate."+table)

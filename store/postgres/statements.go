@@ -26,6 +26,8 @@ var sql = struct {
 	Unlimited, TrailChains, TrailBatches, TrailRows, TrailCheckpoints, TrailCount                                    string
 	Find, FindBySubject, FindByRequester, FindByKey, FindByName, FindByState                                         string
 	RevocationFind, AuditByTrace, AuditBySerial                                                                      string
+	CRLPartAdd, CRLPublish, CRLPartsDrop, CRLHeads, CRLFind, CRLParts                                                string
+	StatusPage, FeedEnd                                                                                              string
 }{
 	Begin:    `begin`,
 	Commit:   `commit`,
@@ -115,15 +117,16 @@ var sql = struct {
 
 	// The lock comes first and by itself, so that the next statement sees which keys are blocked by then.
 	RevocationLock: `select from enrollgate.revocations where tenant = $1 and ca = $2 and serial = $3 for update`,
-	Revoke: `insert into enrollgate.revocations as r (tenant, ca, serial, state, reason, invalid, at)
-		select tenant, ca, serial, $6::text, $7::smallint, $8::timestamptz, now() + $1::interval
+	Revoke: `insert into enrollgate.revocations as r (tenant, ca, serial, state, reason, invalid, at, shard)
+		select tenant, ca, serial, $6::text, $7::smallint, $8::timestamptz, now() + $1::interval, $9::integer
 		from enrollgate.certificates where tenant = $2 and ca = $3 and month = $4 and serial = $5
 		on conflict (tenant, ca, serial) do update
 			set state = excluded.state, reason = excluded.reason,
 				invalid = case when r.state = 'revoked' then coalesce(excluded.invalid, r.invalid) else excluded.invalid end,
-				at = case when r.state = 'revoked' then r.at else excluded.at end
+				at = case when r.state = 'revoked' then r.at else excluded.at end,
+				shard = excluded.shard
 			where r.state = 'issued' or (r.state = 'held' and excluded.state = 'revoked')
-				or ($9::boolean and r.state = 'revoked' and (r.reason <> excluded.reason or not exists (
+				or ($10::boolean and r.state = 'revoked' and (r.reason <> excluded.reason or not exists (
 					select from enrollgate.blocked_keys where key_hash = (select key_hash from enrollgate.certificates
 						where tenant = $2 and ca = $3 and month = $4 and serial = $5))))
 		returning invalid, at`,
@@ -203,7 +206,7 @@ var sql = struct {
 			and cardinality(o.authorizations) = (select count(*) from unnest(o.authorizations) named(id),
 				lateral (select from enrollgate.acme_authorizations a
 					where a.id = named.id and a.tenant = $2 and a.endpoint = $3 and a.status = 'valid' and a.expires > now() + $1::interval limit 1) valid)
-			and exists (select from enrollgate.acme_accounts c where c.tenant = $2 and c.id = o.account and c.endpoint = $3 and c.status = 'valid')`,
+			and (select status from enrollgate.acme_accounts where tenant = $2 and id = o.account and endpoint = $3) = 'valid'`,
 	OrderFind: `select o.account, o.status, o.identifiers, o.not_before, o.not_after, o.created_at, o.expires, o.authorizations,
 			coalesce(o.certificate, ''), o.ca, o.serial, o.error,
 			a.id, a.account, a.type, a.value, a.wildcard, a.status, a.created_at, a.expires, a.challenges
@@ -269,6 +272,30 @@ var sql = struct {
 	FindByState: `with k as materialized (select get_byte(serial, 0) * 256 + get_byte(serial, 1) as month, serial
 			from enrollgate.revocations where tenant = $1 and ca = $2 and serial between $5::bytea and $6::bytea and state = $13)` + findColumns + findKnown,
 	RevocationFind: `select state, reason, invalid, at from enrollgate.revocations where tenant = $1 and ca = $2 and serial = $3`,
+	StatusPage: `select serial, state, reason, invalid, at, shard from enrollgate.revocations
+		where tenant = $1 and ca = $2 and serial > $3 order by serial limit $4::integer`,
+	FeedEnd:    `select last from enrollgate.feed_position where only_row`,
+	CRLPartAdd: `insert into enrollgate.crl_parts (tenant, ca, scope, sha256, n, part) values ($1, $2, $3, $4, $5, $6) on conflict do nothing`,
+	CRLPublish: `with head as (insert into enrollgate.crl_heads as h (tenant, ca, scope, number, position, complete, delta)
+			select $2, $3, $4, $5::bigint, $6::bigint, case when $7::bigint = 0 then $5::bigint else 0 end, case when $7::bigint = 0 then 0 else $5::bigint end
+			where (select count(*) from enrollgate.crl_parts where tenant = $2 and ca = $3 and scope = $4 and sha256 = $8) = $9::integer
+				and $7::bigint <= coalesce((select complete from enrollgate.crl_heads where tenant = $2 and ca = $3 and scope = $4), 0)
+			on conflict (tenant, ca, scope) do update set number = excluded.number, position = excluded.position,
+				complete = greatest(h.complete, excluded.complete), delta = greatest(h.delta, excluded.delta)
+				where h.number < excluded.number and h.position <= excluded.position
+			returning tenant, ca, scope, number, position)
+		insert into enrollgate.crls (tenant, ca, scope, number, base, position, this_update, next_update, urls, entries, sha256, size, at)
+		select tenant, ca, scope, number, $7::bigint, position, $10::timestamptz, $11::timestamptz, $12::text[], $13::bigint, $8, $14::bigint, now() + $1::interval
+		from head`,
+	CRLPartsDrop: `delete from enrollgate.crl_parts where tenant = $1 and ca = $2 and scope = $3
+		and sha256 <> all (array(select sha256 from enrollgate.crls where tenant = $1 and ca = $2 and scope = $3 and base = 0
+			order by number desc limit $4::integer))
+		and sha256 <> all (array(select sha256 from enrollgate.crls where tenant = $1 and ca = $2 and scope = $3 and base > 0
+			order by number desc limit $4::integer))`,
+	CRLHeads: `select tenant, ca, scope, number, position, complete, delta from enrollgate.crl_heads order by tenant, ca, scope`,
+	CRLFind: `select base, position, this_update, next_update, urls, entries, sha256, size from enrollgate.crls
+		where tenant = $1 and ca = $2 and scope = $3 and number = $4`,
+	CRLParts: `select part from enrollgate.crl_parts where tenant = $1 and ca = $2 and scope = $3 and sha256 = $4 order by n`,
 	AuditByTrace: `select event, actor, trace, detail, at from enrollgate.audit
 		where trace = $1 and trace <> '' and tenant = $2 order by at, chain, seq, n limit $3`,
 	AuditBySerial: `select event, actor, trace, detail, at from enrollgate.audit

@@ -27,6 +27,7 @@ const (
 	classActivation
 	classRevocation
 	classBlockedKey
+	classCRL
 	classIdempotency
 )
 

@@ -102,7 +102,11 @@ func TestFilesArePrivateAndDurable(t *testing.T) {
 // tables with a row a key, and those of the audit trail that a verification or
 // the next checkpoint reads, behind nobody's request.
 var wholeReads = []query{insertDataKey, selectDataKeys, changeKEK, countDataKeys, selectAuditKeys,
-	selectUncovered, selectLastCheckpoint, selectChains, countAudit}
+	selectUncovered, selectLastCheckpoint, selectChains, countAudit,
+	selectCRLHeads} // has a row a scope
+
+// harmless is how lines of a plan begin that read no table from end to end.
+var harmless = []string{"SEARCH", "LIST SUBQUERY", "CORRELATED SCALAR SUBQUERY", "SCALAR SUBQUERY", "SCAN CONSTANT ROW", "CREATE BLOOM FILTER"}
 
 // TestPlans: no statement reads a table from end to end or sorts what it read.
 func TestPlans(t *testing.T) {
@@ -127,7 +131,7 @@ func TestPlans(t *testing.T) {
 				t.Fatal(err)
 			}
 			looked++
-			if !strings.HasPrefix(detail, "SEARCH") && !strings.HasPrefix(detail, "LIST SUBQUERY") && !strings.HasPrefix(detail, "CORRELATED SCALAR SUBQUERY") {
+			if !slices.ContainsFunc(harmless, func(prefix string) bool { return strings.HasPrefix(detail, prefix) }) {
 				t.Errorf("%s\n\tplan: %s", text, detail)
 			}
 		}

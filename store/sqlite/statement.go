@@ -107,6 +107,17 @@ const (
 	selectAuditByTrace
 	selectAuditBySerial
 
+	selectStatusPage
+	selectFeedEnd
+
+	selectCRLParts
+	insertCRLPart
+	putCRLHead
+	insertCRL
+	dropCRLParts
+	selectCRLHeads
+	selectCRL
+
 	queries // how many there are
 )
 
@@ -156,9 +167,9 @@ var statements = [queries]string{
 	selectState: `SELECT coalesce(r.state, 'issued'), coalesce(r.reason, 0), coalesce(r.changed_at, 0), r.invalid,
 			EXISTS (SELECT 1 FROM blocked_keys b WHERE b.key_hash = c.key_hash) FROM certificates c LEFT JOIN revocations r USING (tenant, ca, month, serial)
 		WHERE c.tenant = ? AND c.ca = ? AND c.month = ? AND c.serial = ?`,
-	putRevocation: `INSERT INTO revocations (tenant, ca, month, serial, state, reason, invalid, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+	putRevocation: `INSERT INTO revocations (tenant, ca, month, serial, state, reason, invalid, changed_at, shard) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (tenant, ca, month, serial) DO UPDATE SET state = excluded.state, reason = excluded.reason,
-			invalid = excluded.invalid, changed_at = excluded.changed_at`,
+			invalid = excluded.invalid, changed_at = excluded.changed_at, shard = excluded.shard`,
 	insertFeed:    `INSERT INTO status_feed (tenant, ca, serial, state, reason, invalid, at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
 	selectFeed:    `SELECT position, tenant, ca, serial, state, reason, invalid, at FROM status_feed WHERE position > ? ORDER BY position LIMIT ?`,
 	selectKeyHash: `SELECT key_hash FROM certificates WHERE tenant = ? AND ca = ? AND month = ? AND serial = ?`,
@@ -268,6 +279,27 @@ var statements = [queries]string{
 		WHERE trace = ?1 AND trace <> '' AND tenant = ?2 ORDER BY id LIMIT ?3`,
 	selectAuditBySerial: `SELECT event, actor, trace, detail, at FROM audit INDEXED BY audit_by_serial
 		WHERE about = ?1 AND tenant = ?2 ORDER BY id LIMIT ?3`,
+
+	selectStatusPage: `SELECT serial, state, reason, invalid, changed_at, shard FROM revocations
+		WHERE tenant = ?1 AND ca = ?2 AND (month, serial) > (?3, ?4) ORDER BY month, serial LIMIT ?5`,
+	selectCRLParts: `SELECT part FROM crl_parts WHERE tenant = ? AND ca = ? AND scope = ? AND sha256 = ? ORDER BY n`,
+	insertCRLPart:  `INSERT INTO crl_parts (tenant, ca, scope, sha256, n, part) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	putCRLHead: `INSERT INTO crl_heads AS h (tenant, ca, scope, number, position, complete, delta)
+		SELECT ?1, ?2, ?3, ?4, ?5, iif(?6 = 0, ?4, 0), iif(?6 = 0, 0, ?4)
+			WHERE (SELECT count(*) FROM crl_parts WHERE tenant = ?1 AND ca = ?2 AND scope = ?3 AND sha256 = ?7) = ?8
+				AND ?6 <= coalesce((SELECT complete FROM crl_heads WHERE tenant = ?1 AND ca = ?2 AND scope = ?3), 0)
+		ON CONFLICT (tenant, ca, scope) DO UPDATE SET number = excluded.number, position = excluded.position,
+			complete = max(h.complete, excluded.complete), delta = max(h.delta, excluded.delta)
+			WHERE h.number < excluded.number AND h.position <= excluded.position`,
+	insertCRL: `INSERT INTO crls (tenant, ca, scope, number, base, position, this_update, next_update, urls, entries, sha256, size, at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	dropCRLParts: `DELETE FROM crl_parts WHERE tenant = ?1 AND ca = ?2 AND scope = ?3
+		AND sha256 NOT IN (SELECT sha256 FROM crls WHERE tenant = ?1 AND ca = ?2 AND scope = ?3 AND base = 0 ORDER BY number DESC LIMIT ?4)
+		AND sha256 NOT IN (SELECT sha256 FROM crls WHERE tenant = ?1 AND ca = ?2 AND scope = ?3 AND base > 0 ORDER BY number DESC LIMIT ?4)`,
+	selectCRLHeads: `SELECT tenant, ca, scope, number, position, complete, delta FROM crl_heads ORDER BY tenant, ca, scope`,
+	selectCRL: `SELECT base, position, this_update, next_update, urls, entries, sha256, size FROM crls
+		WHERE tenant = ? AND ca = ? AND scope = ? AND number = ?`,
+	selectFeedEnd: `SELECT coalesce(max(position), 0) FROM status_feed`,
 }
 
 // removableOrders picks the same orders every time it runs in one transaction.
@@ -279,4 +311,5 @@ var readStatements = []query{selectCertificate, selectDecision, selectFeed, sele
 	selectUncovered, selectLastCheckpoint, selectAuditKeys,
 	selectGenerations, selectActivations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
 	selectReplicas,
-	findBySerial, findBySubject, findByRequester, findByKey, findByName, findByState, selectRevocation, selectAuditByTrace, selectAuditBySerial}
+	findBySerial, findBySubject, findByRequester, findByKey, findByName, findByState, selectRevocation, selectAuditByTrace, selectAuditBySerial,
+	selectStatusPage, selectFeedEnd, selectCRLParts, selectCRLHeads, selectCRL}

@@ -15,7 +15,7 @@ func (s *Store) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error
 	if err != nil {
 		return nil, err
 	}
-	status := &ca.Status{Tenant: r.Tenant, CA: r.CA, Serial: r.Serial, State: stateAfter(r.Reason), Reason: r.Reason, Invalid: r.Invalid}
+	status := &ca.Status{Tenant: r.Tenant, CA: r.CA, Serial: r.Serial, State: stateAfter(r.Reason), Reason: r.Reason, Invalid: r.Invalid, Shard: r.Shard}
 	guard := func(b *batch) error {
 		if err := b.mayChange(r, status); err != nil {
 			return err
@@ -78,7 +78,7 @@ func (b *batch) mayChange(r *ca.Revocation, next *ca.Status) error {
 // time, order of positions is order of visibility.
 func (b *batch) change(r *ca.Revocation, status *ca.Status) error {
 	month := int64(r.Serial.Month())
-	if _, err := b.exec(putRevocation, r.Tenant, r.CA, month, r.Serial[:], string(status.State), int64(r.Reason), micros(status.Invalid), micros(status.At)); err != nil {
+	if _, err := b.exec(putRevocation, r.Tenant, r.CA, month, r.Serial[:], string(status.State), int64(r.Reason), micros(status.Invalid), micros(status.At), r.Shard); err != nil {
 		return err
 	}
 	var err error

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -113,7 +114,13 @@ func (f *file) pattern(ctx context.Context, db *sql.DB, table string) (p pattern
 	for i := range into {
 		into[i] = &p.values[i]
 	}
-	return p, rows.Scan(into...)
+	if err := rows.Scan(into...); err != nil {
+		return p, err
+	}
+	if i := slices.Index(p.columns, "about"); i >= 0 { // the table makes it from others
+		p.columns, p.values = slices.Delete(p.columns, i, i+1), slices.Delete(p.values, i, i+1)
+	}
+	return p, nil
 }
 
 func (f *file) insert(ctx context.Context, db *sql.DB, patterns []pattern, from, to int) error {

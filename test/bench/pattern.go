@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"strings"
 )
 
@@ -40,8 +41,11 @@ func (p pattern) value(i int, column string, was any, list func(string) any) any
 		return list(text(i, "authorization"))
 	case "order_id":
 		return text(i, "order")
-	case "certificate":
-		return text(i, "certificate")
+	case "certificate": // of an order, or SQLite's row of the certificate
+		if _, named := was.(string); named {
+			return text(i, "certificate")
+		}
+		return integer(was, 1<<40+i)
 	case "seq":
 		return integer(was, i+1)
 	case "chain": // one that no replica has
@@ -58,16 +62,22 @@ func (p pattern) value(i int, column string, was any, list func(string) any) any
 		case []byte:
 			return digest(i, p.table)[:16]
 		}
-		return integer(was, 1<<40+i) // SQLite's audit, where the table counts
+		return integer(was, 1<<40+i) // SQLite's certificates and audit, which the table counts
 	case "key", "digest", "key_id", "key_hash", "tbs_hash", "batch", "prev", "hash":
 		if old, ok := was.([]byte); ok {
 			return digest(i, p.table+column)[:min(len(old), 32)]
 		}
 	case "value":
-		return like(was, []byte("h"+text(i, "name")+".example"))
+		return like(was, name(i))
+	case "reversed":
+		backwards := name(i)
+		slices.Reverse(backwards)
+		return like(was, backwards)
 	}
 	return was
 }
+
+func name(i int) []byte { return []byte("h" + text(i, "name") + ".example") }
 
 // integer gives n in the type that the driver gave.
 func integer(was any, n int) any {

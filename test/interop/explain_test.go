@@ -44,6 +44,7 @@ var fieldOf = map[string][]string{
 	"2.5.29.14": {"subject_key_id"}, "2.5.29.15": {"key_usage"}, "2.5.29.17": {"san.dns", "san.ip"}, "2.5.29.19": {"basic_constraints"},
 	"2.5.29.31": {"urls.crl"}, "2.5.29.32": {"policies", "extension.certificatePolicies"}, "2.5.29.35": {"authority_key_id"},
 	"2.5.29.37": {"ext_key_usage"}, "1.3.6.1.5.5.7.1.1": {"urls.aia", "urls.ocsp"},
+	"1.3.6.1.5.5.7.48.1.5": {"ocsp_no_check"},
 }
 
 // explainsEverything: each field of each certificate, read by another parser,
@@ -81,6 +82,10 @@ func (o *operator) explainsEverything() {
 			if a.Type.String() != "2.5.4.3" {
 				o.Errorf("%s: the test does not know the subject attribute %s", serial, a.Type)
 			}
+			if c.Requester == "service:ocsp" { // a constant of its profile
+				need("CN="+fmt.Sprint(a.Value), "subject")
+				continue
+			}
 			need(fmt.Sprint(a.Value), "subject.CN")
 		}
 		for _, n := range cert.DNSNames {
@@ -95,7 +100,7 @@ func (o *operator) explainsEverything() {
 			}
 			need("", fieldOf[x.Id.String()]...)
 		}
-		if c.Operation != "enroll" || (c.Transaction == "") != (c.Requester == "service:tls") {
+		if c.Operation != "enroll" || (c.Transaction == "") != strings.HasPrefix(c.Requester, "service:") {
 			o.Errorf("%s: operation %q, transaction %q of %s", serial, c.Operation, c.Transaction, c.Requester)
 		}
 		var again explained

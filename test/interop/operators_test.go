@@ -163,10 +163,11 @@ func (o *operator) lists(leaf []*x509.Certificate, serials []string) {
 	all := o.list()
 	sorted := slices.Clone(serials)
 	slices.Sort(sorted)
-	if len(all) != 3 || !slices.Contains(all, serials[0]) || !slices.Contains(all, serials[1]) {
-		o.Fatalf("%d certificates, want two and the daemon's own: %v", len(all), all)
+	responder := o.list("--requester", "service:ocsp")
+	if len(all) != 4 || !slices.Contains(all, serials[0]) || !slices.Contains(all, serials[1]) || len(responder) != 1 {
+		o.Fatalf("%d certificates, want two and the daemon's own two: %v", len(all), all)
 	}
-	own := all[slices.IndexFunc(all, func(s string) bool { return !slices.Contains(serials, s) })]
+	own := all[slices.IndexFunc(all, func(s string) bool { return !slices.Contains(serials, s) && s != responder[0] })]
 	var one listed
 	o.ask(&one, "cert", "list", "--tenant", "default", "--serial", serials[0])
 	for _, c := range []struct {
@@ -181,6 +182,7 @@ func (o *operator) lists(leaf []*x509.Certificate, serials []string) {
 		{[]string{"--requester", "service:tls"}, []string{own}},
 		{[]string{"--key-id", fmt.Sprintf("%X", leaf[0].SubjectKeyId)}, serials[:1]},
 		{[]string{"--profile", "privatessl-tls-server", "--ca", "issuing", "--state", "issued"}, sorted},
+		{[]string{"--requester", "service:ocsp", "--profile", "gateway-ocsp-signing"}, responder},
 		{[]string{"--expires-within", "P1D"}, nil},
 		{[]string{"--expires-within", "P10Y"}, all},
 		{[]string{"--expires-from", "2200-01-01"}, nil},

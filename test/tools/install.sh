@@ -37,6 +37,7 @@ command -v mount >/dev/null || missing+=(mount)
 command -v p11-kit >/dev/null || missing+=(p11-kit)
 [ -n "$(compgen -G '/usr/lib/*/pkcs11/p11-kit-client.so')" ] || missing+=(p11-kit-modules)
 command -v pkcs11-tool >/dev/null || missing+=(opensc)
+command -v ocsptool >/dev/null || missing+=(gnutls-bin)
 command -v systemd-analyze >/dev/null || missing+=(systemd) # verifies the unit; nothing is started
 [ ${#missing[@]} -eq 0 ] && exit 0
 

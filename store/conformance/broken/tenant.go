@@ -36,6 +36,20 @@ func (s *tenantless) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, 
 	return s.Store.Revoke(ctx, &changed)
 }
 
+func (s *tenantless) StatusPage(ctx context.Context, tenant, issuer string, after ca.Serial, limit int) ([]ca.Status, error) {
+	return s.Store.StatusPage(ctx, s.tenant("StatusPage", tenant), issuer, after, limit)
+}
+
+func (s *tenantless) CRL(ctx context.Context, tenant, issuer, scope string, number int64) (*ca.CRL, error) {
+	return s.Store.CRL(ctx, s.tenant("CRL", tenant), issuer, scope, number)
+}
+
+func (s *tenantless) PublishCRL(ctx context.Context, l *ca.Lease, c *ca.CRL, a ca.Audit) error {
+	changed := *c
+	changed.Tenant = s.tenant("PublishCRL", c.Tenant)
+	return s.Store.PublishCRL(ctx, l, &changed, a)
+}
+
 func (s *tenantless) Delivered(ctx context.Context, tenant string, id int64) error {
 	return s.Store.Delivered(ctx, s.tenant("Delivered", tenant), id)
 }
@@ -73,7 +87,7 @@ func (s *tenantless) Post(tenant, topic string, payload []byte) ca.Effect {
 }
 
 func tenantFlaws() (all []flaw) {
-	for _, method := range []string{"Certificate", "Decision", "Revoke", "Delivered", "UsesLeft", "Generations", "AddGeneration", "Activate", "Activations", "Burn", "Post"} {
+	for _, method := range []string{"Certificate", "Decision", "Revoke", "StatusPage", "CRL", "PublishCRL", "Delivered", "UsesLeft", "Generations", "AddGeneration", "Activate", "Activations", "Burn", "Post"} {
 		all = append(all, flaw{"tenant dropped in " + method, []string{"TenantSwap" + method},
 			func(d *conformance.Driver) { d.Store = &tenantless{d.Store, method} }})
 	}

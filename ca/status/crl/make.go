@@ -1,0 +1,167 @@
+package crl
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca"
+)
+
+// complete makes the complete list of a generation and all its shards in one
+// pass over the statuses, and a delta that has nothing yet where there are deltas.
+func (p *Publisher) complete(ctx context.Context, l *ca.Lease, i ca.Issuer, actor string) error {
+	f, set, began := i.Facts(), p.Settings[nameOf(i)], time.Now()
+	position, err := p.Store.FeedEnd(ctx) // first: whatever the pages miss comes after it
+	if err != nil {
+		return err
+	}
+	now, err := p.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	var drafts []*draft
+	for shard := range p.shards(f) + 1 {
+		previous := p.list(i, shard)
+		scope := ca.CRLScope(f.Generation, shard)
+		d := &draft{issuer: i, shard: shard, previous: previous, position: position, now: now, life: set.Lifetime,
+			number: p.next(f, scope, now), urls: withURL(p.BaseURL+ca.CRLPath(f.Tenant, f.CA, scope), previous)}
+		if set.DeltaInterval > 0 && p.shards(f) == 0 {
+			d.freshest = p.BaseURL + ca.DeltaCRLPath(f.Tenant, f.CA, scope)
+		}
+		if err := d.open(); err != nil {
+			return err
+		}
+		drafts = append(drafts, d)
+	}
+	if err := p.fill(ctx, f, drafts); err != nil {
+		return err
+	}
+	for n, d := range drafts {
+		c, err := d.finish(ctx)
+		if err != nil {
+			return err
+		}
+		p.Observer.Signed(f.Tenant, f.CA, ca.LaneStatus)
+		drafts[n] = nil // its bytes are the list's now
+		if err := p.record(ctx, l, c, actor); err != nil {
+			return err
+		}
+	}
+	p.rest[keyOf(i)] = now.Add(restFactor * time.Since(began))
+	if set.DeltaInterval > 0 && p.shards(f) == 0 {
+		return p.delta(ctx, l, i, p.list(i, 0))
+	}
+	return nil
+}
+
+// next is the number after those of a scope, and at least the time.
+func (p *Publisher) next(f *ca.Facts, scope string, now time.Time) int64 {
+	number := now.Unix()
+	for _, name := range []string{scope, scope + deltaSuffix} {
+		if l := p.Shelf.Find(f.Tenant, f.CA, name); l != nil {
+			number = max(number, l.Number+1)
+		}
+	}
+	return number
+}
+
+// fill reads every status of the CA once.
+func (p *Publisher) fill(ctx context.Context, f *ca.Facts, drafts []*draft) error {
+	for after := (ca.Serial{}); ; {
+		page, err := p.Store.StatusPage(ctx, f.Tenant, f.CA, after, ca.MaxStatusPage)
+		if err != nil {
+			return err
+		}
+		for n := range page {
+			st := &page[n]
+			targets := drafts[:1]
+			if 0 < st.Shard && st.Shard < len(drafts) {
+				targets = []*draft{drafts[0], drafts[st.Shard]}
+			}
+			for _, d := range targets {
+				if d.takes(st) {
+					if err := d.add(st); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		if len(page) < ca.MaxStatusPage {
+			return nil
+		}
+		after = page[len(page)-1].Serial
+	}
+}
+
+// delta makes a delta of the complete list: what changed since, and what came
+// off it (RFC 5280 section 5.2.4).
+func (p *Publisher) delta(ctx context.Context, l *ca.Lease, i ca.Issuer, base *Published) error {
+	f, set := i.Facts(), p.Settings[nameOf(i)]
+	position, err := p.Store.FeedEnd(ctx)
+	if err != nil {
+		return err
+	}
+	changes, err := p.since(ctx, f, base.Position)
+	if err != nil {
+		return err
+	}
+	if changes == nil { // too many
+		return p.complete(ctx, l, i, actor)
+	}
+	now, err := p.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	d := &draft{issuer: i, base: base, position: position, now: now, life: set.DeltaLifetime, number: p.next(f, base.Scope, now)}
+	if err := d.open(); err != nil {
+		return err
+	}
+	for n := range changes {
+		if err := d.add(&changes[n]); err != nil {
+			return err
+		}
+	}
+	c, err := d.finish(ctx)
+	if err != nil {
+		return err
+	}
+	p.Observer.Signed(f.Tenant, f.CA, ca.LaneStatus)
+	return p.record(ctx, l, c, actor)
+}
+
+// since gives the last change of every certificate of a CA after a position, by
+// serial; nil where there are more than a delta may have. A release is an entry
+// removeFromCRL; a certificate that never was on a list may have one, too.
+func (p *Publisher) since(ctx context.Context, f *ca.Facts, position int64) ([]ca.Status, error) {
+	last := map[ca.Serial]ca.Status{}
+	for {
+		const page = 1000
+		rows, err := p.Store.Feed(ctx, position, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, st := range rows {
+			position = st.Position
+			if st.Tenant == f.Tenant && st.CA == f.CA {
+				last[st.Serial] = st
+			}
+		}
+		if len(last) > maxDelta {
+			return nil, nil
+		}
+		if len(rows) < page {
+			break
+		}
+	}
+	changes := make([]ca.Status, 0, len(last))
+	for _, st := range last {
+		if st.State == ca.Issued {
+			st.Reason = ca.RemoveFromCRL
+		}
+		changes = append(changes, st)
+	}
+	slices.SortFunc(changes, func(a, b ca.Status) int { return bytes.Compare(a.Serial[:], b.Serial[:]) })
+	return changes, nil
+}
