@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/crypto/cryptobyte"
-	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
@@ -90,6 +88,10 @@ func CRLScope(generation, shard int) string {
 	return fmt.Sprintf("g%d-s%d", generation, shard)
 }
 
+// ImportedCRLScope names the scope of an imported list, by the subject key
+// identifier of the CA certificate that signed it.
+func ImportedCRLScope(keyID []byte) string { return "issuer-" + hex.EncodeToString(keyID) }
+
 // ParseCRLScope reads what CRLScope writes.
 func ParseCRLScope(scope string) (generation, shard int, ok bool) {
 	g, s, sharded := strings.Cut(scope, "-s")
@@ -129,16 +131,11 @@ func CRLShard(der []byte) (int, error) {
 	if !ok {
 		return 0, nil
 	}
-	in := cryptobyte.String(ext.Value)
-	var points, point, name, full, uri cryptobyte.String
-	explicit := casn1.Tag(0).ContextSpecific().Constructed()
-	if !in.ReadASN1(&points, casn1.SEQUENCE) || !points.ReadASN1(&point, casn1.SEQUENCE) {
-		return 0, fmt.Errorf("malformed cRLDistributionPoints (RFC 5280 section 4.2.1.13)")
+	urls, err := pkix.ParseCRLDistributionPoints(ext.Value)
+	if err != nil || len(urls) == 0 {
+		return 0, err
 	}
-	if !point.ReadASN1(&name, explicit) || !name.ReadASN1(&full, explicit) || !full.ReadASN1(&uri, casn1.Tag(6).ContextSpecific()) {
-		return 0, nil // another form than ours
-	}
-	last := string(uri[strings.LastIndexByte(string(uri), '/')+1:])
+	last := urls[0][strings.LastIndexByte(urls[0], '/')+1:]
 	_, shard, _ := ParseCRLScope(strings.TrimSuffix(last, ".crl"))
 	return shard, nil
 }

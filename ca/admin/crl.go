@@ -124,11 +124,16 @@ func signerAbove(g *ca.Generation, list *pkix.CRL) (issuer *pkix.Certificate, re
 }
 
 func importFor(ctx context.Context, store CRLStore, g *ca.Generation, list *pkix.CRL, issuer *pkix.Certificate, by caller.Caller) (*ca.CRL, error) {
-	c := &ca.CRL{Tenant: g.Tenant, CA: g.CA, Scope: "issuer-" + hex.EncodeToString(issuer.Key.KeyID()), Number: list.ThisUpdate.Unix(),
-		ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate, Entries: list.Count, SHA256: sha256.Sum256(list.Raw), Size: len(list.Raw), DER: list.Raw}
-	if id, ok := pkix.FindExtension(issuer.Extensions, pkix.OIDSubjectKeyID); ok && len(id.Value) > 2 {
-		c.Scope = "issuer-" + hex.EncodeToString(id.Value[2:])
+	keyID := issuer.Key.KeyID()
+	if e, ok := pkix.FindExtension(issuer.Extensions, pkix.OIDSubjectKeyID); ok {
+		id, err := pkix.ParseSubjectKeyID(e.Value)
+		if err != nil {
+			return nil, ca.Wrap(ca.BadRequest, err, "the certificate of the list's issuer has a malformed key identifier")
+		}
+		keyID = id
 	}
+	c := &ca.CRL{Tenant: g.Tenant, CA: g.CA, Scope: ca.ImportedCRLScope(keyID), Number: list.ThisUpdate.Unix(),
+		ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate, Entries: list.Count, SHA256: sha256.Sum256(list.Raw), Size: len(list.Raw), DER: list.Raw}
 	if err := newer(ctx, store, c, list); err != nil {
 		return nil, err
 	}

@@ -33,10 +33,11 @@ func MakeRoot(ctx context.Context, ring *keys.Ring, linter ca.Linter, key Key, s
 func makerOf(signer keys.Signer, above *pkix.Certificate, linter ca.Linter) (*Maker, error) {
 	m := &Maker{Linter: linter, Signer: signer, Public: above.Key, KeyID: above.Key.KeyID(), Issuer: above.Subject}
 	if e, ok := pkix.FindExtension(above.Extensions, pkix.OIDSubjectKeyID); ok { // as it is, whoever chose it
-		if len(e.Value) < 3 || e.Value[0] != 0x04 || int(e.Value[1]) != len(e.Value)-2 {
-			return nil, fmt.Errorf("%s: malformed subjectKeyIdentifier (RFC 5280 section 4.2.1.2)", above.Subject)
+		id, err := pkix.ParseSubjectKeyID(e.Value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", above.Subject, err)
 		}
-		m.KeyID = e.Value[2:]
+		m.KeyID = id
 	}
 	return m, nil
 }

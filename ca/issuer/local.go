@@ -138,10 +138,10 @@ func mayBe(cert *pkix.Certificate, use pkix.KeyUsage) bool {
 // subjectKeyID gives the identifier that issued certificates point back to.
 func subjectKeyID(cert *pkix.Certificate) ([]byte, error) {
 	ext, ok := pkix.FindExtension(cert.Extensions, pkix.OIDSubjectKeyID)
-	if !ok || len(ext.Value) < 3 || ext.Value[0] != 0x04 || int(ext.Value[1]) != len(ext.Value)-2 {
+	if !ok {
 		return nil, errors.New("its certificate has no subjectKeyIdentifier (RFC 5280 section 4.2.1.2)")
 	}
-	return ext.Value[2:], nil
+	return pkix.ParseSubjectKeyID(ext.Value)
 }
 
 // Path reads a generation's certificates, its own first and the trust anchor

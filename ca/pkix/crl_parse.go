@@ -117,7 +117,7 @@ func (c *CRL) interpret() (err error) {
 		case e.ID.Equal(OIDDeltaCRLIndicator):
 			c.Base, err = readCRLNumber(e.Value)
 		case e.ID.Equal(OIDAuthorityKeyID):
-			c.KeyID, err = readAuthorityKeyID(e.Value)
+			c.KeyID, err = ParseAuthorityKeyID(e.Value)
 		case e.ID.Equal(OIDIssuingDistPoint):
 			c.Points, err = readIssuingPoint(e.Value)
 		case e.Critical:
@@ -136,16 +136,6 @@ func readCRLNumber(value []byte) (*big.Int, error) {
 		return nil, errors.New("a CRL number is not a positive INTEGER of at most 20 octets (RFC 5280 section 5.2.3)")
 	}
 	return n, nil
-}
-
-func readAuthorityKeyID(value []byte) ([]byte, error) {
-	in := cryptobyte.String(value)
-	var seq, id cryptobyte.String
-	var present bool
-	if !in.ReadASN1(&seq, casn1.SEQUENCE) || !in.Empty() || !seq.ReadOptionalASN1(&id, &present, casn1.Tag(0).ContextSpecific()) {
-		return nil, errors.New("malformed authorityKeyIdentifier (RFC 5280 section 5.2.1)")
-	}
-	return id, nil
 }
 
 // readIssuingPoint gives the URLs of a point that restricts nothing but which

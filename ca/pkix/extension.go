@@ -194,6 +194,30 @@ func MarshalAuthorityKeyID(id []byte) (Extension, error) {
 	return Extension{ID: OIDAuthorityKeyID, Value: value}, err
 }
 
+// ParseSubjectKeyID reads the value of a subjectKeyIdentifier extension (RFC
+// 5280 section 4.2.1.2), which is never empty.
+func ParseSubjectKeyID(value []byte) ([]byte, error) {
+	in := cryptobyte.String(value)
+	var id cryptobyte.String
+	if !in.ReadASN1(&id, casn1.OCTET_STRING) || !in.Empty() || id.Empty() {
+		return nil, errors.New("malformed subjectKeyIdentifier (RFC 5280 section 4.2.1.2)")
+	}
+	return id, nil
+}
+
+// ParseAuthorityKeyID reads the keyIdentifier of an authorityKeyIdentifier
+// extension's value (RFC 5280 section 4.2.1.1), nil where there is none: it may
+// name the issuer's issuer and serial number instead.
+func ParseAuthorityKeyID(value []byte) ([]byte, error) {
+	in := cryptobyte.String(value)
+	var seq, id cryptobyte.String
+	var present bool
+	if !in.ReadASN1(&seq, casn1.SEQUENCE) || !in.Empty() || !seq.ReadOptionalASN1(&id, &present, casn1.Tag(0).ContextSpecific()) {
+		return nil, errors.New("malformed authorityKeyIdentifier (RFC 5280 section 4.2.1.1)")
+	}
+	return id, nil
+}
+
 // MarshalAuthorityInfoAccess encodes authorityInfoAccess (RFC 5280 section 4.2.2.1):
 // OCSP responders first, then CA issuer URLs.
 func MarshalAuthorityInfoAccess(ocsp, issuers []string) (Extension, error) {
@@ -234,6 +258,43 @@ func MarshalCRLDistributionPoints(urls []string) (Extension, error) {
 		}
 	})
 	return Extension{ID: OIDCRLDistPoints, Value: value}, err
+}
+
+// ParseCRLDistributionPoints gives the URLs of cRLDistributionPoints (RFC 5280
+// section 4.2.1.13), in their order: those of every full name. Points that are
+// named in another way, and limits to reasons or another issuer, are passed over.
+func ParseCRLDistributionPoints(value []byte) (urls []string, err error) {
+	malformed := errors.New("malformed cRLDistributionPoints (RFC 5280 section 4.2.1.13)")
+	explicit := casn1.Tag(0).ContextSpecific().Constructed()
+	in := cryptobyte.String(value)
+	var points cryptobyte.String
+	if !in.ReadASN1(&points, casn1.SEQUENCE) || !in.Empty() || points.Empty() {
+		return nil, malformed
+	}
+	for !points.Empty() {
+		var point, name, full cryptobyte.String
+		var named bool
+		if !points.ReadASN1(&point, casn1.SEQUENCE) || !point.ReadOptionalASN1(&name, &named, explicit) {
+			return nil, malformed
+		}
+		if !point.Empty() || !named || !name.PeekASN1Tag(explicit) {
+			continue
+		}
+		if !name.ReadASN1(&full, explicit) {
+			return nil, malformed
+		}
+		for !full.Empty() {
+			var one cryptobyte.String
+			var tag casn1.Tag
+			if !full.ReadAnyASN1(&one, &tag) {
+				return nil, malformed
+			}
+			if tag == URI.tag() {
+				urls = append(urls, string(one))
+			}
+		}
+	}
+	return urls, nil
 }
 
 // MarshalCertificatePolicies encodes certificatePolicies without qualifiers

@@ -125,6 +125,51 @@ func TestParseExtensions(t *testing.T) {
 	}
 }
 
+func TestKeyIDs(t *testing.T) {
+	for _, id := range [][]byte{{1}, bytes.Repeat([]byte{7}, 20), bytes.Repeat([]byte{7}, 200)} {
+		subject, authority := must[Extension](t)(MarshalSubjectKeyID(id)), must[Extension](t)(MarshalAuthorityKeyID(id))
+		if got := must[[]byte](t)(ParseSubjectKeyID(subject.Value)); !bytes.Equal(got, id) {
+			t.Errorf("%x came back as %x", id, got)
+		}
+		if got := must[[]byte](t)(ParseAuthorityKeyID(authority.Value)); !bytes.Equal(got, id) {
+			t.Errorf("%x came back as %x", id, got)
+		}
+	}
+	if id, err := ParseAuthorityKeyID(unhex(t, "3003820101")); id != nil || err != nil { // a serial number alone
+		t.Errorf("no keyIdentifier gave %x, %v", id, err)
+	}
+	for _, bad := range []string{"", "0400", "0402 01", "0401 0102", "0481 01 01", "3003800101"} {
+		if id, err := ParseSubjectKeyID(unhex(t, bad)); err == nil {
+			t.Errorf("%s gave %x", bad, id)
+		}
+	}
+	for _, bad := range []string{"", "30", "3003800201", "300380010100", "0401 01"} {
+		if id, err := ParseAuthorityKeyID(unhex(t, bad)); err == nil {
+			t.Errorf("%s gave %x", bad, id)
+		}
+	}
+}
+
+func TestCRLDistributionPoints(t *testing.T) {
+	for _, urls := range [][]string{{"http://a.example/x.crl"}, {"http://a.example/x.crl", "ldap://b.example/"}} {
+		e := must[Extension](t)(MarshalCRLDistributionPoints(urls))
+		if got := must[[]string](t)(ParseCRLDistributionPoints(e.Value)); strings.Join(got, " ") != strings.Join(urls, " ") {
+			t.Errorf("%q came back as %q", urls, got)
+		}
+	}
+	// A relative name, one for some reasons alone, and one with a name that is no URL.
+	for _, other := range []string{"3006 3004 a002 a100", "300d 300b a005 a003 860161 8102 0780", "3009 3007 a005 a003 820161"} {
+		if got, err := ParseCRLDistributionPoints(unhex(t, other)); got != nil || err != nil {
+			t.Errorf("%s gave %q, %v", other, got, err)
+		}
+	}
+	for _, bad := range []string{"", "3000", "3002 3001", "3009 3007 a005 a003 8602 61", "3009 3007 a005 a003 860161 00"} {
+		if got, err := ParseCRLDistributionPoints(unhex(t, bad)); err == nil {
+			t.Errorf("%s gave %q", bad, got)
+		}
+	}
+}
+
 func TestParseOID(t *testing.T) {
 	for text, want := range map[string]bool{"1.2": true, "2.5.29.17": true, "2.999": true, "1": false, "": false, "1.40": false, "3.1": false, "1.02": false, "1.-2": false, "1.x": false, "1.2147483648": false, "1..2": false, strings.Repeat("1.", 41) + "1": false} {
 		if oid, ok := ParseOID(text); ok != want || (ok && oid.String() != text) {

@@ -53,6 +53,9 @@ func FuzzParseCertificate(f *testing.F) {
 			_, _ = ParseKeyUsageValue(e.Value)
 			_, _, _ = ParseBasicConstraints(e.Value)
 			_, _ = ParseExtKeyUsage(e.Value)
+			_, _ = ParseSubjectKeyID(e.Value)
+			_, _ = ParseAuthorityKeyID(e.Value)
+			_, _ = ParseCRLDistributionPoints(e.Value)
 		}
 		_ = c.CheckSignatureFrom(c.Key)
 		tpl := &Template{Serial: c.Serial, Signature: c.Algorithm, Issuer: c.Issuer, NotBefore: c.NotBefore, NotAfter: c.NotAfter, Subject: c.Subject, Key: c.Key, Extensions: c.Extensions}
