@@ -12,7 +12,7 @@ import (
 )
 
 // Digest is SHA-256 over the policy: base URLs, tenants, CAs with their key
-// URIs and OCSP rules, endpoints, profiles and ACME settings, whatever the order in the file.
+// URIs, OCSP and CRL rules, endpoints, profiles and ACME settings, whatever the order in the file.
 // What may differ between replicas (listeners, the store's address, TLS files,
 // logging) and every secret is left out, so that replicas with the same policy
 // have the same digest.
@@ -20,6 +20,7 @@ func (c *Config) Digest() [32]byte {
 	type authority struct {
 		Tenant, ID, Key string
 		OCSP            OCSP
+		CRL             CRL
 	}
 	policy := struct {
 		Format    int
@@ -36,7 +37,7 @@ func (c *Config) Digest() [32]byte {
 	for _, a := range c.CAs {
 		responder := a.OCSP
 		responder.Key, responder.KeyPassword, responder.Store = "", keys.Secret{}, "" // each replica may have its own
-		policy.CAs = append(policy.CAs, authority{a.Tenant, a.ID, a.Key, responder})
+		policy.CAs = append(policy.CAs, authority{a.Tenant, a.ID, a.Key, responder, a.CRL})
 	}
 	for id, p := range c.Profiles {
 		hash := p.Hash()

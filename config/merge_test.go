@@ -167,6 +167,7 @@ func TestDigest(t *testing.T) {
 		"CA key":   digest("  - id: t\n", "  - id: t\n  - id: u\n", "file:/c.key", "file:/d.key"),
 		"profile":  digest("  - id: t\n", "  - id: t\n  - id: u\n", "privatessl-tls-server", "privatessl-tls-client"),
 		"acme":     digest("  - id: t\n", "  - id: t\n  - id: u\n", "seal:", "acme: {order_lifetime: P1D}\nseal:"),
+		"CRL":      digest("  - id: t\n", "  - id: t\n  - id: u\n", "file:/c.key", "file:/c.key\n    crl: {shards: 2}"),
 		"built-in": digest("  - id: t\n", "  - id: t\n  - id: u\n", "seal:", "profiles: [{id: privatessl-tls-client, enabled: false}]\nseal:"),
 	}
 	for name, d := range other {
