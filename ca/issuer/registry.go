@@ -11,9 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/crypto/cryptobyte"
-	casn1 "golang.org/x/crypto/cryptobyte/asn1"
-
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/keys"
 	"github.com/enrollgate/enrollgate/ca/pkix"
@@ -27,6 +24,7 @@ type Registry struct {
 	ring     *keys.Ring
 	bindings []Binding
 	now      func() time.Time
+	prepare  func(context.Context, ca.Issuer) error
 	refresh  sync.Mutex
 	loaded   atomic.Pointer[map[string]*authority] // by TENANT/CA
 }
@@ -34,7 +32,8 @@ type Registry struct {
 // authority is a CA as last read; it is not changed.
 type authority struct {
 	id          string
-	all         []*Local // by number
+	all         []*Local    // by number
+	issuers     []ca.Issuer // the same
 	activations []ca.Activation
 }
 
@@ -94,7 +93,7 @@ func (r *Registry) Refresh(ctx context.Context) (closed map[string][]int, err er
 			if l.closed != nil {
 				closed[name] = append(closed[name], g.Number)
 			}
-			a.all = append(a.all, l)
+			a.all, a.issuers = append(a.all, l), append(a.issuers, l)
 		}
 		if len(a.all) == 0 {
 			return nil, fmt.Errorf("CA %s has no certificate in this store; make one with `enrollgate ca create --tenant %s --ca %s`", name, b.Tenant, b.CA)
@@ -117,11 +116,20 @@ func (r *Registry) open(ctx context.Context, g *ca.Generation, b Binding) (*Loca
 		return newLocal(g, nil, urls, fmt.Errorf("key of generation %d: %w", g.Number, err))
 	}
 	l, err := NewLocal(g, key, urls)
+	if err == nil && r.prepare != nil {
+		err = r.prepare(ctx, l)
+	}
 	if err != nil {
 		return newLocal(g, nil, urls, err)
 	}
 	return l, nil
 }
+
+// Prepare has f called with every generation that is found, or whose key opens,
+// from now on, before anybody else gets it: what its certificates name must be
+// there before the first of them. Where f fails the generation is as one whose
+// key does not open, and f is asked again. Call it before Follow.
+func (r *Registry) Prepare(f func(context.Context, ca.Issuer) error) { r.prepare = f }
 
 // Follow refreshes every period until ctx ends, and logs what does not open, once.
 func (r *Registry) Follow(ctx context.Context, period time.Duration, log *slog.Logger) {
@@ -187,22 +195,24 @@ func (a *authority) generation(number int) *Local {
 	return nil
 }
 
-// All gives every generation of a CA, the newest first.
-func (r *Registry) All(tenant, id string) (all []ca.Issuer) {
+// All gives every generation of a CA by number, also those whose keys do not
+// open here. It only ever grows, and must not be changed.
+func (r *Registry) All(tenant, id string) []ca.Issuer {
 	if a := r.authority(tenant, id); a != nil {
-		for _, l := range slices.Backward(a.all) {
-			all = append(all, l)
-		}
+		return a.issuers
 	}
-	return all
+	return nil
 }
 
-// Generations lists every generation of every CA, by CA and number.
+// Generations lists the generations of every CA whose keys open here, by CA and
+// number: those that can sign their own status, however long ago another took over.
 func (r *Registry) Generations() (out []ca.Issuer) {
 	all := *r.loaded.Load()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		for _, l := range all[name].all {
-			out = append(out, l)
+			if l.closed == nil {
+				out = append(out, l)
+			}
 		}
 	}
 	return out
@@ -226,8 +236,12 @@ func (r *Registry) IssuerOf(c *ca.Certificate) (ca.Issuer, error) {
 	if !ok {
 		return nil, ca.Errorf(ca.NotFound, "the certificate does not say who signed it")
 	}
+	id, err := pkix.ParseAuthorityKeyID(ext.Value)
+	if err != nil {
+		return nil, ca.InternalError(err)
+	}
 	for _, l := range a.all {
-		if bytes.Equal(authorityKeyID(ext.Value), l.facts.KeyID) && bytes.Equal(cert.Issuer, l.facts.Subject) {
+		if bytes.Equal(id, l.facts.KeyID) && bytes.Equal(cert.Issuer, l.facts.Subject) {
 			return l, nil
 		}
 	}
@@ -254,16 +268,6 @@ func (r *Registry) Alternates(tenant, id string, chain [][]byte) (others [][][]b
 		}
 	}
 	return others
-}
-
-// authorityKeyID reads the keyIdentifier field (RFC 5280 section 4.2.1.1).
-func authorityKeyID(value []byte) []byte {
-	in := cryptobyte.String(value)
-	var seq, id cryptobyte.String
-	if !in.ReadASN1(&seq, casn1.SEQUENCE) || !seq.ReadASN1(&id, casn1.Tag(0).ContextSpecific()) {
-		return nil
-	}
-	return id
 }
 
 // Certificate gives the certificate that the AIA publisher serves as

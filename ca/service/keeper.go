@@ -27,8 +27,9 @@ import (
 type keeper struct {
 	name     string // in log events
 	enroller Enroller
-	file     string        // PEM: key and chain, mode 0600; "" keeps both in memory
-	key      crypto.Signer // nil: a fresh one with every certificate; else the file is not used
+	file     string                    // PEM: key and chain, mode 0600; "" keeps both in memory
+	key      crypto.Signer             // nil: a fresh one with every certificate; else the file is not used
+	issuer   func() (ca.Issuer, error) // the CA's generation that signs now
 	fits     func(*x509.Certificate) bool
 	request  func(crypto.PublicKey) (*ca.Request, error)
 	log      *slog.Logger
@@ -42,7 +43,7 @@ func (k *keeper) filed() bool { return k.file != "" && k.key == nil }
 func (k *keeper) ready(ctx context.Context) error {
 	if k.filed() {
 		cert, err := k.load()
-		if err == nil && !k.due(cert.Leaf) && k.fits(cert.Leaf) {
+		if err == nil && !k.due(cert.Leaf) && !k.superseded(cert.Leaf) && k.fits(cert.Leaf) {
 			k.current.Store(cert)
 			return nil
 		}
@@ -67,10 +68,11 @@ func (k *keeper) keep(ctx context.Context) {
 	}
 }
 
-// look renews a certificate that is due.
+// look renews a certificate that is due, or that a generation of the CA issued
+// that another one has taken over from.
 func (k *keeper) look(ctx context.Context) {
 	c := k.current.Load()
-	if c == nil || !k.due(c.Leaf) {
+	if c == nil || !k.due(c.Leaf) && !k.superseded(c.Leaf) {
 		return
 	}
 	if err := k.renew(ctx); err != nil {
@@ -82,6 +84,13 @@ func (k *keeper) look(ctx context.Context) {
 func (k *keeper) due(leaf *x509.Certificate) bool {
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
 	return !k.now().Before(leaf.NotBefore.Add(life * 2 / 3))
+}
+
+// superseded tells whether another generation of the CA than the certificate's
+// signs now.
+func (k *keeper) superseded(leaf *x509.Certificate) bool {
+	i, err := k.issuer()
+	return err == nil && !bytes.Equal(leaf.AuthorityKeyId, i.Facts().KeyID)
 }
 
 func (k *keeper) load() (*tls.Certificate, error) {

@@ -24,20 +24,21 @@ import (
 )
 
 // Responder is the delegated OCSP signer of one CA (RFC 6960 section 4.2.2.2):
-// a certificate of the CA's newest generation for a key that is made with it,
-// or held elsewhere.
+// a certificate of the generation that signs now, for a key that is made with
+// it, or held elsewhere. A delegate must come from the very key that issued what
+// it answers for, so other generations sign their own answers: see Of.
 type Responder struct {
-	Enroller    Enroller
-	Endpoint    string // the system endpoint bound to the responder's profile
-	Tenant, CA  string
-	File        string      // PEM: key and chain; "" keeps both in memory, made anew at each start
-	Key         keys.Signer // nil: a fresh P-256 key with every certificate; else File is not used
-	IssuerKeyID []byte      // of the CA's newest generation
-	ByName      bool        // answers name the responder by its subject instead of its key
-	Callers     caller.Verifier
-	Claims      claim.Verifier
-	Log         *slog.Logger
-	Now         func() time.Time
+	Enroller   Enroller
+	Endpoint   string // the system endpoint bound to the responder's profile
+	Tenant, CA string
+	File       string                    // PEM: key and chain; "" keeps both in memory, made anew at each start
+	Key        keys.Signer               // nil: a fresh P-256 key with every certificate; else File is not used
+	Issuer     func() (ca.Issuer, error) // the CA's generation that signs now
+	ByName     bool                      // answers name the responder by its subject instead of its key
+	Callers    caller.Verifier
+	Claims     claim.Verifier
+	Log        *slog.Logger
+	Now        func() time.Time
 
 	preparing sync.Mutex
 	current   atomic.Pointer[tls.Certificate]
@@ -50,31 +51,33 @@ type signing struct {
 	status.Signatory
 }
 
-var _ status.Signer = (*Responder)(nil)
+var _ status.Signer = signs{}
 
 const responderName = "ocsp"
 
 func (s *Responder) keeper() *keeper {
-	k := &keeper{name: responderName, enroller: s.Enroller, file: s.File, fits: s.fits, request: s.request, log: s.Log, now: s.Now, current: &s.current}
+	k := &keeper{name: responderName, enroller: s.Enroller, file: s.File, issuer: s.Issuer, fits: s.fits, request: s.request, log: s.Log, now: s.Now, current: &s.current}
 	if s.Key != nil {
 		k.key = keys.Standard(s.Key, ca.LaneStatus, s.Tenant, 10*time.Second)
 	}
 	return k
 }
 
-// Ready loads or enrolls the certificate, once.
+// Ready loads or enrolls the certificate, once for each generation of the CA.
 func (s *Responder) Ready(ctx context.Context) error {
 	s.preparing.Lock()
 	defer s.preparing.Unlock()
-	if s.current.Load() != nil {
+	k := s.keeper()
+	if c := s.current.Load(); c != nil && !k.superseded(c.Leaf) {
 		return nil
 	}
-	return s.keeper().ready(ctx)
+	return k.ready(ctx)
 }
 
-// Look renews the certificate where it is due, and enrolls it where nobody could so far.
+// Look renews the certificate where it is due, and enrolls it where nobody could
+// so far or another generation of the CA has taken over.
 func (s *Responder) Look(ctx context.Context) {
-	if s.current.Load() == nil {
+	if c := s.current.Load(); c == nil || s.keeper().superseded(c.Leaf) {
 		if err := s.Ready(ctx); err != nil {
 			s.Log.Error("service.renewal", "service", responderName, "error", err)
 		}
@@ -91,10 +94,29 @@ func (s *Responder) NotAfter() time.Time {
 	return time.Time{}
 }
 
-// Signatory gives who signs now. The first call makes the certificate.
+// Of gives who signs for what a generation of the CA issued: the delegate while
+// that generation signs, and else the generation itself.
+func (s *Responder) Of(generation ca.Issuer) status.Signer { return signs{s, generation} }
+
+type signs struct {
+	delegate *Responder
+	ca.Issuer
+}
+
+func (s signs) Signatory(ctx context.Context) (*status.Signatory, error) {
+	now, err := s.delegate.Issuer()
+	f := s.Facts()
+	if err != nil || !bytes.Equal(now.Facts().KeyID, f.KeyID) || !bytes.Equal(now.Facts().Key.Raw(), f.Key.Raw()) {
+		return status.Direct(s.Issuer, s.delegate.ByName).Signatory(ctx)
+	}
+	return s.delegate.Signatory(ctx)
+}
+
+// Signatory gives the delegate. The first call, and the first after a rollover,
+// makes its certificate.
 func (s *Responder) Signatory(ctx context.Context) (*status.Signatory, error) {
 	c := s.current.Load()
-	if c == nil {
+	if c == nil || s.keeper().superseded(c.Leaf) {
 		if err := s.Ready(ctx); err != nil {
 			return nil, ca.UnavailableError(err, time.Minute)
 		}
@@ -145,7 +167,7 @@ func (s *Responder) sign(c *tls.Certificate) (*signing, error) {
 // fits tells whether the certificate is what would be enrolled now.
 func (s *Responder) fits(leaf *x509.Certificate) bool {
 	key, ok := leaf.PublicKey.(*ecdsa.PublicKey)
-	return ok && key.Params().BitSize == 256 && bytes.Equal(leaf.AuthorityKeyId, s.IssuerKeyID) &&
+	return ok && key.Params().BitSize == 256 &&
 		len(leaf.ExtKeyUsage) == 1 && leaf.ExtKeyUsage[0] == x509.ExtKeyUsageOCSPSigning
 }
 

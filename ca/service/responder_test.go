@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -22,7 +23,7 @@ import (
 
 // responder makes the service anew, as a start of the daemon does.
 func (s *signer) responder(file string) *Responder {
-	return &Responder{Enroller: s, Endpoint: "service-ocsp/t/c", Tenant: "t", CA: "c", File: file, IssuerKeyID: s.ca.SubjectKeyId,
+	return &Responder{Enroller: s, Endpoint: "service-ocsp/t/c", Tenant: "t", CA: "c", File: file, Issuer: s.signing,
 		Callers: caller.NewVerifier(caller.System), Claims: claim.NewVerifier(caller.System),
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return s.now }}
 }
@@ -120,6 +121,47 @@ func TestResponderWithHeldKey(t *testing.T) {
 	r.Look(t.Context())
 	if signatory(t, r); s.made != 2 || held.signed != 2 {
 		t.Errorf("enrolled %d times, the key signed %d times", s.made, held.signed)
+	}
+}
+
+// After a rollover the next generation's delegate signs for what that issues, and
+// each generation before it for itself.
+func TestResponderRollsOver(t *testing.T) {
+	for name, file := range map[string]string{"memory": "", "file": filepath.Join(t.TempDir(), "ocsp.pem")} {
+		s := newSigner(t)
+		s.extKeyUsage = true
+		old := issuerOf(t, s.ca, s.key)
+		r := s.responder(file)
+		delegate := func(of ca.Issuer) bool {
+			t.Helper()
+			who, err := r.Of(of).Signatory(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(who.Certificates) == 0 {
+				if who.NotAfter != of.Facts().NotAfter {
+					t.Errorf("%s: another one signs for %s", name, of.Facts().Subject)
+				}
+				return false
+			}
+			made, err := x509.ParseCertificate(who.Certificates[0])
+			if err != nil || made.CheckSignatureFrom(s.ca) != nil {
+				t.Errorf("%s: the delegate is another generation's: %v", name, err)
+			}
+			return true
+		}
+		if !delegate(old) {
+			t.Errorf("%s: no delegate before the rollover", name)
+		}
+		s.generation(t, "generation two")
+		next := issuerOf(t, s.ca, s.key)
+		if delegate(old) || !delegate(next) || s.made != 2 {
+			t.Errorf("%s: wrong signers after the rollover, %d delegates made", name, s.made)
+		}
+		s.generation(t, "generation three")
+		if r.Look(t.Context()); s.made != 3 || delegate(next) || !delegate(issuerOf(t, s.ca, s.key)) {
+			t.Errorf("%s: %d delegates made after a look", name, s.made)
+		}
 	}
 }
 

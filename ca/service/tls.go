@@ -4,7 +4,6 @@
 package service
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/tls"
@@ -34,13 +33,13 @@ type TLS struct {
 	Tenant   string   //
 	Names    []string // DNS names and IP addresses of the listeners
 	File     string   // PEM: key and chain; its folder must exist
-	// IssuerKeyID is the key identifier of the CA's current generation: a
-	// certificate that another one issued is replaced at start.
-	IssuerKeyID []byte
-	Callers     caller.Verifier
-	Claims      claim.Verifier
-	Log         *slog.Logger
-	Now         func() time.Time
+	// Issuer gives the CA's generation that signs now: a certificate that
+	// another one issued is replaced.
+	Issuer  func() (ca.Issuer, error)
+	Callers caller.Verifier
+	Claims  claim.Verifier
+	Log     *slog.Logger
+	Now     func() time.Time
 
 	current atomic.Pointer[tls.Certificate]
 }
@@ -50,12 +49,12 @@ type TLS struct {
 // may read is taken for none: its key may be known to them.
 func (s *TLS) Ready(ctx context.Context) error { return s.keeper().ready(ctx) }
 
-// Keep renews the certificate at two thirds of its life until ctx ends; it
-// looks once a minute, and a failure is tried again at the next look.
+// Keep renews the certificate at two thirds of its life, and when its CA is
+// rolled over, until ctx ends; it looks once a minute, and a failure is tried again at the next look.
 func (s *TLS) Keep(ctx context.Context) { s.keeper().keep(ctx) }
 
 func (s *TLS) keeper() *keeper {
-	return &keeper{name: "tls", enroller: s.Enroller, file: s.File, fits: s.fits, request: s.request, log: s.Log, now: s.Now, current: &s.current}
+	return &keeper{name: "tls", enroller: s.Enroller, file: s.File, issuer: s.Issuer, fits: s.fits, request: s.request, log: s.Log, now: s.Now, current: &s.current}
 }
 
 // Certificate serves handshakes; a renewed certificate needs no restart.
@@ -68,7 +67,7 @@ func (s *TLS) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 
 // fits tells whether the certificate is what would be enrolled now.
 func (s *TLS) fits(leaf *x509.Certificate) bool {
-	if !bytes.Equal(leaf.AuthorityKeyId, s.IssuerKeyID) || len(leaf.DNSNames)+len(leaf.IPAddresses) != len(s.Names) {
+	if len(leaf.DNSNames)+len(leaf.IPAddresses) != len(s.Names) {
 		return false
 	}
 	for _, n := range s.Names {

@@ -37,13 +37,20 @@ type signer struct {
 
 func newSigner(t *testing.T) *signer {
 	t.Helper()
+	s := &signer{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	s.generation(t, "generation one")
+	return s
+}
+
+// generation rolls the CA over.
+func (s *signer) generation(t *testing.T, name string) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now, NotAfter: now.AddDate(5, 0, 0), IsCA: true,
-		BasicConstraintsValid: true, SubjectKeyId: []byte("generation one"), Subject: pkix.Name{CommonName: "CA"}}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: s.now, NotAfter: s.now.AddDate(5, 0, 0), IsCA: true,
+		BasicConstraintsValid: true, SubjectKeyId: []byte(name), Subject: pkix.Name{CommonName: "CA"}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +59,41 @@ func newSigner(t *testing.T) *signer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &signer{key: key, ca: parsed, now: now}
+	s.key, s.ca = key, parsed
+}
+
+// generation is a CA certificate that signs.
+type generation struct {
+	facts *ca.Facts
+	key   *ecdsa.PrivateKey
+}
+
+func (g generation) Facts() *ca.Facts { return g.facts }
+
+func (g generation) Sign(_ context.Context, _ ca.Lane, tbs []byte) ([]byte, error) {
+	return ecdsa.SignASN1(rand.Reader, g.key, g.facts.Signature.Digest(tbs))
+}
+
+func issuerOf(t *testing.T, cert *x509.Certificate, key *ecdsa.PrivateKey) ca.Issuer {
+	t.Helper()
+	parsed, err := ownpkix.ParseCertificate(cert.Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	algorithm, err := ownpkix.SignatureFor(parsed.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return generation{&ca.Facts{Subject: parsed.Subject, KeyID: cert.SubjectKeyId, Key: parsed.Key, Signature: algorithm, NotAfter: parsed.NotAfter}, key}
+}
+
+// signing is the generation that signs now.
+func (s *signer) signing() (ca.Issuer, error) {
+	parsed, err := ownpkix.ParseCertificate(s.ca.Raw)
+	if err != nil {
+		return nil, err
+	}
+	return generation{&ca.Facts{KeyID: s.ca.SubjectKeyId, Key: parsed.Key}, s.key}, nil
 }
 
 func (s *signer) Enroll(_ context.Context, requests ...*ca.Request) []ca.Result {
@@ -82,7 +123,7 @@ func (s *signer) Enroll(_ context.Context, requests ...*ca.Request) []ca.Result 
 // own makes the service anew, as a start of the daemon does.
 func (s *signer) own(file string) *TLS {
 	return &TLS{Enroller: s, Endpoint: "service-tls", Tenant: "t", Names: []string{"pki.example", "192.0.2.1"}, File: file,
-		IssuerKeyID: s.ca.SubjectKeyId, Callers: caller.NewVerifier(caller.System), Claims: claim.NewVerifier(caller.System),
+		Issuer: s.signing, Callers: caller.NewVerifier(caller.System), Claims: claim.NewVerifier(caller.System),
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return s.now }}
 }
 
@@ -99,7 +140,9 @@ func TestReady(t *testing.T) {
 		"a name more":                   {change: func(own *TLS) { own.Names = append(own.Names, "www.pki.example") }, again: true},
 		"a name less":                   {change: func(own *TLS) { own.Names = own.Names[:1] }, again: true},
 		"another name":                  {change: func(own *TLS) { own.Names[0] = "www.pki.example" }, again: true},
-		"another generation of the CA":  {change: func(own *TLS) { own.IssuerKeyID = []byte("generation two") }, again: true},
+		"another generation of the CA": {change: func(own *TLS) {
+			own.Issuer = func() (ca.Issuer, error) { return generation{facts: &ca.Facts{KeyID: []byte("generation two")}}, nil }
+		}, again: true},
 		"a file that others read": {between: func(t *testing.T, file string, _ *signer) {
 			if err := os.Chmod(file, 0o640); err != nil {
 				t.Fatal(err)

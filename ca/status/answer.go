@@ -1,7 +1,6 @@
 package status
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -22,7 +21,8 @@ func (r *Responder) stand(ctx context.Context, g int, serial ca.Serial) (s stand
 	if s.entry, s.revoked, s.asOf, err = r.desk.View.Find(ctx, r.table, serial); err != nil {
 		return s, err
 	}
-	if s.revoked && len(r.Generations) == 1 {
+	generations := r.generations()
+	if s.revoked && len(generations) == 1 {
 		return s, nil // a revocation outlives its certificate
 	}
 	cert, err := r.desk.Certificates.Certificate(ctx, r.Tenant, r.CA, serial)
@@ -31,14 +31,14 @@ func (r *Responder) stand(ctx context.Context, g int, serial ca.Serial) (s stand
 		return s, nil
 	case err != nil:
 		return s, err
-	case len(r.Generations) == 1:
+	case len(generations) == 1:
 		return s, nil
 	}
 	issuer, err := r.IssuerOf(cert)
 	if err != nil {
 		return s, err
 	}
-	if !bytes.Equal(issuer.Facts().KeyID, r.Generations[g].Facts.KeyID) {
+	if !same(issuer.Facts(), generations[g].Facts) {
 		return s, errForeign // another generation's: its number says nothing here
 	}
 	return s, nil
@@ -77,7 +77,8 @@ func (r *Responder) make(ctx context.Context, k key) (*Answer, error) {
 
 // certID encodes the CertID of a cached answer as it was asked.
 func (r *Responder) certID(k key) []byte {
-	return pkix.MarshalCertID(k.hash, r.hashes[k.issuer].name[k.hash], r.hashes[k.issuer].key[k.hash], k.serial[:])
+	g := r.generations()[k.issuer]
+	return pkix.MarshalCertID(k.hash, g.name[k.hash], g.key[k.hash], k.serial[:])
 }
 
 // single says how a certificate stands.
@@ -87,7 +88,7 @@ func (r *Responder) single(g int, s standing) pkix.OCSPSingle {
 		out.Status, out.RevokedAt, out.Reason, out.Invalid = pkix.OCSPRevoked, s.entry.At, uint8(s.entry.Reason), s.entry.Invalid
 	}
 	if r.ArchiveCutoff {
-		out.ArchiveCutoff = r.Generations[g].Facts.NotBefore
+		out.ArchiveCutoff = r.generations()[g].NotBefore
 	}
 	return out
 }
@@ -166,7 +167,7 @@ func (r *Responder) prepare(a *Answer) {
 
 // sign encodes and signs; nothing is promised beyond the signer's own end.
 func (r *Responder) sign(ctx context.Context, g int, singles []pkix.OCSPSingle, nonce []byte, extended bool) (*Answer, error) {
-	who, err := r.Generations[g].Signer.Signatory(ctx)
+	who, err := r.Signer(r.Issuers()[g]).Signatory(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -115,7 +115,7 @@ func (b *book) broken(err error) {
 }
 
 // generation is a CA certificate whose key signs; signing can be held up.
-type generation struct {
+type caCertificate struct {
 	name  string
 	cert  *x509.Certificate
 	key   *ecdsa.PrivateKey
@@ -124,7 +124,7 @@ type generation struct {
 	hold  func()
 }
 
-func newGeneration(t testing.TB, name string) *generation {
+func newGeneration(t testing.TB, name string) *caCertificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -136,7 +136,7 @@ func newGeneration(t testing.TB, name string) *generation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &generation{name: name, key: key}
+	g := &caCertificate{name: name, key: key}
 	if g.cert, err = x509.ParseCertificate(der); err != nil {
 		t.Fatal(err)
 	}
@@ -153,9 +153,9 @@ func newGeneration(t testing.TB, name string) *generation {
 	return g
 }
 
-func (g *generation) Facts() *ca.Facts { return g.facts }
+func (g *caCertificate) Facts() *ca.Facts { return g.facts }
 
-func (g *generation) Sign(_ context.Context, lane ca.Lane, tbs []byte) ([]byte, error) {
+func (g *caCertificate) Sign(_ context.Context, lane ca.Lane, tbs []byte) ([]byte, error) {
 	if lane != ca.LaneStatus {
 		return nil, errors.New("the wrong lane")
 	}
@@ -183,16 +183,18 @@ type kit struct {
 	view *View
 	desk *Desk
 	r    *Responder
-	gens []*generation
-	seen counted
-	at   atomic.Int64
+	gens []*caCertificate
+
+	issuers []ca.Issuer
+	seen    counted
+	at      atomic.Int64
 }
 
 func (k *kit) now() time.Time { return time.Unix(0, k.at.Load()) }
 
 func (k *kit) advance(d time.Duration) { k.at.Add(int64(d)) }
 
-// start makes a kit whose view is fresh. The newest generation comes first.
+// start makes a kit whose view is fresh.
 func start(t testing.TB, change func(*Rules), names ...string) *kit {
 	t.Helper()
 	k := &kit{TB: t, book: &book{issued: map[ca.Serial]string{}}}
@@ -209,13 +211,15 @@ func start(t testing.TB, change func(*Rules), names ...string) *kit {
 			}
 			return nil, ca.Errorf(ca.NotFound, "no such generation")
 		}}
+	rules.Issuers = func() []ca.Issuer { return k.issuers }
+	rules.Signer = func(i ca.Issuer) Signer { return Direct(i, false) }
 	if len(names) == 0 {
 		names = []string{"one"}
 	}
 	for _, name := range names {
 		g := newGeneration(t, name)
 		k.gens = append(k.gens, g)
-		rules.Generations = append(rules.Generations, Generation{g.facts, Direct(g, false)})
+		k.issuers = append(k.issuers, g)
 	}
 	if change != nil {
 		change(&rules)

@@ -3,7 +3,9 @@ package status
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
@@ -20,16 +22,14 @@ const (
 	SayRevoked UnknownAs = "revoked" // extended revoked, section 4.4.8
 )
 
-// Generation is one CA certificate that questions may name as issuer.
-type Generation struct {
-	Facts  *ca.Facts
-	Signer Signer
-}
-
 // Rules are the settings of one CA's responder.
 type Rules struct {
-	Tenant, CA  string
-	Generations []Generation // the newest first; at least one
+	Tenant, CA string
+	// Issuers gives every generation of the CA, each a certificate that questions
+	// may name as issuer; at least one. The list only ever grows.
+	Issuers func() []ca.Issuer
+	// Signer gives who signs for what a generation issued.
+	Signer func(ca.Issuer) Signer
 	// IssuerOf finds the generation of a recorded certificate.
 	IssuerOf func(*ca.Certificate) (ca.Issuer, error)
 
@@ -43,28 +43,67 @@ type Rules struct {
 // Responder answers for one CA.
 type Responder struct {
 	Rules
-	desk   *Desk
-	table  *Table
-	hashes []issuerHashes // by generation
+	desk  *Desk
+	table *Table
+	last  atomic.Pointer[generations] // as Issuers last gave them
 
 	mu     sync.Mutex // of the bucket
 	tokens float64
 	filled time.Time
 }
 
-type issuerHashes struct{ name, key map[pkix.OCSPHash][]byte }
+// generations are those of the CA, with what is found out about them once.
+type generations struct {
+	issuers []ca.Issuer
+	known   []generation
+}
+
+// generation is one CA certificate. Several may be of the same key and name.
+type generation struct {
+	*ca.Facts
+	name, key   map[pkix.OCSPHash][]byte
+	first, last ca.Month // in which certificates of this key and name can end
+}
+
+func gather(issuers []ca.Issuer) *generations {
+	all := &generations{issuers: issuers}
+	for _, i := range issuers {
+		f := i.Facts()
+		g := generation{Facts: f, name: map[pkix.OCSPHash][]byte{}, key: map[pkix.OCSPHash][]byte{}, first: ca.MonthOf(f.NotBefore), last: ca.MonthOf(f.NotAfter)}
+		for _, algorithm := range []pkix.OCSPHash{pkix.OCSPSHA1, pkix.OCSPSHA1Bare, pkix.OCSPSHA256, pkix.OCSPSHA256Bare} {
+			g.name[algorithm], g.key[algorithm] = pkix.IssuerHashes(algorithm, f.Subject, f.Key)
+		}
+		for _, other := range issuers {
+			if o := other.Facts(); same(o, f) {
+				g.first, g.last = min(g.first, ca.MonthOf(o.NotBefore)), max(g.last, ca.MonthOf(o.NotAfter))
+			}
+		}
+		all.known = append(all.known, g)
+	}
+	return all
+}
+
+// same tells whether two certificates are of one key and name: what either
+// signed, both did.
+func same(a, b *ca.Facts) bool {
+	return bytes.Equal(a.Subject, b.Subject) && bytes.Equal(a.Key.Raw(), b.Key.Raw())
+}
+
+// generations gives the CA's generations as they are now.
+func (r *Responder) generations() []generation {
+	issuers := r.Issuers()
+	all := r.last.Load()
+	if all == nil || !slices.Equal(all.issuers, issuers) {
+		all = gather(issuers)
+		r.last.Store(all)
+	}
+	return all.known
+}
 
 // Bind makes the responder of one CA. It reads nothing: a CA's statuses are
 // read when somebody first asks.
 func (d *Desk) Bind(rules Rules) *Responder {
 	r := &Responder{Rules: rules, desk: d, tokens: liveEvery, filled: d.Now()}
-	for _, g := range rules.Generations {
-		h := issuerHashes{map[pkix.OCSPHash][]byte{}, map[pkix.OCSPHash][]byte{}}
-		for _, algorithm := range []pkix.OCSPHash{pkix.OCSPSHA1, pkix.OCSPSHA1Bare, pkix.OCSPSHA256, pkix.OCSPSHA256Bare} {
-			h.name[algorithm], h.key[algorithm] = pkix.IssuerHashes(algorithm, g.Facts.Subject, g.Facts.Key)
-		}
-		r.hashes = append(r.hashes, h)
-	}
 	r.table = d.View.Table(rules.Tenant, rules.CA, r.changed)
 	return r
 }
@@ -72,7 +111,7 @@ func (d *Desk) Bind(rules Rules) *Responder {
 // changed takes out the answers about a certificate and has those that were
 // asked for signed again.
 func (r *Responder) changed(s *ca.Status) {
-	for g := range r.Generations {
+	for g := range r.generations() {
 		for h := pkix.OCSPSHA1; h <= pkix.OCSPSHA256Bare; h++ {
 			k := key{r, g, h, s.Serial}
 			if !r.desk.cache.drop(k) {
@@ -91,9 +130,9 @@ func (r *Responder) issuer(id *pkix.CertID) int {
 	if id.Algorithm == pkix.OCSPHashUnknown {
 		return -1
 	}
-	for g, h := range r.hashes {
-		if bytes.Equal(h.key[id.Algorithm], id.KeyHash) && bytes.Equal(h.name[id.Algorithm], id.NameHash) {
-			return g
+	for n, g := range r.generations() {
+		if bytes.Equal(g.key[id.Algorithm], id.KeyHash) && bytes.Equal(g.name[id.Algorithm], id.NameHash) {
+			return n
 		}
 	}
 	return -1
@@ -182,8 +221,8 @@ func (r *Responder) ours(g int, content []byte) (s ca.Serial, ok bool) {
 		return s, false
 	}
 	copy(s[:], content)
-	end := r.Generations[g].Facts.NotAfter
-	return s, s.Month() >= ca.MonthOf(r.Generations[g].Facts.NotBefore) && s.Month() <= ca.MonthOf(end)
+	of := r.generations()[g]
+	return s, s.Month() >= of.first && s.Month() <= of.last
 }
 
 // take takes from the bucket of answers that are not kept.

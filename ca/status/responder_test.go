@@ -7,6 +7,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"math/big"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -382,7 +383,7 @@ func TestFailures(t *testing.T) {
 		t.Errorf("store gone: %v", err)
 	}
 	k.book.broken(nil)
-	k.r.Generations[0].Signer = nobody{}
+	k.r.Signer = func(ca.Issuer) Signer { return nobody{} }
 	if _, err := k.r.Answer(t.Context(), k.question(0, pkix.OCSPSHA1, s)); OutcomeOf(err) != Failed || k.desk.Kept() != 0 {
 		t.Errorf("no signer: %v, %d kept", err, k.desk.Kept())
 	}
@@ -400,6 +401,54 @@ func TestErrorAnswers(t *testing.T) {
 		var status ocsp.ResponseError
 		if !errors.As(err, &status) || status.Status != want {
 			t.Errorf("%s: %v", outcome, err)
+		}
+	}
+}
+
+// A generation that comes while the responder answers is answered for, and
+// answers about the others stay where they are.
+func TestNextGeneration(t *testing.T) {
+	k := start(t, nil)
+	old := k.book.issue("one")
+	k.ask(old)
+	next := newGeneration(t, "two")
+	k.gens, k.issuers = append(k.gens, next), append(slices.Clone(k.issuers), next)
+	young := k.book.issue("two")
+	for g, want := range [][2]int{{ocsp.Good, ocsp.Unknown}, {ocsp.Unknown, ocsp.Good}} {
+		for i, s := range []ca.Serial{old, young} {
+			a, err := k.r.Answer(t.Context(), k.question(g, pkix.OCSPSHA1, s))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := k.read(g, a); got.Status != want[i] {
+				t.Errorf("generation %d, certificate %d: status %d", g, i, got.Status)
+			}
+		}
+	}
+	if n := k.seen.cache.Load(); n != 1 {
+		t.Errorf("%d answers came from the cache, want the one about the old certificate", n)
+	}
+	k.book.set(old, ca.Revoked, ca.Superseded)
+	k.poll()
+	if got := k.ask(old); got.Status != ocsp.Revoked {
+		t.Errorf("revoked after the rollover: status %d", got.Status)
+	}
+}
+
+// Two certificates of one key and name, such as a cross-certificate, issue
+// together: a question cannot say which of them it means.
+func TestGenerationsOfOneKey(t *testing.T) {
+	k := start(t, nil)
+	cross := newGeneration(t, "two")
+	facts := *k.gens[0].facts
+	facts.KeyID, facts.NotAfter = []byte("two"), facts.NotAfter.AddDate(5, 0, 0)
+	cross.facts, cross.key, cross.cert = &facts, k.gens[0].key, k.gens[0].cert
+	k.gens, k.issuers = append(k.gens, cross), append(slices.Clone(k.issuers), cross)
+	late := ca.NewSerial(facts.NotAfter)
+	k.book.issued[late] = "two"
+	for _, s := range []ca.Serial{k.book.issue("one"), k.book.issue("two"), late} {
+		if got := k.ask(s); got.Status != ocsp.Good {
+			t.Errorf("%s: status %d", s, got.Status)
 		}
 	}
 }

@@ -47,19 +47,15 @@ func (d *daemon) openStatus(ctx context.Context, dir string) error {
 		}
 		rules := status.Rules{Tenant: c.Tenant, CA: c.ID, IssuerOf: d.issuers.IssuerOf, Unknown: status.UnknownAs(c.OCSP.Unknown), Nonce: c.OCSP.Nonce,
 			Lifetime: c.OCSP.Lifetime, MaxAge: c.OCSP.MaxAge, ArchiveCutoff: c.OCSP.ArchiveCutoff}
-		for n, issuer := range d.issuers.All(c.Tenant, c.ID) {
-			signer := status.Direct(issuer, c.OCSP.ByName)
-			// A delegated certificate must be the issuing generation's own (RFC 6960
-			// section 4.2.2.2), and only the newest still issues.
-			if n == 0 && c.OCSP.Signer == "delegated" {
-				delegated, err := d.delegated(ctx, c, issuer, dir)
-				if err != nil {
-					return fmt.Errorf("OCSP responder of CA %s/%s: %w", c.Tenant, c.ID, err)
-				}
-				d.responders = append(d.responders, delegated)
-				signer = delegated
+		rules.Issuers = func() []ca.Issuer { return d.issuers.All(c.Tenant, c.ID) }
+		rules.Signer = func(generation ca.Issuer) status.Signer { return status.Direct(generation, c.OCSP.ByName) }
+		if c.OCSP.Signer == "delegated" {
+			delegated, err := d.delegated(ctx, c, dir)
+			if err != nil {
+				return fmt.Errorf("OCSP responder of CA %s/%s: %w", c.Tenant, c.ID, err)
 			}
-			rules.Generations = append(rules.Generations, status.Generation{Facts: issuer.Facts(), Signer: signer})
+			d.responders = append(d.responders, delegated)
+			rules.Signer = delegated.Of
 		}
 		responders[c.Tenant+"/"+c.ID] = d.desk.Bind(rules)
 		d.metrics.BoundOCSP(c.Tenant, c.ID)
@@ -68,8 +64,8 @@ func (d *daemon) openStatus(ctx context.Context, dir string) error {
 	return nil
 }
 
-func (d *daemon) delegated(ctx context.Context, c *config.CA, issuer ca.Issuer, dir string) (*service.Responder, error) {
-	r := &service.Responder{Enroller: d, Endpoint: responderEndpoint(c), Tenant: c.Tenant, CA: c.ID, File: c.OCSP.Store, IssuerKeyID: issuer.Facts().KeyID,
+func (d *daemon) delegated(ctx context.Context, c *config.CA, dir string) (*service.Responder, error) {
+	r := &service.Responder{Enroller: d, Endpoint: responderEndpoint(c), Tenant: c.Tenant, CA: c.ID, File: c.OCSP.Store, Issuer: d.signing(c.Tenant, c.ID),
 		ByName: c.OCSP.ByName, Callers: caller.NewVerifier(caller.System), Claims: claim.NewVerifier(caller.System), Log: d.log, Now: time.Now}
 	if r.File == "" && d.cfg.Dev {
 		r.File = filepath.Join(dir, "keys", "ocsp-"+c.Tenant+"-"+c.ID+".pem")
@@ -81,6 +77,11 @@ func (d *daemon) delegated(ctx context.Context, c *config.CA, issuer ca.Issuer, 
 	key, err := d.keyring().Open(ctx, c.OCSP.Key, c.OCSP.KeyPassword)
 	r.Key = key
 	return r, err
+}
+
+// signing finds the generation of a CA that signs now.
+func (d *daemon) signing(tenant, id string) func() (ca.Issuer, error) {
+	return func() (ca.Issuer, error) { return d.issuers.Issuer(tenant, id) }
 }
 
 // statusCounters are read at a scrape.

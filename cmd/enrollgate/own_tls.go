@@ -76,8 +76,8 @@ func (d *daemon) openTLS(ctx context.Context, dir string) error {
 	if !ok {
 		return errors.New("nobody issues a certificate for the https listener; set tls.certificate and tls.key, or tls.issue")
 	}
-	issuer, err := d.issuers.Issuer(endpoint.Tenant, endpoint.CA)
-	if err != nil {
+	issuer := d.signing(endpoint.Tenant, endpoint.CA)
+	if _, err := issuer(); err != nil {
 		return fmt.Errorf("tls.issue: %w", err)
 	}
 	file := d.cfg.TLS.Store
@@ -85,8 +85,7 @@ func (d *daemon) openTLS(ctx context.Context, dir string) error {
 		file = filepath.Join(dir, "keys", "tls.pem")
 	}
 	own := &service.TLS{Enroller: d, Endpoint: endpoint.ID, Tenant: endpoint.Tenant, Names: d.ownTLS().Names, File: file,
-		IssuerKeyID: issuer.Facts().KeyID,
-		Callers:     caller.NewVerifier(caller.System), Claims: claim.NewVerifier(caller.System), Log: d.log, Now: time.Now}
+		Issuer: issuer, Callers: caller.NewVerifier(caller.System), Claims: claim.NewVerifier(caller.System), Log: d.log, Now: time.Now}
 	if err := own.Ready(ctx); err != nil {
 		return fmt.Errorf("the gateway's own TLS certificate: %w", err)
 	}

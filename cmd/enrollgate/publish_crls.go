@@ -14,7 +14,8 @@ import (
 )
 
 // openCRLs binds the publisher of the CRLs and has every CA's list made, before
-// the first certificate is issued that names one. Without an http listener no
+// the first certificate is issued that names one, also by a generation that
+// comes later. Without an http listener no
 // certificate does.
 func (d *daemon) openCRLs(ctx context.Context) error {
 	if d.sockets["http"] == nil {
@@ -23,6 +24,11 @@ func (d *daemon) openCRLs(ctx context.Context) error {
 	if err := d.newPublisher(); err != nil {
 		return err
 	}
+	d.issuers.Prepare(func(ctx context.Context, generation ca.Issuer) error {
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		return d.lists.EnsureOf(ctx, generation)
+	})
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	return d.lists.Ensure(ctx)
@@ -34,7 +40,7 @@ func (d *daemon) newPublisher() (err error) {
 		settings[c.Tenant+"/"+c.ID] = status.Settings(c.CRL)
 	}
 	d.shelf = status.NewShelf(d.store, settings, d.log)
-	d.lists, err = status.NewPublisher(status.Options{Store: d.store, Shelf: d.shelf, Issuers: d.issuers.Generations(), Settings: settings,
+	d.lists, err = status.NewPublisher(status.Options{Store: d.store, Shelf: d.shelf, Issuers: d.issuers.Generations, Settings: settings,
 		BaseURL: d.cfg.BaseURL.HTTP, Observer: tidy{d.metrics}, Log: d.log})
 	return err
 }

@@ -136,6 +136,7 @@ func benchResponder(b *testing.B) (r Responder, path string, size int) {
 		b.Fatal(err)
 	}
 	i := &issuer{&ca.Facts{Subject: cert.Subject, Key: cert.Key, Signature: algorithm, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}, key}
+	issuers := []ca.Issuer{i}
 	log := slog.New(slog.DiscardHandler)
 	view := status.NewView(oneCertificate{}, log, time.Now)
 	go view.Follow(b.Context())
@@ -147,7 +148,7 @@ func benchResponder(b *testing.B) (r Responder, path string, size int) {
 	}
 	desk := status.NewDesk(status.Options{View: view, Certificates: oneCertificate{}, Observer: &quiet{}, Log: log, Now: time.Now, Prepare: Prepare})
 	bound := desk.Bind(status.Rules{Tenant: "default", CA: "issuing", Unknown: status.SayUnknown, Lifetime: 8 * time.Hour, MaxAge: 5 * time.Minute,
-		Generations: []status.Generation{{Facts: i.facts, Signer: status.Direct(i, false)}}})
+		Issuers: func() []ca.Issuer { return issuers }, Signer: func(i ca.Issuer) status.Signer { return status.Direct(i, false) }})
 	serial := ca.NewSerial(time.Now().AddDate(1, 0, 0))
 	name, keyHash := pkix.IssuerHashes(pkix.OCSPSHA1, cert.Subject, cert.Key)
 	wrap := func(b []byte) []byte { return append([]byte{0x30, byte(len(b))}, b...) }

@@ -118,7 +118,7 @@ func (w *world) replica(store Store, set Settings, issuers ...ca.Issuer) *Publis
 	}
 	settings := map[string]Settings{"default/issuing": set}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	p, err := NewPublisher(Options{Store: store, Shelf: NewShelf(store, settings, log), Issuers: issuers, Settings: settings, BaseURL: base,
+	p, err := NewPublisher(Options{Store: store, Shelf: NewShelf(store, settings, log), Issuers: func() []ca.Issuer { return issuers }, Settings: settings, BaseURL: base,
 		Observer: counting{}, Log: log})
 	if err != nil {
 		w.Fatal(err)

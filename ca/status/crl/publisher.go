@@ -30,7 +30,7 @@ type Observer interface {
 type Options struct {
 	Store    Store
 	Shelf    *Shelf
-	Issuers  []ca.Issuer         // every generation of every CA
+	Issuers  func() []ca.Issuer  // every generation of every CA that signs here
 	Settings map[string]Settings // by TENANT/CA
 	BaseURL  string              // of the listener that serves the lists
 	Observer Observer
@@ -52,7 +52,7 @@ type Publisher struct {
 
 // NewPublisher checks the parts.
 func NewPublisher(o Options) (*Publisher, error) {
-	if o.Store == nil || o.Shelf == nil || o.BaseURL == "" || o.Observer == nil || o.Log == nil {
+	if o.Store == nil || o.Shelf == nil || o.Issuers == nil || o.BaseURL == "" || o.Observer == nil || o.Log == nil {
 		return nil, errors.New("crl: a part is missing")
 	}
 	return &Publisher{Options: o, changed: map[string]int64{}, pending: map[string]time.Time{}, rest: map[string]time.Time{},
@@ -64,18 +64,26 @@ const actor = "service:crl"
 
 // Ensure makes the lists that are not there or not good any more. Without a
 // list, nobody could check what is issued from now on.
-func (p *Publisher) Ensure(ctx context.Context) error {
+func (p *Publisher) Ensure(ctx context.Context) error { return p.ensure(ctx, p.Issuers()) }
+
+// EnsureOf is Ensure for one generation, which Issuers need not give yet.
+func (p *Publisher) EnsureOf(ctx context.Context, generation ca.Issuer) error {
+	return p.ensure(ctx, []ca.Issuer{generation})
+}
+
+func (p *Publisher) ensure(ctx context.Context, of []ca.Issuer) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for try := 0; ; try++ {
-		err := p.ensure(ctx)
+		err := p.lack(ctx, of)
 		if !ca.IsKind(err, ca.Conflict) || try == 5 { // another replica made the same list: take that
 			return err
 		}
 	}
 }
 
-func (p *Publisher) ensure(ctx context.Context) error {
+// lack makes what lacks, once.
+func (p *Publisher) lack(ctx context.Context, of []ca.Issuer) error {
 	if err := p.Shelf.Refresh(ctx); err != nil {
 		return err
 	}
@@ -83,7 +91,7 @@ func (p *Publisher) ensure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, i := range p.Issuers {
+	for _, i := range of {
 		if p.publishes(i, now) && p.lacking(i, now) {
 			err := p.complete(ctx, nil, i, actor)
 			if err != nil && !ca.IsKind(err, ca.Conflict) && p.stands(i, now) {
@@ -111,7 +119,7 @@ func (p *Publisher) Publish(ctx context.Context, tenant, issuer, actor string) (
 	}
 	var made []*ca.CRL
 	known := false
-	for _, i := range p.Issuers {
+	for _, i := range p.Issuers() {
 		f := i.Facts()
 		if f.Tenant != tenant || f.CA != issuer || !p.publishes(i, now) {
 			continue
@@ -147,7 +155,7 @@ func (p *Publisher) Run(ctx context.Context, l *ca.Lease) error {
 		return err
 	}
 	var failed []error
-	for _, i := range p.Issuers {
+	for _, i := range p.Issuers() {
 		name := nameOf(i)
 		if !p.publishes(i, now) || now.Before(p.again[keyOf(i)]) {
 			continue
@@ -183,7 +191,7 @@ func (p *Publisher) follow(ctx context.Context) error {
 // oldest is the lowest position of the complete lists.
 func (p *Publisher) oldest() int64 {
 	var all []int64
-	for _, i := range p.Issuers {
+	for _, i := range p.Issuers() {
 		if l := p.list(i, 0); l != nil {
 			all = append(all, l.Position)
 		}
