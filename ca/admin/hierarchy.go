@@ -4,6 +4,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,14 +33,23 @@ type NewHierarchy struct {
 	Algorithm  string      // keys.Algorithms()
 	Secret     keys.Secret // of the issuing key
 	RootSecret keys.Secret // of the root key
+	BaseURL    string      // where the tenant's CRLs are published; empty: nowhere, and the issuing certificate names none
+	ListDays   int         // how long the root's first CRL is good; 0: hierarchy.FirstListDays
 	Actor      caller.Caller
 	Now        time.Time
 }
 
-// CreateHierarchy makes both keys and certificates and records the issuing
-// CA's first generation. Keys that exist already are used, so that an
-// interrupted run can be repeated. The result is that generation.
-func CreateHierarchy(ctx context.Context, store ca.Generations, ring *keys.Ring, linter ca.Linter, in NewHierarchy) (*ca.Generation, error) {
+// Hierarchy is what CreateHierarchy made.
+type Hierarchy struct {
+	*ca.Generation        // the issuing CA's first
+	RootList       []byte // the root's first CRL, DER
+}
+
+// CreateHierarchy makes both keys and certificates and the root's first CRL. It
+// records the issuing CA's first generation, and the list as ImportCRL does, so
+// that whoever checks the issuing certificate finds it. Keys that exist already
+// are used, so that an interrupted run can be repeated.
+func CreateHierarchy(ctx context.Context, store CRLStore, ring *keys.Ring, linter ca.Linter, in NewHierarchy) (*Hierarchy, error) {
 	if !in.Actor.Verified() || in.Actor.Tenant() != in.Tenant {
 		return nil, ca.Errorf(ca.BadProof, "creating a CA needs an operator of the tenant")
 	}
@@ -68,9 +78,17 @@ func CreateHierarchy(ctx context.Context, store ca.Generations, ring *keys.Ring,
 	if err != nil {
 		return nil, fmt.Errorf("root certificate: %w", err)
 	}
-	issuingDER, err := maker.Make(ctx, hierarchy.Order{Subject: issuingName, Key: issuingPublic, NotBefore: start, NotAfter: start.AddDate(IssuingYears, 0, 0)})
+	var points []string
+	if in.BaseURL != "" {
+		points = append(points, in.BaseURL+ca.CRLPath(in.Tenant, in.CA, ca.ImportedCRLScope(maker.KeyID)))
+	}
+	issuingDER, err := maker.Make(ctx, hierarchy.Order{Subject: issuingName, Key: issuingPublic, CDP: points, NotBefore: start, NotAfter: start.AddDate(IssuingYears, 0, 0)})
 	if err != nil {
 		return nil, fmt.Errorf("issuing certificate: %w", err)
+	}
+	list, err := maker.FirstList(ctx, in.Now, cmp.Or(in.ListDays, hierarchy.FirstListDays))
+	if err != nil {
+		return nil, fmt.Errorf("the root's first CRL: %w", err)
 	}
 	g := &ca.Generation{Tenant: in.Tenant, CA: in.CA, Number: 1, KeyURI: in.IssuingKey, DER: issuingDER, Root: rootDER}
 	detail, err := json.Marshal(map[string]string{"ca": in.CA, "subject": issuingName.String(), "key": in.Algorithm,
@@ -78,5 +96,12 @@ func CreateHierarchy(ctx context.Context, store ca.Generations, ring *keys.Ring,
 	if err != nil {
 		return nil, ca.InternalError(err)
 	}
-	return g, store.AddGeneration(ctx, g, ca.Audit{Tenant: in.Tenant, Event: "ca.created", Actor: in.Actor.ID(), Detail: detail})
+	if err := store.AddGeneration(ctx, g, ca.Audit{Tenant: in.Tenant, Event: "ca.created", Actor: in.Actor.ID(), Detail: detail}); err != nil {
+		return nil, err
+	}
+	made := &Hierarchy{g, list}
+	if _, err := ImportCRL(ctx, store, in.Tenant, list, in.Actor, in.Now); err != nil {
+		return made, fmt.Errorf("the CA was made, but its root's first CRL was not recorded; hand it over with `enrollgate crl import`: %w", err)
+	}
+	return made, nil
 }

@@ -199,12 +199,30 @@ func Stage(ctx context.Context, store ca.Generations, ring *keys.Ring, linter ca
 		return nil, err
 	}
 	start := in.Now.UTC().Add(-time.Minute).Truncate(time.Second)
-	der, err := maker.Make(ctx, Order{Subject: subject, Key: public, NotBefore: start, NotAfter: earlier(start.AddDate(IssuingYears, 0, 0), anchor.NotAfter)})
+	points, err := pointsOf(last.DER)
+	if err != nil {
+		return nil, err
+	}
+	der, err := maker.Make(ctx, Order{Subject: subject, Key: public, CDP: points, NotBefore: start, NotAfter: earlier(start.AddDate(IssuingYears, 0, 0), anchor.NotAfter)})
 	if err != nil {
 		return nil, fmt.Errorf("issuing certificate: %w", err)
 	}
 	g := &ca.Generation{Tenant: in.Tenant, CA: in.CA, Number: number, KeyURI: in.Issuing.URI, DER: der, Root: last.Root}
 	return g, record(ctx, store, in.Target, g, "ca.staged")
+}
+
+// pointsOf gives the URLs at which a certificate's issuer publishes its list:
+// the next certificate that it signs names the same.
+func pointsOf(der []byte) ([]string, error) {
+	cert, err := pkix.ParseCertificate(der)
+	if err != nil {
+		return nil, ca.InternalError(err)
+	}
+	e, ok := pkix.FindExtension(cert.Extensions, pkix.OIDCRLDistPoints)
+	if !ok {
+		return nil, nil
+	}
+	return pkix.ParseCRLDistributionPoints(e.Value)
 }
 
 func earlier(a, b time.Time) time.Time {

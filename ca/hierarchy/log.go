@@ -72,3 +72,17 @@ func (l *Log) Certificate(about string, der []byte) {
 	l.Note(about, "subject %s, issuer %s, serial %x, valid %s to %s, SHA-256 %x", cert.Subject, cert.Issuer, cert.Serial,
 		cert.NotBefore.UTC().Format(time.RFC3339), cert.NotAfter.UTC().Format(time.RFC3339), sha256.Sum256(der))
 }
+
+// List notes a revocation list and its SHA-256 fingerprint.
+func (l *Log) List(about string, der []byte) {
+	if l == nil {
+		return
+	}
+	list, err := pkix.ParseCRL(der)
+	if err != nil {
+		l.Note(about, "a list that cannot be read: %v", err)
+		return
+	}
+	l.Note(about, "issuer %s, number %v, %d entries, valid %s to %s, SHA-256 %x", list.Issuer, list.Number, list.Count,
+		list.ThisUpdate.UTC().Format(time.RFC3339), list.NextUpdate.UTC().Format(time.RFC3339), sha256.Sum256(der))
+}

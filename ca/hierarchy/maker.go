@@ -84,7 +84,7 @@ type Order struct {
 	Key                 pkix.PublicKey
 	PathLen             int
 	Names               *pkix.NameConstraints // nil: none
-	CDP                 []string
+	CDP                 []string              // URLs of the maker's list; none: no cRLDistributionPoints
 	NotBefore, NotAfter time.Time
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -34,6 +35,7 @@ type caCmd struct {
 type caCreateCmd struct {
 	source
 	ceremony
+	firstCRL
 	Tenant    string `required:"" help:"Tenant of the CA."`
 	CA        string `required:"" name:"ca" help:"Id of the issuing CA, as in the configuration; its key is made at cas[].key."`
 	Name      string `required:"" help:"Organization name in both subjects."`
@@ -47,8 +49,9 @@ type caCreateCmd struct {
 // createdCA is what `ca create --json` prints.
 type createdCA struct {
 	*admin.Authority
-	Certificate string `json:"certificate"`  // PEM
-	TrustAnchor string `json:"trust_anchor"` // PEM, what clients must trust
+	Certificate string `json:"certificate"`        // PEM
+	TrustAnchor string `json:"trust_anchor"`       // PEM, what clients must trust
+	RootCRL     string `json:"root_crl,omitempty"` // PEM, of a root that was made
 }
 
 // Run makes the hierarchy and prints the root certificate. It works beside a
@@ -75,6 +78,12 @@ func (cmd *caCreateCmd) make(c console, log *hierarchy.Log) error {
 	if err != nil {
 		return err
 	}
+	list := ""
+	if !cmd.Next {
+		if list, err = cmd.place(root.uri); err != nil {
+			return err
+		}
+	}
 	ctx := context.Background()
 	d := &daemon{cfg: cfg, log: newLog(cfg.Log, c.err)}
 	if err := d.openStore(ctx); err != nil {
@@ -98,24 +107,31 @@ func (cmd *caCreateCmd) make(c console, log *hierarchy.Log) error {
 		}
 		return printGeneration(ctx, c, d, g, cmd.JSON)
 	}
-	g, err := d.createCA(ctx, *target, cmd.Name, root, cmd.Algorithm)
+	g, err := d.createCA(ctx, *target, cmd.Name, root, cmd.Algorithm, cmd.Days)
+	if g != nil {
+		err = errors.Join(err, writeList(list, g.RootList))
+	}
 	if err != nil {
 		return err
 	}
 	log.Note("keys", "root %s, issuing %s", root.uri, g.KeyURI)
 	log.Certificate("root", g.Root)
 	log.Certificate("certificate", g.DER)
+	log.List("first CRL", g.RootList)
 	log.Note("recorded", "generation %d of CA %s of tenant %s", g.Number, g.CA, g.Tenant)
 	if err := d.tellAuditRoot(ctx, c); err != nil {
 		return err
 	}
 	if cmd.JSON {
-		made, err := admin.DescribeAuthority(g, time.Now())
+		made, err := admin.DescribeAuthority(g.Generation, time.Now())
 		if err != nil {
 			return err
 		}
 		made.Current = true
-		return printJSON(c.out, createdCA{made, pemOf(g.DER), pemOf(g.Root)})
+		return printJSON(c.out, createdCA{made, pemOf(g.DER), pemOf(g.Root), pemBlock("X509 CRL", g.RootList)})
+	}
+	if list != "" {
+		fmt.Fprintf(c.err, "the root's first CRL is in %s\n", list)
 	}
 	fmt.Fprintf(c.err, "made CA %s of tenant %s; clients must trust this root:\n", g.CA, g.Tenant)
 	return pem.Encode(c.out, &pem.Block{Type: "CERTIFICATE", Bytes: g.Root})
@@ -163,7 +179,7 @@ func (cmd *caCreateCmd) rootKey(cfg *config.Config, target *config.CA) (keyAt, e
 }
 
 // createCA makes a root and an issuing CA in the name of whoever runs this process.
-func (d *daemon) createCA(ctx context.Context, c config.CA, name string, root keyAt, algorithm string) (*ca.Generation, error) {
+func (d *daemon) createCA(ctx context.Context, c config.CA, name string, root keyAt, algorithm string, listDays int) (*admin.Hierarchy, error) {
 	actor, err := localOperator(c.Tenant)
 	if err != nil {
 		return nil, err
@@ -177,8 +193,13 @@ func (d *daemon) createCA(ctx context.Context, c config.CA, name string, root ke
 			return nil, ca.Errorf(ca.Conflict, "CA %s has a certificate already; its id stays taken. For its next one: --next", c.ID)
 		}
 	}
+	base, err := listsAt(d.cfg)
+	if err != nil {
+		return nil, err
+	}
 	return admin.CreateHierarchy(ctx, d.store, d.keyring(), lint.Linter{}, admin.NewHierarchy{Tenant: c.Tenant, CA: c.ID, Name: name,
-		RootKey: root.uri, RootSecret: root.secret, IssuingKey: c.Key, Algorithm: algorithm, Secret: c.KeyPassword, Actor: actor, Now: time.Now()})
+		RootKey: root.uri, RootSecret: root.secret, IssuingKey: c.Key, Algorithm: algorithm, Secret: c.KeyPassword,
+		BaseURL: base, ListDays: listDays, Actor: actor, Now: time.Now()})
 }
 
 // localOperator is whoever runs this process.
@@ -204,8 +225,14 @@ func (d *daemon) ensureDevCA(ctx context.Context, dir string) error {
 			return err
 		}
 		root := keyAt{"file:" + filepath.Join(dir, "keys", "root.pem"), secret}
-		_, err = d.createCA(ctx, c, "Enrollgate Development", root, keys.Algorithms()[0])
-		if err != nil && !ca.IsKind(err, ca.Conflict) {
+		made, err := d.createCA(ctx, c, "Enrollgate Development", root, keys.Algorithms()[0], hierarchy.FirstListDays)
+		if ca.IsKind(err, ca.Conflict) {
+			continue // it was made at an earlier start
+		}
+		if err != nil {
+			return err
+		}
+		if err := writeList(filepath.Join(dir, "root.crl"), made.RootList); err != nil {
 			return err
 		}
 	}

@@ -113,7 +113,7 @@ func printGeneration(ctx context.Context, c console, d *daemon, g *ca.Generation
 	}
 	made.Current = g.Number == ca.Signing(activations, g.CA, time.Now())
 	if asJSON {
-		return printJSON(c.out, createdCA{made, pemOf(g.DER), pemOf(g.Root)})
+		return printJSON(c.out, createdCA{Authority: made, Certificate: pemOf(g.DER), TrustAnchor: pemOf(g.Root)})
 	}
 	fmt.Fprintf(c.out, "generation %d of CA %s of tenant %s: %s\n", g.Number, g.CA, g.Tenant, printable(made.Subject))
 	if !made.Current {

@@ -14,6 +14,7 @@ import (
 type caRootCmd struct {
 	offline
 	ceremony
+	firstCRL
 	Name      string `required:"" help:"Organization name in the subject."`
 	Algorithm string `help:"Key algorithm, where the key is to be made." default:"ecdsa-p384"`
 	PathLen   int    `name:"path-length" help:"How many CAs may follow one another below the root; -1: any number." default:"-1"`
@@ -25,6 +26,13 @@ type caRootCmd struct {
 func (cmd *caRootCmd) Run(c console) error {
 	if cmd.Years < 1 || cmd.Years > hierarchy.RootYears || cmd.PathLen == 0 || cmd.PathLen < -1 {
 		return fmt.Errorf("%w: --years is 1 to %d, and --path-length -1 or at least 1, for the CA below", errUsage, hierarchy.RootYears)
+	}
+	file, err := cmd.place(cmd.Key)
+	switch {
+	case err != nil:
+		return err
+	case file == "":
+		return fmt.Errorf("%w: say with --crl where the root's first CRL goes; its key is in no file that it could go beside", errUsage)
 	}
 	return cmd.record("ca root", func(log *hierarchy.Log) error {
 		key, ring, err := cmd.open(cmd.Algorithm)
@@ -40,7 +48,15 @@ func (cmd *caRootCmd) Run(c console) error {
 		if err != nil {
 			return err
 		}
-		return printPEM(c, cmd.JSON, "CERTIFICATE", der, map[string]string{"subject": subject.String(), "key": key.URI, "certificate": pemOf(der)})
+		list, err := hierarchy.FirstListOf(context.Background(), ring, key, der, time.Now(), cmd.Days, log)
+		if err != nil {
+			return err
+		}
+		if err := writeList(file, list); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.err, "the root's first CRL is in %s\n", file)
+		return printPEM(c, cmd.JSON, "CERTIFICATE", der, map[string]string{"subject": subject.String(), "key": key.URI, "certificate": pemOf(der), "crl": pemBlock("X509 CRL", list)})
 	})
 }
 

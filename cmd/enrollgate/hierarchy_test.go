@@ -51,7 +51,7 @@ func TestHierarchyInTokens(t *testing.T) {
 	command("migrate", "--config", file)
 	about := []string{"--config", file, "--tenant", "default", "--ca", "issuing"}
 	offline := []string{"--key", "pkcs11:token=root;object=root?module-path=" + tokens.Module, "--key-password", "env:CA_PASSWORD"}
-	root := keep("root.pem", command(append([]string{"ca", "root", "--name", "Example Ltd"}, offline...)...))
+	root := keep("root.pem", command(append([]string{"ca", "root", "--name", "Example Ltd", "--crl", filepath.Join(dir, "root.crl")}, offline...)...))
 	for n, object := range []string{"first", "second"} {
 		configure(object)
 		csr := keep("request.pem", command(append([]string{"ca", "csr", "--name", "Example Ltd"}, about...)...))

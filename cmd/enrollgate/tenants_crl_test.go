@@ -7,7 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -48,7 +47,7 @@ func (s *twoTenants) ownLists(root *x509.Certificate) {
 		s.Fatal(err)
 	}
 	s.rootName = parsed.Subject.String()
-	s.above = "issuer-" + hex.EncodeToString(root.SubjectKeyId)
+	s.above = ca.ImportedCRLScope(root.SubjectKeyId)
 	ours := rootSigner{key, s.Context()}
 	s.rootList, s.laterList = s.writeList("first", 1, root, ours), s.writeList("later", 2, root, ours)
 	template := *root // signed by another key, it names the same issuer
@@ -90,7 +89,8 @@ func (s *twoTenants) listed(tenant string) (all []describedCRL) {
 // listsStand fails where a tenant's lists are not those that it made or imported.
 func (s *twoTenants) listsStand(what string) {
 	s.Helper()
-	for tenant, want := range map[string][]string{"one": {"alpha/g1", "issuing/g1", "issuing/" + s.above}, "two": {"issuing/g1"}} {
+	alpha, two := s.rootScope("one", "alpha"), s.rootScope("two", "issuing") // their first lists, by `ca create`
+	for tenant, want := range map[string][]string{"one": {"alpha/g1", "alpha/" + alpha, "issuing/g1", "issuing/" + s.above}, "two": {"issuing/g1", "issuing/" + two}} {
 		var names []string
 		for _, l := range s.listed(tenant) {
 			names = append(names, l.CA+"/"+l.List)
@@ -102,6 +102,20 @@ func (s *twoTenants) listsStand(what string) {
 			s.Errorf("after %s tenant %s has lists %v, want %v", what, tenant, names, want)
 		}
 	}
+}
+
+// rootScope names the list of the root above a CA.
+func (s *twoTenants) rootScope(tenant, id string) string {
+	s.Helper()
+	issuer, err := s.issuers.Issuer(tenant, id)
+	if err != nil {
+		s.Fatal(err)
+	}
+	root, err := x509.ParseCertificate(issuer.Facts().Root)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return ca.ImportedCRLScope(root.SubjectKeyId)
 }
 
 // servesLists: the lists of CAs of the same id are two, and each tenant's path

@@ -126,6 +126,14 @@ func (c *captured) Activate(context.Context, *ca.Activation, ca.Audit) error {
 	return errors.New("nothing is activated here")
 }
 
+func (c *captured) PublishCRL(context.Context, *ca.Lease, *ca.CRL, ca.Audit) error { return nil }
+
+func (c *captured) CRLHeads(context.Context) ([]ca.CRLHead, error) { return nil, nil }
+
+func (c *captured) CRL(context.Context, string, string, string, int64) (*ca.CRL, error) {
+	return nil, errors.New("no list is kept here")
+}
+
 func (c *captured) Activations(context.Context, string) ([]ca.Activation, error) { return nil, nil }
 
 func makeAuthorities() (made madeAuthorities) {
