@@ -7,8 +7,11 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,7 +74,7 @@ func TestRollover(t *testing.T) {
 	root := must[[]byte](t)(hierarchy.MakeRoot(ctx, ring, lint.Linter{}, key("root", "ecdsa-p256"), name, -1, 20, now, nil))
 	subject := must[pkix.RawName](t)(hierarchy.Name("Example Ltd", hierarchy.IssuingName("Example Ltd", "issuing", 1)))
 	csr := must[[]byte](t)(hierarchy.Request(ctx, ring, key("first", "ecdsa-p256"), subject, 0, nil))
-	sign := hierarchy.Signing{Root: key("root", ""), Certificate: root, CSR: csr, Years: 10, Now: now}
+	sign := hierarchy.Signing{Root: key("root", ""), Certificate: root, CSR: csr, Years: 10, CDP: []string{"http://pki.example/root.crl"}, Now: now}
 	first := must[[]byte](t)(hierarchy.Sign(ctx, ring, lint.Linter{}, sign))
 	in := hierarchy.Import{Target: target, Key: key("first", ""), Certificate: first, Root: root}
 	must[*ca.Generation](t)(hierarchy.Accept(ctx, store, ring, in))
@@ -117,6 +120,9 @@ func TestRollover(t *testing.T) {
 	// Staged: known to the replica, and not used.
 	staged := must[*ca.Generation](t)(hierarchy.Stage(ctx, store, ring, lint.Linter{}, hierarchy.NewGeneration{Target: target, Name: "Example Ltd",
 		Root: key("root", ""), Issuing: key("second", "ecdsa-p384")}))
+	if points := must[*x509.Certificate](t)(x509.ParseCertificate(staged.DER)).CRLDistributionPoints; len(points) != 1 || points[0] != sign.CDP[0] {
+		t.Errorf("the next certificate names the lists %q", points)
+	}
 	if closed, err := registry.Refresh(ctx); err != nil || len(closed) > 0 {
 		t.Fatalf("%v, %v", closed, err)
 	}
@@ -197,7 +203,64 @@ func TestKeyMissing(t *testing.T) {
 	if _, err := issuer.Load(ctx, store, replica, bindings, clock); err == nil {
 		t.Error("a replica starts without the key that signs")
 	}
+	signing := func() string {
+		var all []int
+		for _, i := range registry.Generations() {
+			all = append(all, i.Facts().Generation)
+		}
+		return fmt.Sprintf("%v of %d", all, len(registry.All("default", "issuing")))
+	}
+	if got := signing(); got != "[1] of 2" {
+		t.Errorf("without the key generations %s sign their status", got)
+	}
+	// The key comes, and then what its certificates name.
 	move("away.pem", "second.pem")
+	prepared, fails := 0, errors.New("its list cannot be made")
+	registry.Prepare(func(_ context.Context, i ca.Issuer) error {
+		if prepared += i.Facts().Generation; registry.Generations()[0].Facts().Generation != 1 || len(registry.Generations()) != 1 {
+			t.Error("somebody had the generation before it was prepared")
+		}
+		return fails
+	})
+	if closed := must[map[string][]int](t)(registry.Refresh(ctx)); len(closed["default/issuing"]) != 1 || prepared != 2 {
+		t.Errorf("a generation that is not prepared: %v, prepared %d", closed, prepared)
+	}
+	if _, err := registry.Issuer("default", "issuing"); !ca.IsKind(err, ca.Unavailable) || !errors.Is(err, fails) {
+		t.Errorf("a CA that is not prepared: %v", err)
+	}
+	fails = nil
 	must[map[string][]int](t)(registry.Refresh(ctx))
 	must[ca.Issuer](t)(registry.Issuer("default", "issuing"))
+	if got := signing(); got != "[1 2] of 2" || prepared != 4 {
+		t.Errorf("with the key generations %s sign their status, prepared %d", got, prepared)
+	}
+	if must[map[string][]int](t)(registry.Refresh(ctx)); prepared != 4 {
+		t.Error("prepared twice")
+	}
+}
+
+// TestFirstList: a root's first list is what openssl and crypto/x509 take for
+// it, whatever the key, and the next certificate names what the one before did.
+func TestFirstList(t *testing.T) {
+	dir, ctx, now := t.TempDir(), t.Context(), time.Now()
+	ring, secret := keys.NewRing(), keys.LiteralSecret("correct horse battery staple")
+	name := must[pkix.RawName](t)(hierarchy.Name("Example Ltd", "Example Ltd Root CA"))
+	for _, algorithm := range []string{"ecdsa-p384", "rsa-2048", "ed25519"} {
+		key := hierarchy.Key{URI: "file:" + filepath.Join(dir, algorithm+".pem"), Secret: secret, Algorithm: algorithm}
+		root := must[[]byte](t)(hierarchy.MakeRoot(ctx, ring, lint.Linter{}, key, name, -1, 20, now, nil))
+		var text bytes.Buffer
+		log := hierarchy.NewLog(&text, time.Now, "test", "tester", "host")
+		list := must[*x509.RevocationList](t)(x509.ParseRevocationList(must[[]byte](t)(hierarchy.FirstListOf(ctx, ring, key, root, now, 30, log))))
+		above := must[*x509.Certificate](t)(x509.ParseCertificate(root))
+		if err := list.CheckSignatureFrom(above); err != nil || list.Number.Sign() != 0 || len(list.RevokedCertificateEntries) != 0 ||
+			!bytes.Equal(list.AuthorityKeyId, above.SubjectKeyId) || !list.ThisUpdate.Before(now) || list.NextUpdate.Sub(list.ThisUpdate) != 30*24*time.Hour {
+			t.Errorf("%s: %v, %+v", algorithm, err, list)
+		}
+		if !strings.Contains(text.String(), "first CRL    issuer O=Example Ltd") {
+			t.Errorf("the ceremony log says\n%s", text.String())
+		}
+		if _, err := hierarchy.FirstListOf(ctx, ring, hierarchy.Key{URI: "file:" + filepath.Join(dir, "ecdsa-p384.pem"), Secret: secret}, root, now, 30, nil); (err == nil) != (algorithm == "ecdsa-p384") {
+			t.Errorf("with another key: %v", err)
+		}
+	}
 }

@@ -407,6 +407,35 @@ func TestKeyAway(t *testing.T) {
 	}
 }
 
+// TestNextGeneration: a generation that comes later has its list when that is
+// asked for, which is before the publisher knows it, and keeps it from then on.
+func TestNextGeneration(t *testing.T) {
+	w := newWorld(t)
+	issuers := []ca.Issuer{w.issuer}
+	p := w.replica(w.store, hourly)
+	p.Issuers = func() []ca.Issuer { return issuers }
+	w.ensured(p)
+	next := newIssuer(t, 2, w.now().AddDate(10, 0, 0))
+	for range 2 {
+		if err := p.EnsureOf(t.Context(), next); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, list, _ := w.stored("g2")
+	if err := list.CheckSignatureFrom(next.facts.Key); err != nil || p.Shelf.Find("default", "issuing", "g2") == nil {
+		t.Errorf("the next generation's list: %v", err)
+	}
+	issuers = append(issuers, next)
+	w.advance(hourly.Interval)
+	w.run(p)
+	if now, list, _ := w.stored("g2"); now.Number <= first.Number || list.CheckSignatureFrom(next.facts.Key) != nil {
+		t.Error("the next generation's list is not kept fresh by its own key")
+	}
+	if _, list, _ := w.stored("g1"); list.CheckSignatureFrom(w.issuer.facts.Key) != nil {
+		t.Error("the list of the generation before is another key's")
+	}
+}
+
 // TestLostLease: what a publisher makes without its lease is not taken.
 func TestLostLease(t *testing.T) {
 	w := newWorld(t)
