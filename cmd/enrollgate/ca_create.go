@@ -232,7 +232,7 @@ func (d *daemon) ensureDevCA(ctx context.Context, dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := writeList(filepath.Join(dir, "root.crl"), made.RootList); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "root.crl"), []byte(pemBlock("X509 CRL", made.RootList)), 0o644); err != nil {
 			return err
 		}
 	}
