@@ -160,6 +160,12 @@ func TestCRLs(t *testing.T) {
 			}
 			l.verifies(good, "", []string{first}, "-crl_check")
 			l.verifies(bad, "", []string{first}, "-crl_check")
+			// The issuing CA's certificate names the root's list, which is there from the beginning.
+			named := l.fetch(l.rootListName())
+			l.verifies(good, "", []string{named, first}, "-crl_check_all")
+			if read(t, named) != read(t, l.File("root.crl")) {
+				t.Error("another list of the root is served than was written beside its certificate")
+			}
 
 			root := l.imports()
 			l.revoke(bad)
@@ -244,6 +250,18 @@ func (l *lists) headers() {
 	}
 }
 
+// rootListName reads in the issuing CA's certificate which list it is checked against.
+func (l *lists) rootListName() string {
+	l.T.Helper()
+	text := openssl(l.T, "x509", "-in", l.issuing, "-noout", "-ext", "crlDistributionPoints")
+	_, name, found := strings.Cut(text, "/crl/default/issuing/")
+	name, _, ended := strings.Cut(name, ".crl")
+	if !found || !ended {
+		l.T.Fatalf("the issuing CA's certificate says %s", text)
+	}
+	return name
+}
+
 // imports hands the root's list to the daemon, which serves it as it is.
 func (l *lists) imports() (file string) {
 	l.T.Helper()
@@ -261,20 +279,15 @@ func (l *lists) imports() (file string) {
 	if _, stderr := l.run(1, "crl", "import", "--tenant", "default", "--file", l.fetch("g1")); !strings.Contains(stderr, "no CA certificate above") {
 		l.T.Errorf("the CA's own list: %s", stderr)
 	}
-	for range 100 {
-		if response, err := http.Get(l.url(done[0].List)); err == nil {
-			io.Copy(io.Discard, response.Body)
-			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				break
-			}
+	served, signed := "", openssl(l.T, "crl", "-in", list)
+	for range 100 { // the first list of the root is served until then
+		file = l.fetch(done[0].List)
+		if served = read(l.T, file); served == signed {
+			return file
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	file = l.fetch(done[0].List)
-	if served, signed := read(l.T, file), openssl(l.T, "crl", "-in", list); served != signed {
-		l.T.Errorf("served:\n%s\nsigned:\n%s", served, signed)
-	}
+	l.T.Errorf("served:\n%s\nsigned:\n%s", served, signed)
 	return file
 }
 
