@@ -204,3 +204,30 @@ func TestReadyFails(t *testing.T) {
 		t.Errorf("shows %v", c)
 	}
 }
+
+// When its CA is rolled over the certificate is enrolled anew without a restart,
+// and a look that fails takes nothing away.
+func TestTLSRollsOver(t *testing.T) {
+	s := newSigner(t)
+	own := s.own(filepath.Join(t.TempDir(), "tls.pem"))
+	if err := own.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k := own.keeper()
+	if k.look(t.Context()); s.made != 1 {
+		t.Errorf("enrolled %d times without a reason", s.made)
+	}
+	s.generation(t, "generation two")
+	s.fail = errors.New("refused")
+	k.look(t.Context())
+	if shown, err := own.Certificate(nil); err != nil || shown.Leaf.CheckSignatureFrom(s.ca) == nil {
+		t.Errorf("a renewal that failed: %v", err)
+	}
+	s.fail = nil
+	for range 2 {
+		k.look(t.Context())
+	}
+	if shown, err := own.Certificate(nil); err != nil || shown.Leaf.CheckSignatureFrom(s.ca) != nil || s.made != 2 {
+		t.Errorf("after the rollover: %v, enrolled %d times", err, s.made)
+	}
+}
