@@ -55,7 +55,6 @@ func (d *Door) finalize(w http.ResponseWriter, r *request) error {
 		return d.answerOrder(w, r, order.ID)
 	}
 	order.Status, order.Certificate = state.Valid, certificate
-	order.CA, order.Serial = result.Certificate.CA, result.Certificate.Serial
 	d.issued.Put(r.endpoint.issuedKey(certificate), issued{order.Account, bundle(result.Certificate.DER, result.Chain)})
 	return answer(w, http.StatusOK, r.endpoint.orderObject(order, authorizations, d.Now()))
 }
