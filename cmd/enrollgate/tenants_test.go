@@ -29,6 +29,7 @@ import (
 type twoTenants struct {
 	*testing.T
 	*daemon
+	brief   bool // leaves out what another store shows as well
 	file    string
 	client  *http.Client
 	serial  string    // of tenant one's certificate
@@ -65,7 +66,7 @@ var tenantStores = map[string]func(t *testing.T, dir string) string{
 		return fmt.Sprintf("store: {url: \"sqlite://%s/enrollgate.db\"}\n", dir)
 	},
 	"postgres": func(t *testing.T, dir string) string {
-		owner, runtime := harness.NewPostgres(t).Database(t)
+		owner, runtime := harness.Postgres(t).Database(t)
 		return harness.StoreLines(t, owner, runtime)
 	},
 }
