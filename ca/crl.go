@@ -67,6 +67,18 @@ type CRLs interface {
 // large one does not keep issuance waiting.
 const CRLPart = 1 << 20
 
+// CRLsKept is how many lists of each kind and scope keep their bytes in a
+// store: replicas read the newest, and one that reads while the next is
+// published its forerunner.
+const CRLsKept = 2
+
+// TooLate is the Conflict of a list that a scope has no place for any more:
+// another publisher was first, with this number or with the parts or the base
+// that this one was to stand on.
+func (c *CRL) TooLate() error {
+	return Errorf(Conflict, "CRL %s number %d comes too late: another publisher was first; the newest list is served, and the next is made from the status feed", c.Scope, c.Number)
+}
+
 // Check says what no store may take, as Internal: a list that contradicts itself.
 func (c *CRL) Check() error {
 	switch {

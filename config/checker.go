@@ -15,6 +15,7 @@ type checker struct {
 	*decoder
 	dev      bool
 	tokens   PKCS11 // grows by the modules that key URIs name
+	listed   bool   // pkcs11.modules names a module
 	warnings []string
 }
 

@@ -34,6 +34,7 @@ func (c *checker) pkcs11(w writtenPKCS11) PKCS11 {
 		}
 		out.Modules = append(out.Modules, path)
 	}
+	c.listed = len(out.Modules) > 0
 	if w.Sessions != nil {
 		out.Sessions = *w.Sessions
 		if *w.Sessions < 1 || *w.Sessions > maxSessions {
@@ -52,7 +53,7 @@ func (c *checker) tokenKey(path, uri string) {
 	switch {
 	case err != nil:
 		c.problem(path, "%s", err)
-	case u.ModulePath == "" && len(c.tokens.Modules) == 0:
+	case u.ModulePath == "" && !c.listed:
 		c.problem(path, "nothing says which PKCS#11 module this key is behind; write pkcs11.modules, or add ?module-path=/path/of/module.so")
 	case u.ModulePath != "" && !slices.Contains(c.tokens.Modules, u.ModulePath):
 		c.tokens.Modules = append(c.tokens.Modules, u.ModulePath)

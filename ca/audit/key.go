@@ -33,16 +33,18 @@ func openKey(ctx context.Context, store Store, ring *seal.Keyring) (*key, error)
 		if len(all) > 0 {
 			return unseal(ctx, ring, all[len(all)-1])
 		}
-		if err := makeKey(ctx, store, ring, 1); err != nil && !ca.IsKind(err, ca.Conflict) {
+		if err := makeKey(ctx, store, ring); err != nil && !ca.IsKind(err, ca.Conflict) {
 			return nil, err
 		}
 	}
 	return nil, errors.New("audit: the service key was stored but is not found")
 }
 
+const firstVersion = 1
+
 func rowID(version int) string { return fmt.Sprintf("audit-key/%d", version) }
 
-func makeKey(ctx context.Context, store Store, ring *seal.Keyring, version int) error {
+func makeKey(ctx context.Context, store Store, ring *seal.Keyring) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -56,12 +58,12 @@ func makeKey(ctx context.Context, store Store, ring *seal.Keyring, version int) 
 	if err != nil {
 		return err
 	}
-	sealed, err := ring.Seal(ctx, seal.Audit, ca.Installation, rowID(version), plain)
+	sealed, err := ring.Seal(ctx, seal.Audit, ca.Installation, rowID(firstVersion), plain)
 	if err != nil {
 		return err
 	}
-	return store.AddAuditKey(ctx, SealedKey{version, public, sealed}, ca.Audit{Tenant: ca.Installation, Event: "audit.key_added",
-		Actor: "service:audit", Detail: fmt.Appendf(nil, `{"version":%d,"public_sha256":"%x","public":"%x"}`, version, sha256.Sum256(public), public)})
+	return store.AddAuditKey(ctx, SealedKey{firstVersion, public, sealed}, ca.Audit{Tenant: ca.Installation, Event: "audit.key_added",
+		Actor: "service:audit", Detail: fmt.Appendf(nil, `{"version":%d,"public_sha256":"%x","public":"%x"}`, firstVersion, sha256.Sum256(public), public)})
 }
 
 func unseal(ctx context.Context, ring *seal.Keyring, stored SealedKey) (*key, error) {

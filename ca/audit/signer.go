@@ -86,6 +86,13 @@ func (s *Signer) All(ctx context.Context) (int, error) {
 func (s *Signer) sign(ctx context.Context, due func(*Head) bool) (made int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// The last checkpoint is read before the heads: one that another replica makes
+	// in between takes the number, so this replica's, which may be of an older
+	// head, is refused. Read after them, its head could lie before the last one's.
+	last, err := s.store.LastCheckpoint(ctx)
+	if err != nil {
+		return 0, err
+	}
 	heads, err := s.store.Uncovered(ctx)
 	if err != nil {
 		return 0, err
@@ -94,41 +101,39 @@ func (s *Signer) sign(ctx context.Context, due func(*Head) bool) (made int, err 
 		if !due(&heads[i]) {
 			continue
 		}
-		err := s.checkpoint(ctx, &heads[i])
+		c, err := s.checkpoint(ctx, last, &heads[i])
 		switch {
 		case ca.IsKind(err, ca.Conflict): // another replica was first, maybe with this very chain: look again next time
 			return made, nil
 		case err != nil:
 			return made, err
 		}
+		last = c
 		made++
 	}
 	return made, nil
 }
 
-func (s *Signer) checkpoint(ctx context.Context, h *Head) error {
+// checkpoint adds one after last, which is nil before the first.
+func (s *Signer) checkpoint(ctx context.Context, last *Checkpoint, h *Head) (*Checkpoint, error) {
 	if err := s.open(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	now, err := s.store.Now(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c := &Checkpoint{Number: 1, Chain: h.Chain, Seq: h.Seq, Hash: h.Hash, Rows: h.Rows, At: now.UTC().Truncate(time.Microsecond), Key: s.key.version}
-	last, err := s.store.LastCheckpoint(ctx)
-	if err != nil {
-		return err
-	}
 	if last != nil {
 		c.Number, c.Prev = last.Number+1, last.Sum()
 	}
 	sum := c.Sum()
 	if c.Signature, err = ecdsa.SignASN1(rand.Reader, s.key.private, sum[:]); err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.store.AddCheckpoint(ctx, c); err != nil {
-		return err
+		return nil, err
 	}
 	s.log.Info("audit.checkpoint", "number", c.Number, "chain", c.Chain, "seq", c.Seq, "rows", c.Rows)
-	return nil
+	return c, nil
 }

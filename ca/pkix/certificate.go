@@ -61,7 +61,7 @@ func ParseTBS(tbs []byte) (*Certificate, error) {
 	var body, alg, issuer, validity, subject, spki, extensions cryptobyte.String
 	var version int64
 	c := &Certificate{RawTBS: tbs}
-	versionTag := casn1.Tag(0).ContextSpecific().Constructed()
+	versionTag := explicit(0)
 	if !in.ReadASN1(&body, casn1.SEQUENCE) || !in.Empty() {
 		return nil, errors.New("certificate: malformed TBSCertificate")
 	}
@@ -72,7 +72,7 @@ func ParseTBS(tbs []byte) (*Certificate, error) {
 	if !body.ReadASN1(&serial, casn1.INTEGER) || !body.ReadASN1Element(&alg, casn1.SEQUENCE) ||
 		!body.ReadASN1Element(&issuer, casn1.SEQUENCE) || !body.ReadASN1(&validity, casn1.SEQUENCE) ||
 		!body.ReadASN1Element(&subject, casn1.SEQUENCE) || !body.ReadASN1Element(&spki, casn1.SEQUENCE) ||
-		!body.ReadASN1(&extensions, casn1.Tag(3).ContextSpecific().Constructed()) || !body.Empty() {
+		!body.ReadASN1(&extensions, explicit(3)) || !body.Empty() {
 		return nil, errors.New("certificate: malformed TBSCertificate (RFC 5280 section 4.1.2)")
 	}
 	c.Serial, c.Issuer, c.Subject = serial, RawName(issuer), RawName(subject)

@@ -167,7 +167,7 @@ func (w *CRLWriter) Sign(sign func(tbs []byte) ([]byte, error)) ([]byte, error) 
 
 func (w *CRLWriter) extensions() ([]byte, error) {
 	var b cryptobyte.Builder
-	b.AddASN1(casn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { addExtensions(b, w.header.Extensions) })
+	b.AddASN1(explicit(0), func(b *cryptobyte.Builder) { addExtensions(b, w.header.Extensions) })
 	return b.Bytes()
 }
 
@@ -227,10 +227,9 @@ func MarshalIssuingDistributionPoint(urls []string) (Extension, error) {
 	if len(urls) == 0 {
 		return Extension{}, errors.New("issuing distribution point: no URL")
 	}
-	explicit := casn1.Tag(0).ContextSpecific().Constructed()
 	value, err := sequence(func(b *cryptobyte.Builder) {
-		b.AddASN1(explicit, func(b *cryptobyte.Builder) { // distributionPoint
-			b.AddASN1(explicit, func(b *cryptobyte.Builder) { // fullName
+		b.AddASN1(explicit(0), func(b *cryptobyte.Builder) { // distributionPoint
+			b.AddASN1(explicit(0), func(b *cryptobyte.Builder) { // fullName
 				for _, u := range urls {
 					b.AddASN1(URI.tag(), func(b *cryptobyte.Builder) { b.AddBytes([]byte(u)) })
 				}

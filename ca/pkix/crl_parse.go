@@ -81,9 +81,9 @@ func (c *CRL) parseTBS(tbs, outerAlgorithm cryptobyte.String) error {
 	if body.PeekASN1Tag(casn1.SEQUENCE) && !body.ReadASN1(&c.entries, casn1.SEQUENCE) {
 		return malformed
 	}
-	if explicit := casn1.Tag(0).ContextSpecific().Constructed(); version == 1 && body.PeekASN1Tag(explicit) {
+	if version == 1 && body.PeekASN1Tag(explicit(0)) {
 		var wrapped, list cryptobyte.String
-		if !body.ReadASN1(&wrapped, explicit) || !wrapped.ReadASN1(&list, casn1.SEQUENCE) || !wrapped.Empty() {
+		if !body.ReadASN1(&wrapped, explicit(0)) || !wrapped.ReadASN1(&list, casn1.SEQUENCE) || !wrapped.Empty() {
 			return malformed
 		}
 		var err error
@@ -144,14 +144,13 @@ func readIssuingPoint(value []byte) ([]string, error) {
 	malformed := errors.New("malformed issuingDistributionPoint (RFC 5280 section 5.2.5)")
 	in := cryptobyte.String(value)
 	var seq, point, full cryptobyte.String
-	explicit := casn1.Tag(0).ContextSpecific().Constructed()
 	if !in.ReadASN1(&seq, casn1.SEQUENCE) || !in.Empty() {
 		return nil, malformed
 	}
-	if !seq.PeekASN1Tag(explicit) {
+	if !seq.PeekASN1Tag(explicit(0)) {
 		return nil, errors.New("the list covers only some kinds of certificates or reasons, which is not read here (RFC 5280 section 5.2.5)")
 	}
-	if !seq.ReadASN1(&point, explicit) || !point.ReadASN1(&full, explicit) || !point.Empty() {
+	if !seq.ReadASN1(&point, explicit(0)) || !point.ReadASN1(&full, explicit(0)) || !point.Empty() {
 		return nil, malformed
 	}
 	if !seq.Empty() {

@@ -69,7 +69,7 @@ func ParseCSR(der []byte) (*CSR, error) {
 }
 
 func (c *CSR) parseAttributes(body cryptobyte.String) error {
-	tag := casn1.Tag(0).ContextSpecific().Constructed()
+	tag := explicit(0)
 	var attributes cryptobyte.String
 	var present bool
 	// RFC 2986 makes the attributes field mandatory; many clients leave it out.

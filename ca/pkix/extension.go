@@ -245,12 +245,11 @@ func MarshalCRLDistributionPoints(urls []string) (Extension, error) {
 	if len(urls) == 0 {
 		return Extension{}, errors.New("CRL distribution points: no URL")
 	}
-	explicit := casn1.Tag(0).ContextSpecific().Constructed()
 	value, err := sequence(func(b *cryptobyte.Builder) {
 		for _, u := range urls {
 			b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1(explicit, func(b *cryptobyte.Builder) { // distributionPoint
-					b.AddASN1(explicit, func(b *cryptobyte.Builder) { // fullName
+				b.AddASN1(explicit(0), func(b *cryptobyte.Builder) { // distributionPoint
+					b.AddASN1(explicit(0), func(b *cryptobyte.Builder) { // fullName
 						b.AddASN1(URI.tag(), func(b *cryptobyte.Builder) { b.AddBytes([]byte(u)) })
 					})
 				})

@@ -33,7 +33,7 @@ func (t *Template) MarshalTBS() ([]byte, error) {
 	}
 	b := cryptobyte.NewBuilder(make([]byte, 0, 1024))
 	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1(casn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { b.AddASN1Int64(2) })
+		b.AddASN1(explicit(0), func(b *cryptobyte.Builder) { b.AddASN1Int64(2) })
 		b.AddASN1BigInt(new(big.Int).SetBytes(t.Serial))
 		b.AddBytes(t.Signature.DER())
 		b.AddBytes(t.Issuer)
@@ -43,7 +43,7 @@ func (t *Template) MarshalTBS() ([]byte, error) {
 		})
 		b.AddBytes(t.Subject)
 		b.AddBytes(t.Key.Raw())
-		b.AddASN1(casn1.Tag(3).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
+		b.AddASN1(explicit(3), func(b *cryptobyte.Builder) {
 			addExtensions(b, t.Extensions)
 		})
 	})

@@ -10,10 +10,17 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/enrollgate/enrollgate/test/harness"
 )
 
+// tests are what testscript runs where this process is no command of a script.
+type tests struct{ m *testing.M }
+
+func (t tests) Run() int { return harness.Run(t.m) }
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"enrollgate": main})
+	testscript.Main(tests{m}, map[string]func(){"enrollgate": main})
 }
 
 // scriptConfig is the configuration that every script finds, with its own

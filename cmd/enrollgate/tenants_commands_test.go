@@ -152,7 +152,11 @@ func TestTenantCommands(t *testing.T) {
 	for store, lines := range tenantStores {
 		t.Run(store, func(t *testing.T) {
 			s := installTenants(t, lines)
+			s.brief = store != "sqlite"
 			s.swapCommands("beside the daemon", func(string) bool { return true })
+			if store != "sqlite" { // what a command asks without a daemon it asks by the same queries: the other store shows how it goes
+				return
+			}
 			s.withoutTenant()
 			s.end()
 			s.swapCommands("without a daemon", func(name string) bool { // the others never ask it
@@ -170,6 +174,9 @@ func (s *twoTenants) swapCommands(when string, which func(name string) bool) {
 			continue
 		}
 		for _, try := range c.tries(s) {
+			if s.brief && strings.Contains(try.line, "--json") {
+				continue // the same queries, printed in another way
+			}
 			ask := func(id string) string {
 				args := strings.Fields(strings.ReplaceAll(try.line, "ID", id) + " --tenant two")
 				out, errs, code := s.command(args...)

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -30,6 +29,7 @@ import (
 type twoTenants struct {
 	*testing.T
 	*daemon
+	brief   bool // leaves out what another store shows as well
 	file    string
 	client  *http.Client
 	serial  string    // of tenant one's certificate
@@ -66,21 +66,8 @@ var tenantStores = map[string]func(t *testing.T, dir string) string{
 		return fmt.Sprintf("store: {url: \"sqlite://%s/enrollgate.db\"}\n", dir)
 	},
 	"postgres": func(t *testing.T, dir string) string {
-		owner, runtime := harness.NewPostgres(t).Database(t)
-		reference := func(name, dsn string) (bare, file string) {
-			u, err := url.Parse(dsn)
-			if err != nil {
-				t.Fatal(err)
-			}
-			password, _ := u.User.Password()
-			file = filepath.Join(dir, name)
-			write(t, file, password)
-			u.User = url.User(u.User.Username())
-			return u.String(), "file:" + file
-		}
-		ownerURL, ownerPassword := reference("owner", owner)
-		runtimeURL, runtimePassword := reference("runtime", runtime)
-		return fmt.Sprintf("store: {url: %q, password: %q, migrate_url: %q, migrate_password: %q}\n", runtimeURL, runtimePassword, ownerURL, ownerPassword)
+		owner, runtime := harness.Postgres(t).Database(t)
+		return harness.StoreLines(t, owner, runtime)
 	},
 }
 

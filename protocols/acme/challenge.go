@@ -82,16 +82,15 @@ func (d *Door) authorization(w http.ResponseWriter, r *request) error {
 		a.Status = state.Deactivated
 		return answer(w, http.StatusOK, r.endpoint.authorizationObject(a, d.Now()))
 	}
-	for i, c := range a.Challenges {
-		if c.Status != state.Processing {
-			continue
+	processing := func(c state.Challenge) bool { return c.Status == state.Processing }
+	i := slices.IndexFunc(a.Challenges, processing)
+	if i >= 0 && d.Now().After(a.Challenges[i].Deadline) { // its validator is gone: a replica that stopped
+		if a, err = d.begin(r, s, a, i); err != nil {
+			return err
 		}
+	}
+	if slices.ContainsFunc(a.Challenges, processing) {
 		w.Header().Set("Retry-After", seconds(pollAfter))
-		if d.Now().After(c.Deadline) { // its validator is gone: a replica that stopped
-			if a, err = d.begin(r, s, a, i); err != nil {
-				return err
-			}
-		}
 	}
 	return answer(w, http.StatusOK, r.endpoint.authorizationObject(a, d.Now()))
 }
@@ -148,16 +147,16 @@ func (d *Door) begin(r *request, s *signed, before *state.Authorization, i int) 
 	if d.Validators[claim.Method(before.Challenges[i].Type)] == nil { // made under another configuration
 		return nil, fail(http.StatusForbidden, typeMalformed, "challenges of type %s are not offered any more; open a new order", before.Challenges[i].Type)
 	}
-	processing := *before
-	processing.Challenges = slices.Clone(before.Challenges)
-	processing.Challenges[i].Status = state.Processing
-	processing.Challenges[i].Deadline = d.Now().Add(d.validations.longest)
-	slot, err := d.validations.reserve(before)
-	if errors.Is(err, errRunning) {
-		return &processing, nil
-	}
+	slot, running, err := d.validations.reserve(before, i)
 	if err != nil {
 		return nil, err
+	}
+	processing := *before
+	processing.Challenges = slices.Clone(before.Challenges)
+	processing.Challenges[running].Status = state.Processing
+	processing.Challenges[running].Deadline = d.Now().Add(d.validations.longest)
+	if slot == nil { // its outcome is stored by the request that began it
+		return &processing, nil
 	}
 	attempt := slot.start(validation{authorization: &processing, challenge: i, thumbprint: s.account.Thumbprint, trace: r.trace})
 	after, ended := attempt.await(r.Context(), d.Patience)

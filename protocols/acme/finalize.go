@@ -55,8 +55,7 @@ func (d *Door) finalize(w http.ResponseWriter, r *request) error {
 		return d.answerOrder(w, r, order.ID)
 	}
 	order.Status, order.Certificate = state.Valid, certificate
-	order.CA, order.Serial = result.Certificate.CA, result.Certificate.Serial
-	d.issued.Put(r.endpoint.issuedKey(certificate), issued{order.Account, d.bundles(order.Tenant, order.CA, result.Certificate.DER, result.Chain)})
+	d.issued.Put(r.endpoint.issuedKey(certificate), issued{order.Account, d.bundles(order.Tenant, result.Certificate.CA, result.Certificate.DER, result.Chain)})
 	return answer(w, http.StatusOK, r.endpoint.orderObject(order, authorizations, d.Now()))
 }
 

@@ -22,12 +22,14 @@ import (
 	"github.com/enrollgate/enrollgate/test/harness"
 )
 
+func TestMain(m *testing.M) { harness.Main(m) }
+
 // openStores are the drivers that the tenants are swapped on.
 var openStores = map[string]func(*testing.T) benchStore{"sqlite": openSQLite, "postgres": openPostgres}
 
 func openPostgres(t *testing.T) benchStore {
 	t.Helper()
-	owner, runtime := harness.NewPostgres(t).Database(t)
+	owner, runtime := harness.Postgres(t).Database(t)
 	role, err := url.Parse(runtime)
 	if err != nil {
 		t.Fatal(err)

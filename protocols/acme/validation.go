@@ -38,7 +38,7 @@ type validations struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	running sync.WaitGroup
-	of      sync.Map // authorizations that are being validated here
+	of      sync.Map // authorizations that are being validated here, with the index of the challenge
 }
 
 // attemptTime bounds one attempt, all its hops included.
@@ -71,44 +71,28 @@ func (v *validations) close(ctx context.Context) {
 
 // slot is the right to run one validation.
 type slot struct {
-	v    *validations
-	of   string // the authorization
-	used bool
+	v  *validations
+	of string // the authorization
 }
 
-// errRunning says that this replica is validating the authorization already.
-var errRunning = errors.New("a validation of this authorization is running")
-
-// reserve takes a slot before anything is stored, so that no challenge is
-// marked as processing that nobody can process. It gives errRunning where the
-// authorization has one.
-func (v *validations) reserve(a *state.Authorization) (*slot, error) {
+// reserve takes a slot for a challenge before anything is stored, so that none
+// is marked as processing that nobody can process. Where the authorization has
+// one running already it gives no slot but the index of that one's challenge.
+func (v *validations) reserve(a *state.Authorization, challenge int) (s *slot, running int, err error) {
 	if v.ctx.Err() != nil {
-		return nil, ca.UnavailableError(errors.New("validations are closing"), 5*time.Second)
+		return nil, 0, ca.UnavailableError(errors.New("validations are closing"), 5*time.Second)
 	}
-	s := &slot{v: v, of: a.Tenant + "/" + a.ID}
-	if _, running := v.of.LoadOrStore(s.of, true); running {
-		return nil, errRunning
+	s = &slot{v: v, of: a.Tenant + "/" + a.ID}
+	if other, taken := v.of.LoadOrStore(s.of, challenge); taken {
+		return nil, other.(int), nil
 	}
 	select {
 	case v.slots <- struct{}{}:
-		return s, nil
+		return s, challenge, nil
 	default:
 		v.of.Delete(s.of)
-		return nil, ca.UnavailableError(errors.New("every validation slot is taken"), 5*time.Second)
+		return nil, 0, ca.UnavailableError(errors.New("every validation slot is taken"), 5*time.Second)
 	}
-}
-
-// release gives up a slot in which nothing was started.
-func (s *slot) release() {
-	if !s.used {
-		s.free()
-	}
-}
-
-func (s *slot) free() {
-	s.v.of.Delete(s.of)
-	<-s.v.slots
 }
 
 // attempt is a validation that was started. Exactly one of store, keep, abandon
@@ -121,7 +105,6 @@ type attempt struct {
 }
 
 func (s *slot) start(job validation) *attempt {
-	s.used = true
 	ctx, cancel := context.WithCancel(s.v.ctx)
 	a := &attempt{slot: s, job: job, outcome: make(chan *state.Authorization, 1), cancel: cancel}
 	s.v.running.Go(func() { a.outcome <- s.v.run(ctx, job) })
@@ -183,7 +166,8 @@ func (a *attempt) abandon() {
 
 func (a *attempt) end() {
 	a.cancel()
-	a.slot.free()
+	a.slot.v.of.Delete(a.slot.of)
+	<-a.slot.v.slots
 }
 
 // run validates. It gives the authorization as it is to be stored, or nil where

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -42,6 +43,7 @@ func AuditCases() []Case {
 		{"MethodsClassified", auditMethods},
 		{"Append", appendRows},
 		{"Checkpoints", checkpointsMade},
+		{"TwoSigners", twoSigners},
 		{"TailBeforeCheckpoint", tailBeforeCheckpoint},
 		{"LaterCheckpoints", laterCheckpoints},
 	}
@@ -191,6 +193,42 @@ func checkpointsMade(t T, open func() *Driver) {
 	}
 	if r := k.verify(otherRoot(t)); r.Break == nil || r.Break.Checkpoint != 1 {
 		t.Errorf("with another root of trust: %+v", r)
+	}
+}
+
+// paused is a store whose reader of heads sleeps until other is done.
+type paused struct {
+	audit.Store
+	other func()
+}
+
+func (p paused) Uncovered(ctx context.Context) ([]audit.Head, error) {
+	heads, err := p.Store.Uncovered(ctx)
+	p.other()
+	return heads, err
+}
+
+// twoSigners: a signer that was paused after it had read the heads adds no
+// checkpoint of an older head behind another signer's.
+func twoSigners(t T, open func() *Driver) {
+	k := start(t, open)
+	quick, root := k.signer()
+	k.checkpoint(quick)
+	k.fill(1)
+	slow := audit.NewSigner(paused{k.Audit, func() {
+		k.fill(1)
+		k.checkpoint(quick)
+	}}, k.keyring(1), slog.New(slog.DiscardHandler))
+	if n, err := slow.All(t.Context()); n != 0 || err != nil {
+		t.Errorf("the paused signer made %d checkpoints, %v", n, err)
+	}
+	if r := k.verify(root); r.Break != nil || r.Uncovered != 0 {
+		t.Errorf("report: %+v", r)
+	}
+	k.fill(1)
+	k.checkpoint(quick)
+	if r := k.verify(root); r.Break != nil {
+		t.Errorf("a checkpoint later: %+v", r)
 	}
 }
 

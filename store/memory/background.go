@@ -72,10 +72,13 @@ func (s *Store) Release(ctx context.Context, l *ca.Lease) error {
 // Held makes the effect that lets a commit through only while the lease is held.
 func (s *Store) Held(l *ca.Lease) ca.Effect {
 	held := *l
-	return ca.NewEffect(&effect{owner: s, take: func(t *tx) bool {
-		now := t.leases[held.Name]
-		return now.Holder == held.Holder && now.Fence == held.Fence && t.now.Before(now.Until)
-	}})
+	return ca.NewEffect(&effect{owner: s, take: func(t *tx) bool { return t.holds(&held) }})
+}
+
+// holds tells whether the lease is still its holder's.
+func (t *tx) holds(l *ca.Lease) bool {
+	now := t.leases[l.Name]
+	return now.Holder == l.Holder && now.Fence == l.Fence && t.now.Before(now.Until)
 }
 
 // Post makes the effect that adds a message to a commit.

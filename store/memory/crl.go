@@ -23,15 +23,13 @@ func (s *Store) PublishCRL(ctx context.Context, l *ca.Lease, c *ca.CRL, a ca.Aud
 		return err
 	}
 	return s.change(ctx, func(t *tx) error {
-		if l != nil {
-			if now := t.leases[l.Name]; now.Holder != l.Holder || now.Fence != l.Fence || !t.now.Before(now.Until) {
-				return ca.LeaseLost(l)
-			}
+		if l != nil && !t.holds(l) {
+			return ca.LeaseLost(l)
 		}
 		key := scopeKey{c.Tenant, c.CA, c.Scope}
 		h := t.crlHeads[key]
 		if c.Number <= h.Number || c.Position < h.Position || c.Base > h.Complete {
-			return ca.Errorf(ca.Conflict, "CRL %s number %d comes too late: the scope has a newer one", c.Scope, c.Number)
+			return c.TooLate()
 		}
 		h = ca.CRLHead{Tenant: c.Tenant, CA: c.CA, Scope: c.Scope, Number: c.Number, Position: c.Position, Complete: h.Complete, Delta: h.Delta}
 		if c.Base == 0 {

@@ -10,10 +10,6 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 )
 
-// crlsKept is how many lists of each kind and scope keep their bytes: replicas
-// read the newest, and one that reads while the next is published its forerunner.
-const crlsKept = 2
-
 // PublishCRL implements ca.CRLs. The parts are written in a transaction of
 // their own, so that the batch with the guards is short; nobody sees them before.
 func (s *Store) PublishCRL(ctx context.Context, l *ca.Lease, c *ca.CRL, a ca.Audit) error {
@@ -46,14 +42,15 @@ func (s *Store) PublishCRL(ctx context.Context, l *ca.Lease, c *ca.CRL, a ca.Aud
 	}
 	w := &work{audit: []ca.Audit{a}, steps: []step{
 		{slot: slot{classCRL, c.Tenant, at}, sql: sql.CRLPublish,
-			lost: ca.Errorf(ca.Conflict, "CRL %s number %d comes too late: the scope has a newer one", c.Scope, c.Number),
+			lost: c.TooLate(),
 			args: []any{s.offset(), c.Tenant, c.CA, c.Scope, c.Number, c.Position, c.Base, c.SHA256[:], parts, c.ThisUpdate, c.NextUpdate, urls,
 				c.Entries, c.Size}},
-		{slot: slot{classCRL, c.Tenant, at + "\x00"}, sql: sql.CRLPartsDrop, always: true, args: []any{c.Tenant, c.CA, c.Scope, crlsKept}},
+		{slot: slot{classCRL, c.Tenant, at + "\x00"}, sql: sql.CRLPartsDrop, always: true, args: []any{c.Tenant, c.CA, c.Scope, ca.CRLsKept}},
 	}}
 	if l != nil {
-		w.steps = append(w.steps, step{slot: slot{classLease, "", l.Name}, sql: sql.LeaseHeld, lost: ca.LeaseLost(l),
-			args: []any{s.offset(), l.Name, l.Holder, l.Fence}})
+		held := s.held(l)
+		held.lost = ca.LeaseLost(l)
+		w.steps = append(w.steps, held)
 	}
 	return s.submit(ctx, w)
 }

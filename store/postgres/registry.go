@@ -134,7 +134,11 @@ func (s *Store) Release(ctx context.Context, l *ca.Lease) error {
 
 // Held implements ca.Leases.
 func (s *Store) Held(l *ca.Lease) ca.Effect {
-	return s.fixed("", step{slot: slot{classLease, "", l.Name}, sql: sql.LeaseHeld, args: []any{s.offset(), l.Name, l.Holder, l.Fence}})
+	return s.fixed("", s.held(l))
+}
+
+func (s *Store) held(l *ca.Lease) step {
+	return step{slot: slot{classLease, "", l.Name}, sql: sql.LeaseHeld, args: []any{s.offset(), l.Name, l.Holder, l.Fence}}
 }
 
 // Post implements ca.Outbox.

@@ -41,7 +41,7 @@ func (b *batch) audit(passed []*write) error {
 		var last int64
 		for i := range link.Rows {
 			r := &link.Rows[i]
-			if last, err = b.insert(insertAudit, link.ID[:], r.Tenant, r.Event, r.Actor, r.Trace, octets(r.Detail), micros(r.At)); err != nil {
+			if last, err = b.add(insertAudit, link.ID[:], r.Tenant, r.Event, r.Actor, r.Trace, octets(r.Detail), micros(r.At)); err != nil {
 				return err
 			}
 		}
@@ -52,19 +52,6 @@ func (b *batch) audit(passed []*write) error {
 	}
 	_, err = b.exec(putChain, chain, link.Seq, link.Hash[:], b.id[:])
 	return err
-}
-
-// insert runs a statement that adds one row and gives the row's id.
-func (b *batch) insert(q query, args ...any) (id int64, err error) {
-	r, err := b.w.exec(q, args...)
-	if err == nil {
-		id, err = r.LastInsertId()
-	}
-	if err != nil {
-		return 0, &failure{q, err}
-	}
-	b.changed++
-	return id, nil
 }
 
 // octets makes a nil slice an empty BLOB instead of NULL.

@@ -9,10 +9,6 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 )
 
-// crlsKept is how many lists of each kind and scope keep their bytes: replicas
-// read the newest, and one that reads while the next is published its forerunner.
-const crlsKept = 2
-
 // PublishCRL implements ca.CRLs. The parts are commits of their own, so that
 // what waits behind them does not wait for all; nobody sees them before the
 // last commit, which has the guards.
@@ -44,13 +40,13 @@ func (s *Store) PublishCRL(ctx context.Context, l *ca.Lease, c *ca.CRL, a ca.Aud
 			return err
 		}
 		if won == 0 {
-			return ca.Errorf(ca.Conflict, "CRL %s number %d comes too late: the scope has a newer one", c.Scope, c.Number)
+			return c.TooLate()
 		}
 		if _, err := b.exec(insertCRL, c.Tenant, c.CA, c.Scope, c.Number, c.Base, c.Position, micros(c.ThisUpdate), micros(c.NextUpdate),
 			strings.Join(c.URLs, "\n"), c.Entries, c.SHA256[:], c.Size, micros(b.now)); err != nil {
 			return err
 		}
-		_, err = b.exec(dropCRLParts, c.Tenant, c.CA, c.Scope, crlsKept)
+		_, err = b.exec(dropCRLParts, c.Tenant, c.CA, c.Scope, ca.CRLsKept)
 		return err
 	}, a)
 }

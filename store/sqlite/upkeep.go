@@ -15,13 +15,10 @@ import (
 // first and in the same transaction, so a holder that was paused changes nothing.
 func (s *Store) fenced(ctx context.Context, l *ca.Lease, change func(*batch) (int64, error)) (changed int64, err error) {
 	err = s.change(ctx, func(b *batch) error {
-		held, err := b.exec(heldLease, l.Name, l.Holder, l.Fence, micros(b.now))
-		if err != nil {
+		if err := b.holds(l); err != nil {
 			return err
 		}
-		if held == 0 {
-			return ca.LeaseLost(l)
-		}
+		var err error
 		changed, err = change(b)
 		return err
 	})

@@ -27,7 +27,6 @@ type account struct {
 	url        string // its kid
 	nonce      string
 	posts      int
-	polls      int
 }
 
 type directory struct {
@@ -43,7 +42,8 @@ const (
 
 // register makes a key and an account for it.
 func register(w *wire, url string) (*account, error) {
-	site, path, err := split(url, "https://"+w.host)
+	site := "https://" + w.host
+	path, err := below(url, site)
 	if err != nil {
 		return nil, err
 	}
@@ -74,23 +74,24 @@ func register(w *wire, url string) (*account, error) {
 	return a, nil
 }
 
-func split(url, site string) (string, string, error) {
+// below gives the path of a URL of the site.
+func below(url, site string) (string, error) {
 	path, ok := strings.CutPrefix(url, site)
 	if !ok {
-		return "", "", fmt.Errorf("%s is not below %s", url, site)
+		return "", fmt.Errorf("%s is not below %s", url, site)
 	}
-	return site, path, nil
+	return path, nil
 }
 
 // post sends a signed request; an empty payload is a POST-as-GET. A refused
 // nonce is an error: none of ours is ever used twice.
 func (a *account) post(url, payload string) (reply, error) {
-	_, path, err := split(url, a.site)
+	path, err := below(url, a.site)
 	if err != nil {
 		return reply{}, err
 	}
 	if a.nonce == "" {
-		_, at, err := split(a.directory.NewNonce, a.site)
+		at, err := below(a.directory.NewNonce, a.site)
 		if err != nil {
 			return reply{}, err
 		}
@@ -199,7 +200,6 @@ func (a *account) prove(url, name string, answers *responder) error {
 		}
 		for end := time.Now().Add(pollFor); ; {
 			time.Sleep(pollEvery)
-			a.polls++
 			if _, err := a.ask(url, "", &z); err != nil {
 				return err
 			}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -35,29 +33,9 @@ func newDatabase(h *host, cluster *harness.PG) *database {
 	u, err := url.Parse(owner)
 	h.check("read the database's URL", err)
 	d := &database{cluster: cluster, super: cluster.SuperURL(strings.TrimPrefix(u.Path, "/")), own: map[string]int64{}}
-	dir := h.TempDir()
-	d.config = fmt.Sprintf("store: {url: %q, password: %q, migrate_url: %q, migrate_password: %q}\n",
-		bare(h, runtime), secret(h, dir, "runtime", runtime), bare(h, owner), secret(h, dir, "owner", owner))
+	d.config = harness.StoreLines(h, owner, runtime)
 	h.check("create the extension pg_stat_statements", d.exec(context.Background(), "create extension pg_stat_statements"))
 	return d
-}
-
-// bare takes the password out of a connection URL.
-func bare(h *host, dsn string) string {
-	u, err := url.Parse(dsn)
-	h.check("read a URL", err)
-	u.User = url.User(u.User.Username())
-	return u.String()
-}
-
-// secret writes the password of a connection URL to a file.
-func secret(h *host, dir, name, dsn string) string {
-	u, err := url.Parse(dsn)
-	h.check("read a URL", err)
-	password, _ := u.User.Password()
-	path := filepath.Join(dir, name)
-	h.check("write a password", os.WriteFile(path, []byte(password), 0o600))
-	return "file:" + path
 }
 
 func (d *database) lines() string { return d.config }

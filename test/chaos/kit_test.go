@@ -7,8 +7,6 @@ import (
 	"encoding/pem"
 	"flag"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -137,29 +135,10 @@ func (s *site) show(serial string) []byte {
 	return block.Bytes
 }
 
-// stableAddress gives a loopback address whose port no client connection and no
-// listener on port 0 is given by the kernel, so that it is still free after a kill.
+// stableAddress gives a loopback address that is still free after a kill.
 func stableAddress(t *testing.T) string {
 	t.Helper()
-	low := 32768
-	if text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
-		if _, err := fmt.Sscan(string(text), &low); err != nil {
-			t.Fatal(err)
-		}
-	}
-	const least = 10000
-	if low <= least+1000 {
-		t.Fatalf("the kernel gives away every port from %d on", low)
-	}
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", least+rand.IntN(low-least))
-		if l, err := net.Listen("tcp", address); err == nil {
-			l.Close()
-			return address
-		}
-	}
-	t.Fatal("no free port")
-	return ""
+	return fmt.Sprintf("127.0.0.1:%d", harness.FreePort(t))
 }
 
 // eventually asks until done says yes.
@@ -209,8 +188,5 @@ func onDatabase(t *testing.T, pg *harness.PG, at string) *store {
 	if at != "" {
 		r.Host = at
 	}
-	dir := t.TempDir()
-	lines := fmt.Sprintf("store: {url: %q, password: %q, migrate_url: %q, migrate_password: %q}\n",
-		bare(r), password(t, dir, "runtime", r), bare(o), password(t, dir, "owner", o))
-	return &store{lines: lines, driver: "pgx", dsn: pg.SuperURL(strings.TrimPrefix(o.Path, "/")), queries: postgresQueries}
+	return &store{lines: harness.StoreLines(t, owner, r.String()), driver: "pgx", dsn: pg.SuperURL(strings.TrimPrefix(o.Path, "/")), queries: postgresQueries}
 }

@@ -26,10 +26,11 @@ const startLimit = 60 * time.Second
 // Main runs a package's tests, then stops and removes what they shared. Use it
 // as the whole body of TestMain in a package that calls [Postgres] or [Binary].
 func Main(m *testing.M) {
-	os.Exit(runAll(m))
+	os.Exit(Run(m))
 }
 
-func runAll(m *testing.M) (code int) {
+// Run is Main for a package whose TestMain does something around it; it gives the exit code.
+func Run(m *testing.M) (code int) {
 	// A program with the race detector sleeps a second before it ends, in case that
 	// goroutines still race. Tests run commands by the hundred.
 	if raceDetector && os.Getenv("GORACE") == "" {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,6 +42,29 @@ func (pg *PG) Database(t testing.TB) (ownerURL, runtimeURL string) {
 		)
 	})
 	return pg.url(owner, ownerPassword, name), pg.url(runtime, runtimePassword, name)
+}
+
+// StoreLines writes the `store` lines of a configuration for the two URLs that
+// Database gives. Their passwords go into files of a folder of the test's own.
+func StoreLines(t testing.TB, ownerURL, runtimeURL string) string {
+	t.Helper()
+	dir := t.TempDir()
+	apart := func(name, dsn string) (bare, password string) {
+		u, err := url.Parse(dsn)
+		if err != nil {
+			t.Fatalf("harness: a database URL: %v", err)
+		}
+		secret, _ := u.User.Password()
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+			t.Fatalf("harness: %v", err)
+		}
+		u.User = url.User(u.User.Username())
+		return u.String(), "file:" + file
+	}
+	owner, ownerPassword := apart("owner", ownerURL)
+	runtime, runtimePassword := apart("runtime", runtimeURL)
+	return fmt.Sprintf("store: {url: %q, password: %q, migrate_url: %q, migrate_password: %q}\n", runtime, runtimePassword, owner, ownerPassword)
 }
 
 // SuperURL returns the superuser's URL for a database by name.

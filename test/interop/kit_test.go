@@ -5,7 +5,6 @@ package interop
 import (
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,34 +26,7 @@ var stores = map[string]func(t *testing.T) string{
 func postgresLines(t *testing.T) string {
 	t.Helper()
 	owner, runtime := harness.Postgres(t).Database(t)
-	return fmt.Sprintf("store: {url: %q, password: %q, migrate_url: %q, migrate_password: %q}\n",
-		bare(t, runtime), passwordOf(t, runtime), bare(t, owner), passwordOf(t, owner))
-}
-
-// bare takes the password out of a connection URL.
-func bare(t *testing.T, dsn string) string {
-	t.Helper()
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.User = url.User(u.User.Username())
-	return u.String()
-}
-
-// passwordOf writes the password of a connection URL to a file and gives the reference.
-func passwordOf(t *testing.T, dsn string) string {
-	t.Helper()
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	password, _ := u.User.Password()
-	file := filepath.Join(t.TempDir(), "password")
-	if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return "file:" + file
+	return harness.StoreLines(t, owner, runtime)
 }
 
 // site is a running daemon with the DNS it asks and the port it validates at.

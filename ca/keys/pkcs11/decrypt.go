@@ -151,8 +151,10 @@ func oaepMechanism(o rsa.OAEPOptions) (*p11.Mechanism, bool) {
 // decrypt makes the call. ok is false where the token did not accept the
 // message: every error of C_Decrypt but a loss counts as that, since tokens
 // say it in many ways (SoftHSM: CKR_GENERAL_ERROR).
-func (k *decrypter) decrypt(ctx context.Context, lane ca.Lane, tenant string, mechanism *p11.Mechanism, msg []byte) (plain []byte, ok bool, err error) {
-	err = k.token.do(ctx, lane, tenant, k.token.stuck, k.secret, 0, func(s *session) error {
+func (k *decrypter) decrypt(ctx context.Context, lane ca.Lane, tenant string, mechanism *p11.Mechanism, msg []byte) ([]byte, bool, error) {
+	var plain []byte
+	var ok bool
+	err := k.token.do(ctx, lane, tenant, k.token.stuck, k.secret, 0, func(s *session) error {
 		ok = false
 		if len(msg) != k.public.(*rsa.PublicKey).Size() {
 			return nil // RFC 8017 sections 7.1.2 and 7.2.2: the length is public

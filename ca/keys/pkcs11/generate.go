@@ -117,7 +117,16 @@ func asGenerated(t *token, algorithm string, err error) error {
 	return refuse(ca.BadRequest, t.name, err, "the token refuses to make the key; make it with the token's own tool, and name it in the key URI")
 }
 
+// generate may run again after a session that was lost during it: a key of its
+// own that the first run made is not made twice, but told as one that is there.
 func (s *session) generate(token string, ways []recipe, label, id string) error {
+	there, err := s.search(object(p11.CKO_PRIVATE_KEY, label, id))
+	if err != nil {
+		return err
+	}
+	if len(there) > 0 {
+		return refuse(ca.Conflict, token, nil, "a key of that label and id is in the token already: another process made it, or the call before this one, whose answer was lost; look at it with the token's own tool, then name it in the key URI")
+	}
 	mechanisms, err := s.mechanisms()
 	if err != nil {
 		return err
@@ -147,9 +156,12 @@ func (s *session) generate(token string, ways []recipe, label, id string) error 
 	if err != nil {
 		return err
 	}
-	if !never || !always {
-		err := errors.Join(s.ctx.DestroyObject(s.handle, private), s.ctx.DestroyObject(s.handle, public))
-		return refuse(ca.Denied, token, err, "the token made a key that could leave it (CKA_NEVER_EXTRACTABLE, CKA_ALWAYS_SENSITIVE), which was destroyed; use another token")
+	if never && always {
+		return nil
 	}
-	return nil
+	const leaves = "the token made a key that could leave it (CKA_NEVER_EXTRACTABLE, CKA_ALWAYS_SENSITIVE)"
+	if err := errors.Join(s.ctx.DestroyObject(s.handle, private), s.ctx.DestroyObject(s.handle, public)); err != nil {
+		return refuse(ca.Denied, token, err, leaves+", and it could not be destroyed: destroy it with the token's own tool, and use another token")
+	}
+	return refuse(ca.Denied, token, nil, leaves+", which was destroyed; use another token")
 }

@@ -79,8 +79,9 @@ func (l *login) ensure(t *token, slot uint, s p11.SessionHandle, secret keys.Sec
 		err = refuse(ca.BadProof, t.name, err, "the token refuses the PIN of key_password; it was tried once and is not tried again, so that the token does not lock itself: correct it")
 	case p11.CKR_PIN_LOCKED:
 		err = errLocked(t.name, err)
-	case p11.CKR_PIN_EXPIRED, p11.CKR_USER_PIN_NOT_INITIALIZED:
-		err = refuse(ca.Denied, t.name, err, "the token takes no user PIN as it is; set one with its own tool")
+	case p11.CKR_PIN_EXPIRED, p11.CKR_USER_PIN_NOT_INITIALIZED: // no fault of this PIN: tried again when it was set
+		l.failed.Add(1)
+		return refuse(ca.Denied, t.name, err, "the token takes no user PIN as it is; set one with its own tool")
 	default:
 		return err
 	}

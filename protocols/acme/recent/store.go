@@ -3,9 +3,12 @@
 // go does not have every step read back from the store. It is a [state.Store]
 // over another one.
 //
-// Nothing is decided by it: what changes or issues something is guarded in its
-// commit, by the nonce, the authorization's stored challenges, the order's and
-// its authorizations' status and the account's. What another replica changes is
+// No issuance is decided by it: finalizing is guarded in its commit by the nonce,
+// the order's and its authorizations' status and the account's, and a challenge
+// by the nonce and the authorization's stored challenges. An account that was
+// deactivated through another replica can until it is forgotten here do all else
+// that it could before: read, open orders, answer and deactivate authorizations,
+// and revoke its certificates. What another replica changes is
 // seen here late, at most [AccountLasts] for an account and [ObjectLasts] for an
 // order or authorization that this process itself wrote; what it only reads of
 // those is never remembered, so that a client which polls sees the other

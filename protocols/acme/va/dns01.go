@@ -13,14 +13,13 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/internal/outbound"
 )
 
-// defaultDNSTimeout bounds a dns-01 attempt, all resolvers and rounds included.
-const defaultDNSTimeout = 15 * time.Second
+// dnsTimeout bounds a dns-01 attempt, all resolvers and rounds included.
+const dnsTimeout = 15 * time.Second
 
 // DNS01 validates dns-01 challenges (RFC 8555 section 8.4). It is safe for
 // concurrent use; the fields are set once.
 type DNS01 struct {
 	Resolver *outbound.Resolver
-	Timeout  time.Duration // of one attempt; 0 means 15 s
 }
 
 // Validate asks for the TXT records of _acme-challenge.domain and succeeds when one
@@ -32,7 +31,7 @@ func (d DNS01) Validate(ctx context.Context, domain, token, keyAuthorization str
 		return Record{}, &Problem{Type: TypeServerInternal, Detail: "there is no key authorization of this token to compare with"}
 	}
 	record := Record{DNS: &DNSAnswer{Name: "_acme-challenge." + strings.TrimSuffix(domain, ".")}}
-	ctx, cancel := context.WithTimeout(ctx, orDefault(d.Timeout, defaultDNSTimeout))
+	ctx, cancel := context.WithTimeout(ctx, dnsTimeout)
 	defer cancel()
 	texts, err := d.Resolver.LookupTXT(ctx, record.DNS.Name)
 	if err != nil {
