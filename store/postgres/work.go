@@ -27,6 +27,7 @@ const (
 	classRevocation
 	classBlockedKey
 	classCRL
+	classMonth
 	classIdempotency
 )
 
