@@ -38,6 +38,7 @@ type book struct {
 	feed   []ca.Status
 	fail   error
 	asked  int    // lookups of certificates
+	gone   map[ca.Month]bool
 	paging func() // called before a page is read
 }
 
@@ -92,6 +93,27 @@ func (b *book) Certificate(_ context.Context, _, _ string, serial ca.Serial) (*c
 		return nil, ca.Errorf(ca.NotFound, "there is no such certificate")
 	}
 	return &ca.Certificate{Tenant: tenant, CA: caID, Serial: serial, Requester: g}, nil
+}
+
+func (b *book) Month(_ context.Context, m ca.Month) (*ca.MonthRecord, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.gone[m] {
+		return nil, ca.Errorf(ca.NotFound, "the month was not dropped")
+	}
+	return &ca.MonthRecord{Month: m, Dropped: birth}, b.fail
+}
+
+// drop forgets the certificates of a month.
+func (b *book) drop(m ca.Month) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gone = map[ca.Month]bool{m: true}
+	for s := range b.issued {
+		if s.Month() == m {
+			delete(b.issued, s)
+		}
+	}
 }
 
 func (b *book) issue(generation string) ca.Serial {
@@ -185,6 +207,7 @@ type kit struct {
 	r    *Responder
 	gens []*generation
 	seen counted
+	used atomic.Int64 // of CAs' keys, as the counter is told
 	at   atomic.Int64
 }
 
@@ -215,7 +238,11 @@ func start(t testing.TB, change func(*Rules), names ...string) *kit {
 	for _, name := range names {
 		g := newGeneration(t, name)
 		k.gens = append(k.gens, g)
-		rules.Generations = append(rules.Generations, Generation{g.facts, Direct(g, false)})
+		rules.Generations = append(rules.Generations, Generation{g.facts, Direct(g, false, func(_, _ string, lane ca.Lane) {
+			if lane == ca.LaneStatus {
+				k.used.Add(1)
+			}
+		})})
 	}
 	if change != nil {
 		change(&rules)

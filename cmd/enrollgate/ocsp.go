@@ -40,15 +40,19 @@ func (d *daemon) openStatus(ctx context.Context, dir string) error {
 	d.view = status.NewView(d.store, d.log, time.Now)
 	d.desk = status.NewDesk(status.Options{View: d.view, Certificates: d.store, Observer: d.metrics, Log: d.log, Now: time.Now, Prepare: ocsp.Prepare})
 	responders := map[string]ocsp.Responder{}
+	since, err := d.archiveSince(ctx)
+	if err != nil {
+		return err
+	}
 	for i := range d.cfg.CAs {
 		c := &d.cfg.CAs[i]
 		if !d.responds(c) {
 			continue
 		}
 		rules := status.Rules{Tenant: c.Tenant, CA: c.ID, IssuerOf: d.issuers.IssuerOf, Unknown: status.UnknownAs(c.OCSP.Unknown), Nonce: c.OCSP.Nonce,
-			Lifetime: c.OCSP.Lifetime, MaxAge: c.OCSP.MaxAge, ArchiveCutoff: c.OCSP.ArchiveCutoff}
+			Lifetime: c.OCSP.Lifetime, MaxAge: c.OCSP.MaxAge, ArchiveCutoff: c.OCSP.ArchiveCutoff, ArchiveSince: since}
 		for n, issuer := range d.issuers.All(c.Tenant, c.ID) {
-			signer := status.Direct(issuer, c.OCSP.ByName)
+			signer := status.Direct(issuer, c.OCSP.ByName, d.metrics.Signed)
 			// A delegated certificate must be the issuing generation's own (RFC 6960
 			// section 4.2.2.2), and only the newest still issues.
 			if n == 0 && c.OCSP.Signer == "delegated" {

@@ -75,6 +75,7 @@ var rules = []rule{
 	{class: "service", packages: []string{"ca/service"},
 		may: join(core, []string{"ca/keys", "ca/issuer", "ca/profile", "ca/status"}), denyDeep: transport},
 	{class: "background", packages: []string{"ca/background"}, may: core, denyDeep: transport},
+	{class: "retention", packages: []string{"ca/retention"}, may: core, denyDeep: transport},
 	{class: "admin", packages: []string{"ca/admin"},
 		may: join(core, kept, []string{"ca/keys", "ca/issuer", "ca/profile", "ca/service"}), denyDeep: transport},
 
