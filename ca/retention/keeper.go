@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -125,8 +126,8 @@ type Dropped struct {
 	CAs          []ca.MonthCount `json:"-"`
 }
 
-// Drop drops one month now, for an operator. Errors: Conflict where it is not
-// due or gone, Pending where it waits for a CRL, Unavailable where the tables
+// Drop drops one month now, for an operator. Errors: NotFound where nothing ever
+// expired in it, Conflict where it is not due or gone, Pending where it waits for a CRL, Unavailable where the tables
 // are in use: the month counts as dropped then, and the rest is done later.
 func (k *Keeper) Drop(ctx context.Context, m ca.Month, actor string) (*Dropped, error) {
 	now, err := k.Store.Now(ctx)
@@ -140,6 +141,9 @@ func (k *Keeper) Drop(ctx context.Context, m ca.Month, actor string) (*Dropped, 
 	case !ok || now.Before(due):
 		return nil, ca.Errorf(ca.Conflict, "the certificates of %s are kept until %s (retention.certificates)", m, due.Format(time.DateOnly))
 	}
+	if err := k.known(ctx, m); err != nil {
+		return nil, err
+	}
 	switch r, err := k.Store.Month(ctx, m); {
 	case ca.IsKind(err, ca.NotFound):
 	case err != nil:
@@ -150,6 +154,15 @@ func (k *Keeper) Drop(ctx context.Context, m ca.Month, actor string) (*Dropped, 
 		return &Dropped{Month: m.String(), Certificates: r.Certificates}, k.clear(ctx, nil, m)
 	}
 	return k.drop(ctx, nil, m, actor)
+}
+
+// known refuses a month that never held a certificate, as NotFound: it may be a slip.
+func (k *Keeper) known(ctx context.Context, m ca.Month) error {
+	all, err := k.Store.Months(ctx)
+	if err == nil && !slices.ContainsFunc(all, func(r ca.MonthRecord) bool { return r.Month == m }) {
+		return ca.Errorf(ca.NotFound, "no certificate ever expired in %s; `enrollgate retention list` shows the months that there are", m)
+	}
+	return err
 }
 
 // drop decides and clears.

@@ -37,7 +37,7 @@ type book struct {
 	issued map[ca.Serial]string // by which generation
 	feed   []ca.Status
 	fail   error
-	asked  int    // lookups of certificates
+	asked  int // lookups of certificates
 	gone   map[ca.Month]bool
 	paging func() // called before a page is read
 }
