@@ -3,14 +3,26 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"slices"
 
 	"github.com/enrollgate/enrollgate/ca"
 )
 
 // Months implements ca.Months.
 func (s *Store) Months(ctx context.Context) ([]ca.MonthRecord, error) {
-	rows, err := s.read[selectMonths].QueryContext(ctx)
-	return collect(rows, err, func(rows *sql.Rows) (ca.MonthRecord, error) { return monthOf(rows.Scan) })
+	var all []ca.MonthRecord
+	for _, q := range []query{selectDropped, selectMonths} {
+		rows, err := s.read[q].QueryContext(ctx)
+		found, err := collect(rows, err, func(rows *sql.Rows) (ca.MonthRecord, error) { return monthOf(rows.Scan) })
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	// A month that was dropped and is not empty yet is in both; the sort leaves its drop first.
+	slices.SortStableFunc(all, func(a, b ca.MonthRecord) int { return int(a.Month) - int(b.Month) })
+	return slices.CompactFunc(all, func(a, b ca.MonthRecord) bool { return a.Month == b.Month }), nil
 }
 
 func monthOf(scan func(...any) error) (m ca.MonthRecord, err error) {
@@ -29,49 +41,93 @@ func (s *Store) Month(ctx context.Context, m ca.Month) (*ca.MonthRecord, error) 
 	return &found, nil
 }
 
+// everyCA visits each CA that ever had a certificate and still has one, until do says stop.
+func (s *Store) everyCA(ctx context.Context, do func(tenant, id string) (more bool, err error)) error {
+	var tenant, id string
+	for {
+		err := s.read[nextCA].QueryRowContext(ctx, tenant, id).Scan(&tenant, &id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return readError(err, "")
+		}
+		if more, err := do(tenant, id); err != nil || !more {
+			return err
+		}
+	}
+}
+
 // CountMonth implements ca.Months.
-func (s *Store) CountMonth(ctx context.Context, m ca.Month) ([]ca.MonthCount, error) {
-	rows, err := s.read[countMonth].QueryContext(ctx, int64(m))
-	return collect(rows, err, func(rows *sql.Rows) (n ca.MonthCount, err error) {
-		return n, rows.Scan(&n.Tenant, &n.CA, &n.Certificates)
+func (s *Store) CountMonth(ctx context.Context, m ca.Month) (all []ca.MonthCount, err error) {
+	err = s.everyCA(ctx, func(tenant, id string) (bool, error) {
+		n := ca.MonthCount{Tenant: tenant, CA: id}
+		if err := s.read[countMonth].QueryRowContext(ctx, tenant, id, int64(m)).Scan(&n.Certificates); err != nil {
+			return false, readError(err, "")
+		}
+		if n.Certificates > 0 {
+			all = append(all, n)
+		}
+		return true, nil
 	})
+	return all, err
 }
 
 // MonthWaits implements ca.Months.
-func (s *Store) MonthWaits(ctx context.Context, m ca.Month) ([]ca.MissingCRL, error) {
+func (s *Store) MonthWaits(ctx context.Context, m ca.Month) (missing []ca.MissingCRL, err error) {
 	_, end, ok := m.Range()
 	if !ok {
 		return nil, ca.Errorf(ca.BadRequest, "certificates without end are in no month")
 	}
-	rows, err := s.read[monthWaits].QueryContext(ctx, int64(m), micros(end), micros(s.now().Add(-ca.Abandoned)))
-	return collect(rows, err, func(rows *sql.Rows) (l ca.MissingCRL, err error) {
-		var this sql.NullInt64
-		err = rows.Scan(&l.Tenant, &l.CA, &l.Scope, &this)
-		l.ThisUpdate = fromNullMicros(this)
-		return l, err
+	abandoned := s.now().Add(-ca.Abandoned)
+	err = s.everyCA(ctx, func(tenant, id string) (bool, error) {
+		var one int
+		switch err := s.read[inMonth].QueryRowContext(ctx, tenant, id, int64(m)).Scan(&one); {
+		case errors.Is(err, sql.ErrNoRows):
+			return true, nil
+		case err != nil:
+			return false, readError(err, "")
+		}
+		rows, err := s.read[selectNewest].QueryContext(ctx, tenant, id)
+		lists, err := collect(rows, err, func(rows *sql.Rows) (l ca.CRL, err error) {
+			var this, next int64
+			err = rows.Scan(&l.Scope, &this, &next)
+			l.ThisUpdate, l.NextUpdate = fromMicros(this), fromMicros(next)
+			return l, err
+		})
+		if len(lists) == 0 && err == nil {
+			missing = append(missing, ca.MissingCRL{Tenant: tenant, CA: id})
+		}
+		for _, l := range lists {
+			if l.ThisUpdate.Before(end) && l.NextUpdate.After(abandoned) {
+				missing = append(missing, ca.MissingCRL{Tenant: tenant, CA: id, Scope: l.Scope, ThisUpdate: l.ThisUpdate})
+			}
+		}
+		return true, err
 	})
+	return missing, err
 }
 
-// DropMonth implements ca.Months. A trigger holds the same guard.
+// DropMonth implements ca.Months. What the month waits for is looked at before
+// the commit: lists only get newer, and a month that has ended gets no new CA. A
+// trigger holds the same guard in the commit.
 func (s *Store) DropMonth(ctx context.Context, l *ca.Lease, m ca.Month, certificates int64, audit ...ca.Audit) error {
 	_, end, ok := m.Range()
 	if !ok || end.After(s.now()) {
 		return ca.Errorf(ca.Conflict, "the month %s has not ended", m)
 	}
+	waits, err := s.MonthWaits(ctx, m)
+	if err != nil {
+		return err
+	}
+	if len(waits) > 0 {
+		return ca.Errorf(ca.Conflict, "the month %s waits for a CRL", m)
+	}
 	return s.change(ctx, func(b *batch) error {
 		if err := b.holds(l); err != nil {
 			return err
 		}
-		var one int
-		waits, err := b.scan(monthMayNotGo, []any{int64(m), micros(end), micros(b.now.Add(-ca.Abandoned))}, &one)
-		if err != nil {
-			return err
-		}
-		if waits {
-			return ca.Errorf(ca.Conflict, "the month %s waits for a CRL, or was dropped already", m)
-		}
-		_, err = b.exec(dropMonth, int64(m), certificates, micros(b.now))
-		return err
+		return b.must("the month was dropped already", dropMonth, int64(m), certificates, micros(b.now))
 	}, audit...)
 }
 
@@ -81,37 +137,56 @@ func (s *Store) ClearMonth(ctx context.Context, l *ca.Lease, m ca.Month, limit i
 	if err := bounded(limit); err != nil {
 		return false, err
 	}
+	r, err := s.Month(ctx, m)
+	if ca.IsKind(err, ca.NotFound) {
+		return false, ca.Errorf(ca.Conflict, "the month %s was not dropped", m)
+	}
+	if err != nil || !r.Cleared.IsZero() {
+		return false, err
+	}
+	err = s.everyCA(ctx, func(tenant, id string) (bool, error) {
+		gone, err := s.clear(ctx, l, m, tenant, id, limit)
+		left = gone > 0
+		return !left, err
+	})
+	if err != nil || left {
+		return true, err
+	}
 	err = s.change(ctx, func(b *batch) error {
 		if err := b.holds(l); err != nil {
-			return err
-		}
-		var cleared sql.NullInt64
-		found, err := b.scan(selectCleared, []any{int64(m)}, &cleared)
-		switch {
-		case err != nil:
-			return err
-		case !found:
-			return ca.Errorf(ca.Conflict, "the month %s was not dropped", m)
-		case cleared.Valid:
-			left = false
-			return nil
-		}
-		for _, q := range []query{clearSANs, clearDecisions} {
-			if _, err := b.exec(q, int64(m), limit); err != nil {
-				return err
-			}
-		}
-		gone, err := b.exec(clearCertificates, int64(m), limit)
-		if left = gone == int64(limit); err != nil || left {
 			return err
 		}
 		if _, err := b.exec(forgetMonth, int64(m)); err != nil {
 			return err
 		}
-		_, err = b.exec(clearedMonth, micros(b.now), int64(m))
+		_, err := b.exec(clearedMonth, micros(b.now), int64(m))
 		return err
 	})
-	return left || err != nil, err
+	return err != nil, err
+}
+
+// clear takes certificates of one CA away, in one commit.
+func (s *Store) clear(ctx context.Context, l *ca.Lease, m ca.Month, tenant, id string, limit int) (gone int64, err error) {
+	var one int
+	switch err := s.read[inMonth].QueryRowContext(ctx, tenant, id, int64(m)).Scan(&one); {
+	case errors.Is(err, sql.ErrNoRows):
+		return 0, nil
+	case err != nil:
+		return 0, readError(err, "")
+	}
+	err = s.change(ctx, func(b *batch) error {
+		if err := b.holds(l); err != nil {
+			return err
+		}
+		for _, q := range []query{clearSANs, clearDecisions} {
+			if _, err := b.exec(q, tenant, id, int64(m), limit); err != nil {
+				return err
+			}
+		}
+		gone, err = b.exec(clearCertificates, tenant, id, int64(m), limit)
+		return err
+	})
+	return gone, err
 }
 
 var _ ca.Months = (*Store)(nil)

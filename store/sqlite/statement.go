@@ -117,12 +117,13 @@ const (
 	selectCRL
 
 	selectMonths
+	selectDropped
 	selectMonth
+	nextCA
 	countMonth
-	monthWaits
-	monthMayNotGo
+	inMonth
+	selectNewest
 	dropMonth
-	selectCleared
 	clearSANs
 	clearDecisions
 	clearCertificates
@@ -309,41 +310,26 @@ var statements = [queries]string{
 		WHERE tenant = ? AND ca = ? AND scope = ? AND number = ?`,
 	selectFeedEnd: `SELECT coalesce(max(position), 0) FROM status_feed`,
 
-	selectMonths: `SELECT month, NULL, NULL, 0 FROM months WHERE month NOT IN (SELECT month FROM dropped_months)
-		UNION ALL SELECT month, dropped_at, cleared_at, certificates FROM dropped_months ORDER BY 1`,
-	selectMonth: `SELECT month, dropped_at, cleared_at, certificates FROM dropped_months WHERE month = ?`,
-	countMonth: everyCA + `SELECT k.tenant, k.ca, count(*) FROM every k
-		JOIN certificates c ON c.tenant = k.tenant AND c.ca = k.ca AND c.month = ?1 GROUP BY k.tenant, k.ca ORDER BY 1, 2`,
-	monthWaits:        everyCA + monthWaiting + ` ORDER BY 1, 2, 3`,
-	monthMayNotGo:     everyCA + `SELECT 1 FROM (` + monthWaiting + `) UNION ALL SELECT 1 FROM dropped_months WHERE month = ?1 LIMIT 1`,
-	dropMonth:         `INSERT INTO dropped_months (month, certificates, dropped_at) VALUES (?, ?, ?)`,
-	selectCleared:     `SELECT cleared_at FROM dropped_months WHERE month = ?`,
-	clearSANs:         everyCA + `DELETE FROM sans WHERE certificate IN (` + someOfMonth + `)`,
-	clearDecisions:    everyCA + `DELETE FROM decisions WHERE certificate IN (` + someOfMonth + `)`,
-	clearCertificates: everyCA + `DELETE FROM certificates WHERE id IN (` + someOfMonth + `)`,
+	selectMonths:  `SELECT month, NULL, NULL, 0 FROM months WHERE month > 0`,
+	selectDropped: `SELECT month, dropped_at, cleared_at, certificates FROM dropped_months WHERE month > 0`,
+	selectMonth:   `SELECT month, dropped_at, cleared_at, certificates FROM dropped_months WHERE month = ?`,
+	// The next CA that has certificates, by a step down the key, however many they are.
+	nextCA:     `SELECT tenant, ca FROM certificates WHERE (tenant, ca) > (?, ?) ORDER BY tenant, ca LIMIT 1`,
+	countMonth: `SELECT count(*) FROM certificates WHERE tenant = ? AND ca = ? AND month = ?`,
+	inMonth:    `SELECT 1 FROM certificates WHERE tenant = ? AND ca = ? AND month = ? LIMIT 1`,
+	selectNewest: `SELECT h.scope, l.this_update, l.next_update FROM crl_heads h
+		JOIN crls l ON l.tenant = h.tenant AND l.ca = h.ca AND l.scope = h.scope AND l.number = h.complete
+		WHERE h.tenant = ? AND h.ca = ? AND h.scope GLOB 'g[0-9]*' ORDER BY h.scope`,
+	dropMonth:         `INSERT INTO dropped_months (month, certificates, dropped_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+	clearSANs:         `DELETE FROM sans WHERE certificate IN (` + someOfMonth + `)`,
+	clearDecisions:    `DELETE FROM decisions WHERE certificate IN (` + someOfMonth + `)`,
+	clearCertificates: `DELETE FROM certificates WHERE id IN (` + someOfMonth + `)`,
 	forgetMonth:       `DELETE FROM months WHERE month = ?`,
 	clearedMonth:      `UPDATE dropped_months SET cleared_at = ? WHERE month = ?`,
 }
 
-// What is done to a month. Its number is ?1.
-const (
-	// everyCA finds each CA that has certificates, by a step down the key for each.
-	everyCA = `WITH RECURSIVE every(tenant, ca) AS (
-		SELECT * FROM (SELECT tenant, ca FROM certificates ORDER BY tenant, ca LIMIT 1)
-		UNION ALL
-		SELECT c.tenant, c.ca FROM every k JOIN certificates c ON c.id = (
-			SELECT id FROM certificates WHERE (tenant, ca) > (k.tenant, k.ca) ORDER BY tenant, ca LIMIT 1)) `
-	// monthWaiting finds the lists that a month waits for. ?2 is its end, ?3 the
-	// time before which a list that ended is not waited for.
-	monthWaiting = `SELECT k.tenant, k.ca, coalesce(h.scope, ''), l.this_update FROM every k
-		LEFT JOIN crl_heads h ON h.tenant = k.tenant AND h.ca = k.ca AND h.scope GLOB 'g[0-9]*'
-		LEFT JOIN crls l ON l.tenant = h.tenant AND l.ca = h.ca AND l.scope = h.scope AND l.number = h.complete
-		WHERE EXISTS (SELECT 1 FROM certificates c WHERE c.tenant = k.tenant AND c.ca = k.ca AND c.month = ?1)
-			AND (h.scope IS NULL OR l.this_update < ?2 AND l.next_update > ?3)`
-	// someOfMonth picks the same certificates every time it runs in one transaction. ?2 is how many.
-	someOfMonth = `SELECT c.id FROM every k JOIN certificates c ON c.tenant = k.tenant AND c.ca = k.ca AND c.month = ?1
-		ORDER BY c.tenant, c.ca, c.serial LIMIT ?2`
-)
+// someOfMonth picks the same certificates every time it runs in one transaction.
+const someOfMonth = `SELECT id FROM certificates WHERE tenant = ? AND ca = ? AND month = ? ORDER BY serial LIMIT ?`
 
 // removableOrders picks the same orders every time it runs in one transaction.
 const removableOrders = `SELECT tenant, id FROM acme_orders WHERE status = 'invalid' AND status <> 'valid' AND expires <= ?
@@ -355,4 +341,4 @@ var readStatements = []query{selectCertificate, selectDecision, selectFeed, sele
 	selectGenerations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
 	selectReplicas,
 	findBySerial, findBySubject, findByRequester, findByKey, findByName, findByState, selectRevocation, selectAuditByTrace, selectAuditBySerial,
-	selectStatusPage, selectFeedEnd, selectCRLParts, selectCRLHeads, selectCRL, selectMonths, selectMonth, countMonth, monthWaits}
+	selectStatusPage, selectFeedEnd, selectCRLParts, selectCRLHeads, selectCRL, selectMonths, selectDropped, selectMonth, nextCA, countMonth, inMonth, selectNewest}
