@@ -98,19 +98,19 @@ func (k *Keeper) Run(ctx context.Context, l *ca.Lease) error {
 	for i := range all {
 		r := &all[i]
 		due, ok := Due(r.Month, k.Keep)
+		var err error
 		switch {
 		case !r.Cleared.IsZero():
 		case !r.Dropped.IsZero(): // decided, and not all done
-			if err := k.clear(ctx, l, r.Month); err != nil {
-				return err
-			}
+			err = k.clear(ctx, l, r.Month)
 		case ok && !now.Before(due):
-			if _, err := k.drop(ctx, l, r.Month, actor); ca.IsKind(err, ca.Pending) {
-				waiting++
-				k.Log.Warn("retention.waits", "month", r.Month.String(), "why", err)
-			} else if err != nil {
-				return err
-			}
+			_, err = k.drop(ctx, l, r.Month, actor)
+		}
+		if ca.IsKind(err, ca.Pending) {
+			waiting++
+			k.Log.Warn("retention.waits", "month", r.Month.String(), "why", err)
+		} else if err != nil {
+			return err
 		}
 	}
 	k.mu.Lock()

@@ -105,3 +105,38 @@ func expiredIn(t *testing.T, path string, m ca.Month) (revoked ca.Serial, trace 
 	}
 	return revoked, trace
 }
+
+// TestRetentionBesideDaemon: the running daemon drops a month when it is told
+// to, through its socket, and by itself.
+func TestRetentionBesideDaemon(t *testing.T) {
+	dir := t.TempDir()
+	r := startDaemonIn(t, dir, "retention: {certificates: P2M}\n")
+	ordered, due := ca.MonthOf(time.Now())-3, ca.MonthOf(time.Now())-4
+	db := filepath.Join(dir, "data", "enrollgate.db")
+	expiredIn(t, db, ordered)
+	expiredIn(t, db, due)
+	var out bytes.Buffer
+	args := []string{"retention", "drop", ordered.String(), "--yes", "--json", "--dev", "--data", filepath.Join(dir, "data"), "--config", filepath.Join(dir, "overlay.yaml")}
+	if code := run(args, console{&out, &out}); code != exitOK || !strings.Contains(out.String(), `"certificates": 2`) {
+		t.Fatalf("exit code %d\n%s", code, out.String())
+	}
+	if got := r.scrape()["enrollgate_retention_months_dropped_total"]; got != "1" {
+		t.Errorf("the daemon counts %q dropped months: was it asked?", got)
+	}
+	l, err := r.store.Acquire(t.Context(), "retention", r.replica, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.retentionJob().Run(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []ca.Month{ordered, due} {
+		record, err := r.store.Month(t.Context(), m)
+		if err != nil || record.Cleared.IsZero() || record.Certificates != 2 {
+			t.Errorf("%s: %+v, %v", m, record, err)
+		}
+	}
+	if got := r.scrape()["enrollgate_retention_certificates_dropped_total"]; got != "4" {
+		t.Errorf("%q certificates were counted", got)
+	}
+}
