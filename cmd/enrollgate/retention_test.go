@@ -90,7 +90,7 @@ func expiredIn(t *testing.T, path string, m ca.Month) (revoked ca.Serial, trace 
 		trace = ca.NewTrace()
 		_, err := s.Record(t.Context(), &ca.Entry{ProfileHash: sha256.Sum256(profile), KeyHash: sha256.Sum256(serial[:]), Decision: []byte("[]"),
 			Certificate: ca.Certificate{Tenant: "default", CA: "issuing", Serial: serial, DER: []byte{0x30, 0}, NotAfter: mid(m), Trace: trace},
-			Audit: ca.Audit{Tenant: "default", Event: "certificate.issued", Trace: trace, Detail: []byte(`{"ca":"issuing","serial":"` + serial.String() + `"}`)}})
+			Audit:       ca.Audit{Tenant: "default", Event: "certificate.issued", Trace: trace, Detail: []byte(`{"ca":"issuing","serial":"` + serial.String() + `"}`)}})
 		if err != nil {
 			t.Fatal(err)
 		}
