@@ -29,6 +29,7 @@ type Config struct {
 	Profiles  map[string]*profile.Profile // the built-in ones and those of the file, by id
 	Endpoints []ca.Endpoint
 	ACME      ACME
+	Retention Retention
 	Log       Log
 	Admin     Admin
 	Drain     time.Duration // how long requests in flight may take after a stop signal
@@ -87,7 +88,8 @@ type CRL struct {
 	OnRevocation  time.Duration // from a revocation to the list that has it
 	DeltaInterval time.Duration // between delta lists; 0: none
 	DeltaLifetime time.Duration
-	Shards        int // that new certificates are spread over; 0: they name the complete list
+	Shards        int  // that new certificates are spread over; 0: they name the complete list
+	KeepExpired   bool // revoked certificates stay listed after they expired
 }
 
 // ACME configures the ACME door (RFC 8555).

@@ -10,6 +10,7 @@ func (c *checker) crl(path string, w writtenCRL) CRL {
 		OnRevocation:  c.duration(path+".on_revocation", w.OnRevocation, crlDelays),
 		DeltaInterval: c.duration(path+".delta_interval", w.DeltaInterval, deltaTimes),
 		DeltaLifetime: c.duration(path+".delta_lifetime", w.DeltaLifetime, deltaLives),
+		KeepExpired:   w.KeepExpired,
 	}
 	if out.Interval+out.Overlap > out.Lifetime {
 		c.problem(path+".lifetime", "a list must be good for at least interval (%s) and overlap (%s) together, or the next one comes too late", out.Interval, out.Overlap)

@@ -24,6 +24,7 @@ func (c *Config) NeedsRestart(next *Config) []string {
 		{"seal", c.Seal, next.Seal},
 		{"pkcs11", c.PKCS11, next.PKCS11},
 		{"cas", keyless(c.CAs), keyless(next.CAs)},
+		{"retention", c.Retention, next.Retention},
 		{"admin", c.Admin, next.Admin},
 		{"log.format", c.Log.Format, next.Log.Format},
 	} {

@@ -27,6 +27,7 @@ func TestNeedsRestart(t *testing.T) {
 		{"key_password: file:/etc/enrollgate/issuing-key.password", "key_password: file:/etc/enrollgate/other", []string{"cas"}},
 		{"#pkcs11:\n", "pkcs11: {sessions: 3}\n#", []string{"pkcs11"}},
 		{"socket: /run/enrollgate/enrollgate.sock", "socket: /run/enrollgate/other.sock", []string{"admin"}},
+		{"certificates: P13M", "certificates: P14M", []string{"retention"}},
 		{"format: json", "format: text", []string{"log.format"}},
 		{"level: info", "level: debug", nil},
 		{"timeout: 30s", "timeout: 20s", nil},

@@ -19,6 +19,7 @@ type writtenFile struct {
 	Profiles     []writtenProfile  `yaml:"profiles"`
 	Endpoints    []writtenEndpoint `yaml:"endpoints"`
 	ACME         writtenACME       `yaml:"acme"`
+	Retention    writtenRetention  `yaml:"retention"`
 	Log          writtenLog        `yaml:"log"`
 	Admin        writtenAdmin      `yaml:"admin"`
 	DrainTimeout string            `yaml:"drain_timeout"`
@@ -93,6 +94,7 @@ type writtenCRL struct {
 	DeltaInterval string `yaml:"delta_interval"`
 	DeltaLifetime string `yaml:"delta_lifetime"`
 	Shards        *int   `yaml:"shards"`
+	KeepExpired   bool   `yaml:"keep_expired"`
 }
 
 type writtenProfile struct {
@@ -124,6 +126,10 @@ type writtenHTTP01 struct {
 	Retries   *int     `yaml:"retries"`
 	Intervals []string `yaml:"intervals"`
 	Timeout   string   `yaml:"timeout"`
+}
+
+type writtenRetention struct {
+	Certificates string `yaml:"certificates"`
 }
 
 type writtenAdmin struct {

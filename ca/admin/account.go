@@ -170,6 +170,9 @@ var contents = map[string]func(a *account, value []byte) ([][2]string, error){
 	pkix.OIDOCSPNoCheck.String(): func(*account, []byte) ([][2]string, error) {
 		return [][2]string{{"ocsp_no_check", "true"}}, nil
 	},
+	pkix.OIDNoRevAvail.String(): func(*account, []byte) ([][2]string, error) {
+		return [][2]string{{"no_rev_avail", "true"}}, nil
+	},
 }
 
 // urls holds the URLs in an extension against the record: encoding the recorded

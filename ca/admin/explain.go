@@ -17,7 +17,8 @@ type Explanation struct {
 	Trace       string      `json:"trace,omitempty"` // where a trace id was asked for
 	Refusals    []Refusal   `json:"refusals,omitempty"`
 	Certificate *Origin     `json:"certificate,omitempty"`
-	Audit       []AuditLine `json:"audit"` // oldest first
+	Dropped     *Remains    `json:"dropped,omitempty"` // instead of a certificate whose month was dropped
+	Audit       []AuditLine `json:"audit"`             // oldest first
 }
 
 // Origin is a certificate with where everything in it comes from.
@@ -93,6 +94,11 @@ func Explain(ctx context.Context, r Records, tenants []string, what string) (*Ex
 		return nil, ca.Errorf(ca.BadRequest, "%q is neither a serial number (32 hexadecimal digits) nor a trace id (10 letters and digits)", clip(what))
 	}
 	c, err := Find(ctx, r, tenants, "", serial)
+	if ca.IsKind(err, ca.NotFound) {
+		if left, failed := remainsIn(ctx, r, tenants, serial); left != nil || failed != nil {
+			return left, failed
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +154,7 @@ func explainRows(ctx context.Context, r Records, tenant, trace string, rows []ca
 		if err != nil {
 			return nil, err
 		}
-		out.Certificate, out.Audit = about.Certificate, about.Audit
+		out.Certificate, out.Dropped, out.Audit = about.Certificate, about.Dropped, about.Audit
 	}
 	for _, row := range rows { // those about the certificate are there already
 		if line := lineOf(row); !slices.ContainsFunc(out.Audit, line.same) {
@@ -185,6 +191,11 @@ func explainRow(ctx context.Context, r Records, row ca.Audit) (*Explanation, err
 		return nil, ca.InternalError(err)
 	}
 	c, err := r.Certificate(ctx, row.Tenant, about.CA, serial)
+	if ca.IsKind(err, ca.NotFound) {
+		if left, failed := remains(ctx, r, row.Tenant, about.CA, serial, true); left != nil || failed != nil {
+			return left, failed
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -259,15 +270,22 @@ func Describe(ctx context.Context, r Records, c *ca.Certificate) (*Origin, error
 	if out.Fields, out.Unexplained = Account(parsed, fields); out.Unexplained == nil {
 		out.Unexplained = []string{}
 	}
-	changed, err := r.Revocation(ctx, c.Tenant, c.CA, c.Serial)
-	switch {
-	case err == nil:
-		out.Revocation = &Change{State: changed.State, Reason: changed.Reason.String(), At: changed.At}
-		if !changed.Invalid.IsZero() {
-			out.Revocation.Invalid = &changed.Invalid
-		}
-	case !ca.IsKind(err, ca.NotFound):
+	out.Revocation, err = changeOf(ctx, r, c.Tenant, c.CA, c.Serial)
+	return out, err
+}
+
+// changeOf gives the last change of a certificate's status, nil where there was none.
+func changeOf(ctx context.Context, r Records, tenant, issuer string, serial ca.Serial) (*Change, error) {
+	changed, err := r.Revocation(ctx, tenant, issuer, serial)
+	if ca.IsKind(err, ca.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
 		return nil, err
+	}
+	out := &Change{State: changed.State, Reason: changed.Reason.String(), At: changed.At}
+	if !changed.Invalid.IsZero() {
+		out.Invalid = &changed.Invalid
 	}
 	return out, nil
 }

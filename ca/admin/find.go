@@ -18,6 +18,8 @@ type Records interface {
 	Certificate(ctx context.Context, tenant, ca string, serial ca.Serial) (*ca.Certificate, error)
 	Decision(ctx context.Context, tenant, ca string, serial ca.Serial) (detail []byte, profileHash [32]byte, err error)
 	Profile(ctx context.Context, hash [32]byte) ([]byte, error)
+	// Month gives the record of a month whose certificates were dropped; NotFound for any other.
+	Month(ctx context.Context, m ca.Month) (*ca.MonthRecord, error)
 }
 
 // Certificate is an issued certificate as lists show it.
@@ -157,6 +159,13 @@ func Find(ctx context.Context, r Records, tenants []string, id string, serial ca
 	in := "tenant " + strings.Join(tenants, ", ")
 	if id != "" {
 		in = "CA " + id + " of " + in
+	}
+	switch m, err := r.Month(ctx, serial.Month()); {
+	case err == nil:
+		return nil, ca.Errorf(ca.NotFound, "%s has no certificate with serial number %s any more, if it ever had: what expired in %s was dropped on %s "+
+			"(retention.certificates). `enrollgate explain` tells what is left: revocations and the audit trail", in, serial, m.Month, m.Dropped.Format(time.DateOnly))
+	case !ca.IsKind(err, ca.NotFound):
+		return nil, err
 	}
 	return nil, ca.Errorf(ca.NotFound, "%s issued no certificate with serial number %s; look in another tenant (--tenant), in the store that it was issued from "+
 		"(--config, --store), and in the log for `signature.discarded`: what was signed and not recorded never left", in, serial)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
 )
@@ -15,6 +16,9 @@ type houses struct {
 	Records
 	serials map[string][]ca.Serial // by tenant
 	traces  map[string][]string
+	issued  map[string]map[string]ca.Serial // by tenant and trace id
+	revoked map[string][]ca.Serial
+	dropped []ca.Month
 }
 
 func (h houses) Generations(_ context.Context, tenant string) ([]ca.Generation, error) {
@@ -28,7 +32,31 @@ func (h houses) Certificate(_ context.Context, tenant, id string, serial ca.Seri
 	return &ca.Certificate{Tenant: tenant, CA: id, Serial: serial}, nil
 }
 
+func (h houses) Month(_ context.Context, m ca.Month) (*ca.MonthRecord, error) {
+	if !slices.Contains(h.dropped, m) {
+		return nil, ca.Errorf(ca.NotFound, "the month was not dropped")
+	}
+	return &ca.MonthRecord{Month: m, Dropped: time.Date(2030, 5, 6, 0, 0, 0, 0, time.UTC)}, nil
+}
+
+func (h houses) Revocation(_ context.Context, tenant, id string, serial ca.Serial) (*ca.Status, error) {
+	if !slices.Contains(h.revoked[tenant], serial) {
+		return nil, ca.Errorf(ca.NotFound, "its status never changed")
+	}
+	return &ca.Status{Tenant: tenant, CA: id, Serial: serial, State: ca.Revoked, Reason: ca.Superseded}, nil
+}
+
+func (h houses) AuditOf(_ context.Context, tenant string, serial ca.Serial) ([]ca.Audit, error) {
+	if !slices.Contains(h.revoked[tenant], serial) {
+		return nil, nil
+	}
+	return []ca.Audit{{Tenant: tenant, Event: "certificate.revoked", Trace: "RRRRRRRRRR", Detail: []byte(`{"serial":"` + serial.String() + `"}`)}}, nil
+}
+
 func (h houses) AuditByTrace(_ context.Context, tenant, trace string) ([]ca.Audit, error) {
+	if serial, ok := h.issued[tenant][trace]; ok {
+		return []ca.Audit{{Tenant: tenant, Event: "certificate.issued", Trace: trace, Detail: []byte(`{"ca":"issuing","serial":"` + serial.String() + `"}`)}}, nil
+	}
 	if !slices.Contains(h.traces[tenant], trace) {
 		return nil, nil
 	}

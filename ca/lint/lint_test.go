@@ -186,6 +186,25 @@ var breaks = map[string]func(t testing.TB, c *pkix.Template){
 	"criticality": func(t testing.TB, c *pkix.Template) {
 		set(c, pkix.Extension{ID: pkix.OID{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}})
 	},
+	"no-rev-avail": func(t testing.TB, c *pkix.Template) { set(c, unavailable) },
+}
+
+// unavailable is noRevAvail (RFC 9608 section 2).
+var unavailable = pkix.Extension{ID: pkix.OIDNoRevAvail, Value: []byte{5, 0}}
+
+// withoutPlaces takes away where a status would be found.
+func withoutPlaces(t testing.TB, c *pkix.Template) {
+	remove(c, pkix.OIDCRLDistPoints)
+	set(c, must[pkix.Extension](t)(pkix.MarshalAuthorityInfoAccess(nil, []string{"http://pki.example/ca.cer"})))
+	set(c, unavailable)
+}
+
+func TestNoRevAvailPasses(t *testing.T) {
+	c := good(t, "ec")
+	withoutPlaces(t, c)
+	if err := (Linter{}).Lint(must[[]byte](t)(c.MarshalTBS()), c); err != nil {
+		t.Error(err)
+	}
 }
 
 // Rules that our own encoder never breaks, shown failing on what was read.
@@ -249,6 +268,23 @@ func TestRuleBranches(t *testing.T) {
 		"nobody": {"ec", "san-critical", func(c *pkix.Template) { c.Subject = pkix.EmptyName; remove(c, pkix.OIDSubjectAltName) }},
 		"upper-case DNS": {"ec", "san-dns", func(c *pkix.Template) {
 			set(c, ext(pkix.MarshalSubjectAltName([]pkix.GeneralName{pkix.DNS("host.example"), pkix.DNS("HOST.example")}, false)))
+		}},
+		"responder beside noRevAvail": {"ec", "no-rev-avail", func(c *pkix.Template) {
+			withoutPlaces(t, c)
+			set(c, ext(pkix.MarshalAuthorityInfoAccess([]string{"http://pki.example/ocsp"}, []string{"http://pki.example/ca.cer"})))
+		}},
+		"freshest beside noRevAvail": {"ec", "no-rev-avail", func(c *pkix.Template) {
+			withoutPlaces(t, c)
+			set(c, ext(pkix.MarshalFreshestCRL([]string{"http://pki.example/d.crl"})))
+		}},
+		"critical noRevAvail": {"ec", "no-rev-avail", func(c *pkix.Template) { withoutPlaces(t, c); set(c, loose(unavailable, true)) }},
+		"noRevAvail not NULL": {"ec", "no-rev-avail", func(c *pkix.Template) {
+			withoutPlaces(t, c)
+			set(c, pkix.Extension{ID: pkix.OIDNoRevAvail, Value: []byte{0x30, 0}})
+		}},
+		"CA with noRevAvail": {"ec", "no-rev-avail", func(c *pkix.Template) {
+			withoutPlaces(t, c)
+			set(c, ext(pkix.MarshalBasicConstraints(true, -1)))
 		}},
 		"URL without host": {"ec", "urls", func(c *pkix.Template) { set(c, ext(pkix.MarshalAuthorityInfoAccess(nil, []string{"http:///ca.cer"}))) }},
 	} {

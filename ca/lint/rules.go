@@ -49,6 +49,7 @@ var rules = []rule{
 	{"cn-in-san", "RFC 6125 section 6.4.4", checkCNInSAN},
 	{"urls", "RFC 5280 section 4.2.2.1", checkURLs},
 	{"criticality", "RFC 5280 section 4.2", checkCriticality},
+	{"no-rev-avail", "RFC 9608 sections 2 and 3", checkNoRevAvail},
 }
 
 func (c *certificate) check() (findings []Finding) {

@@ -41,6 +41,7 @@ func Compile(w Written) (*Profile, error) {
 	p.requestable = compileRequestExtensions(w.RequestExtensions, &problems)
 	p.compilePolicies(w.Policies, &problems)
 	p.compileBasicConstraints(w.PathLen, &problems)
+	p.compileRevocation(&w, &problems)
 	p.compileURLs(&w.URLs)
 	p.crossCheck(&w, &problems)
 	if err := problems.err(); err != nil {

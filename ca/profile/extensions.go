@@ -56,6 +56,10 @@ func (d *deciding) decideExtensions() error {
 		out = append(out, noCheck)
 		d.field("ocsp_no_check", "true", p.source.kind, "")
 	}
+	if p.noRevocation {
+		out = append(out, noRevAvail)
+		d.field("no_rev_avail", "true", p.source.revocation, "")
+	}
 	d.out.Extensions, err = d.addRequested(out)
 	return err
 }

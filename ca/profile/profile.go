@@ -33,11 +33,12 @@ type Profile struct {
 
 	constraintText string
 	aia, crl, ocsp bool
+	noRevocation   bool
 }
 
 // sources are the record's source texts, made once.
 type sources struct {
-	keys, keyUsage, extKeyUsage, kind, policies, validity, notBefore, requested, subject, template, copyCN, requestExtensions string
+	keys, keyUsage, extKeyUsage, kind, policies, validity, notBefore, requested, subject, template, copyCN, requestExtensions, revocation string
 }
 
 func sourcesOf(id string) sources {
@@ -45,7 +46,7 @@ func sourcesOf(id string) sources {
 	return sources{keys: p + "keys", keyUsage: p + "key_usage", extKeyUsage: p + "ext_key_usage", kind: p + "kind",
 		policies: p + "policies", validity: p + "validity.default", notBefore: p + "validity.backdate",
 		requested: "asserted, granted by " + p + "validity.requested", subject: p + "subject", template: p + "subject.template",
-		copyCN: p + "copy_cn_to_dns", requestExtensions: "asserted, granted by " + p + "request_extensions"}
+		copyCN: p + "copy_cn_to_dns", requestExtensions: "asserted, granted by " + p + "request_extensions", revocation: p + "revocation"}
 }
 
 // ID is the profile's id.

@@ -55,6 +55,11 @@ type Written struct {
 	Policies []string `yaml:"policies,omitempty"`
 
 	URLs WrittenURLs `yaml:"urls,omitempty"`
+
+	// Revocation says whether anybody can learn that a certificate was revoked:
+	// published (default), or none for short-lived ones, at most ten days. They
+	// then have noRevAvail and name neither CRL nor OCSP responder (RFC 9608).
+	Revocation string `yaml:"revocation,omitempty"`
 }
 
 // WrittenKeyUsage is the keyUsage extension, always present and critical

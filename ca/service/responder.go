@@ -31,10 +31,11 @@ type Responder struct {
 	Enroller   Enroller
 	Endpoint   string // the system endpoint bound to the responder's profile
 	Tenant, CA string
-	File       string                    // PEM: key and chain; "" keeps both in memory, made anew at each start
-	Key        keys.Signer               // nil: a fresh P-256 key with every certificate; else File is not used
-	Issuer     func() (ca.Issuer, error) // the CA's generation that signs now
-	ByName     bool                      // answers name the responder by its subject instead of its key
+	File       string                        // PEM: key and chain; "" keeps both in memory, made anew at each start
+	Key        keys.Signer                   // nil: a fresh P-256 key with every certificate; else File is not used
+	Issuer     func() (ca.Issuer, error)     // the CA's generation that signs now
+	ByName     bool                          // answers name the responder by its subject instead of its key
+	Direct     func(ca.Issuer) status.Signer // signs for the generations before
 	Callers    caller.Verifier
 	Claims     claim.Verifier
 	Log        *slog.Logger
@@ -107,7 +108,7 @@ func (s signs) Signatory(ctx context.Context) (*status.Signatory, error) {
 	now, err := s.delegate.Issuer()
 	f := s.Facts()
 	if err != nil || !bytes.Equal(now.Facts().KeyID, f.KeyID) || !bytes.Equal(now.Facts().Key.Raw(), f.Key.Raw()) {
-		return status.Direct(s.Issuer, s.delegate.ByName).Signatory(ctx)
+		return s.delegate.Direct(s.Issuer).Signatory(ctx)
 	}
 	return s.delegate.Signatory(ctx)
 }

@@ -24,6 +24,7 @@ import (
 // responder makes the service anew, as a start of the daemon does.
 func (s *signer) responder(file string) *Responder {
 	return &Responder{Enroller: s, Endpoint: "service-ocsp/t/c", Tenant: "t", CA: "c", File: file, Issuer: s.signing,
+		Direct:  func(i ca.Issuer) status.Signer { return status.Direct(i, false, func(string, string, ca.Lane) {}) },
 		Callers: caller.NewVerifier(caller.System), Claims: claim.NewVerifier(caller.System),
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return s.now }}
 }

@@ -87,16 +87,35 @@ func (r *Responder) single(g int, s standing) pkix.OCSPSingle {
 	if s.revoked {
 		out.Status, out.RevokedAt, out.Reason, out.Invalid = pkix.OCSPRevoked, s.entry.At, uint8(s.entry.Reason), s.entry.Invalid
 	}
-	if r.ArchiveCutoff {
+	if r.ArchiveCutoff { // RFC 6960 section 4.4.4
 		out.ArchiveCutoff = r.generations()[g].NotBefore
+		if r.ArchiveSince != nil {
+			if since := r.ArchiveSince(s.asOf); since.After(out.ArchiveCutoff) {
+				out.ArchiveCutoff = since
+			}
+		}
 	}
 	return out
 }
 
-// neverIssued says what the settings say of certificates that do not exist.
-func (r *Responder) neverIssued(asOf time.Time) (out pkix.OCSPSingle) {
+// unissued says what the settings say of certificates that do not exist. Of a
+// month that was dropped nobody knows which did: that is unknown in any case.
+func (r *Responder) unissued(ctx context.Context, serial ca.Serial, ours bool, asOf time.Time) (pkix.OCSPSingle, error) {
+	said := r.Unknown
+	if _, end, ends := serial.Month().Range(); ours && ends && end.Before(asOf) && said != SayUnknown {
+		switch _, err := r.desk.Certificates.Month(ctx, serial.Month()); {
+		case err == nil:
+			said = SayUnknown
+		case !ca.IsKind(err, ca.NotFound):
+			return pkix.OCSPSingle{}, err
+		}
+	}
+	return r.neverIssued(said, asOf), nil
+}
+
+func (r *Responder) neverIssued(said UnknownAs, asOf time.Time) (out pkix.OCSPSingle) {
 	out = pkix.OCSPSingle{ThisUpdate: asOf, NextUpdate: asOf.Add(min(unknownLife, r.Lifetime)), Status: pkix.OCSPUnknown}
-	switch r.Unknown {
+	switch said {
 	case SayGood:
 		out.Status = pkix.OCSPGood
 	case SayRevoked:
@@ -125,20 +144,11 @@ func (r *Responder) live(ctx context.Context, g int, ids []pkix.CertID, nonce []
 		if r.issuer(&ids[i]) != g { // one answer has one signer
 			return nil, errForeign
 		}
-		single := r.neverIssued(asOf)
-		one := Unknown
-		if serial, ours := r.ours(g, ids[i].Serial); ours {
-			s, err := r.stand(ctx, g, serial)
-			switch {
-			case err == nil:
-				if single, one = r.single(g, s), Good; s.revoked {
-					one = Revoked
-				}
-			case !ca.IsKind(err, ca.NotFound):
-				return nil, err
-			}
+		single, one, err := r.about(ctx, g, ids[i].Serial, asOf)
+		if err != nil {
+			return nil, err
 		}
-		if single.CertID = ids[i].Raw; one == Unknown && r.Unknown == SayRevoked {
+		if single.CertID = ids[i].Raw; one == Unknown && single.Status == pkix.OCSPRevoked {
 			extended = true
 		}
 		if singles = append(singles, single); len(ids) == 1 {
@@ -157,6 +167,24 @@ func (r *Responder) live(ctx context.Context, g int, ids []pkix.CertID, nonce []
 	a.outcome = outcome
 	r.prepare(a)
 	return a, nil
+}
+
+// about says how one certificate of several stands.
+func (r *Responder) about(ctx context.Context, g int, content []byte, asOf time.Time) (pkix.OCSPSingle, Outcome, error) {
+	serial, ours := r.ours(g, content)
+	if ours {
+		s, err := r.stand(ctx, g, serial)
+		switch {
+		case err == nil && s.revoked:
+			return r.single(g, s), Revoked, nil
+		case err == nil:
+			return r.single(g, s), Good, nil
+		case !ca.IsKind(err, ca.NotFound):
+			return pkix.OCSPSingle{}, Failed, err
+		}
+	}
+	single, err := r.unissued(ctx, serial, ours, asOf)
+	return single, Unknown, err
 }
 
 func (r *Responder) prepare(a *Answer) {

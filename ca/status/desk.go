@@ -58,6 +58,8 @@ type Options struct {
 // Certificates says whether a serial number was issued.
 type Certificates interface {
 	Certificate(ctx context.Context, tenant, ca string, serial ca.Serial) (*ca.Certificate, error)
+	// Month gives the record of a month whose certificates were dropped; NotFound for any other.
+	Month(ctx context.Context, m ca.Month) (*ca.MonthRecord, error)
 }
 
 // Desk is where the responders of one replica share cache and bounds.
@@ -106,6 +108,9 @@ func (d *Desk) refresh(ctx context.Context, k key) {
 		return
 	}
 	a, err := k.responder.make(ctx, k)
+	if ca.IsKind(err, ca.NotFound) { // its month was dropped
+		d.cache.drop(k)
+	}
 	d.cache.land(k, f, a, err)
 	if err != nil && !ca.IsKind(err, ca.NotFound) {
 		d.Log.Warn("ocsp.refresh", "tenant", k.responder.Tenant, "ca", k.responder.CA, "error", err)

@@ -37,7 +37,8 @@ type book struct {
 	issued map[ca.Serial]string // by which generation
 	feed   []ca.Status
 	fail   error
-	asked  int    // lookups of certificates
+	asked  int // lookups of certificates
+	gone   map[ca.Month]bool
 	paging func() // called before a page is read
 }
 
@@ -92,6 +93,27 @@ func (b *book) Certificate(_ context.Context, _, _ string, serial ca.Serial) (*c
 		return nil, ca.Errorf(ca.NotFound, "there is no such certificate")
 	}
 	return &ca.Certificate{Tenant: tenant, CA: caID, Serial: serial, Requester: g}, nil
+}
+
+func (b *book) Month(_ context.Context, m ca.Month) (*ca.MonthRecord, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.gone[m] {
+		return nil, ca.Errorf(ca.NotFound, "the month was not dropped")
+	}
+	return &ca.MonthRecord{Month: m, Dropped: birth}, b.fail
+}
+
+// drop forgets the certificates of a month.
+func (b *book) drop(m ca.Month) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gone = map[ca.Month]bool{m: true}
+	for s := range b.issued {
+		if s.Month() == m {
+			delete(b.issued, s)
+		}
+	}
 }
 
 func (b *book) issue(generation string) ca.Serial {
@@ -187,6 +209,7 @@ type kit struct {
 
 	issuers []ca.Issuer
 	seen    counted
+	used    atomic.Int64 // of CAs' keys, as the counter is told
 	at      atomic.Int64
 }
 
@@ -212,7 +235,13 @@ func start(t testing.TB, change func(*Rules), names ...string) *kit {
 			return nil, ca.Errorf(ca.NotFound, "no such generation")
 		}}
 	rules.Issuers = func() []ca.Issuer { return k.issuers }
-	rules.Signer = func(i ca.Issuer) Signer { return Direct(i, false) }
+	rules.Signer = func(i ca.Issuer) Signer {
+		return Direct(i, false, func(_, _ string, lane ca.Lane) {
+			if lane == ca.LaneStatus {
+				k.used.Add(1)
+			}
+		})
+	}
 	if len(names) == 0 {
 		names = []string{"one"}
 	}

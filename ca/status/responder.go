@@ -37,7 +37,10 @@ type Rules struct {
 	Nonce         bool          // answer nonces, each with a signature of its own; else they are ignored
 	Lifetime      time.Duration // nextUpdate - thisUpdate
 	MaxAge        time.Duration // for HTTP caches; at most a quarter of Lifetime
-	ArchiveCutoff bool          // say that expired certificates are answered for, back to the CA's beginning
+	ArchiveCutoff bool          // say since when expired certificates are answered for
+	// ArchiveSince gives since when every expired certificate is still recorded,
+	// the zero time where nothing was ever dropped; nil: never. The CA's beginning bounds it.
+	ArchiveSince func(now time.Time) time.Time
 }
 
 // Responder answers for one CA.

@@ -22,11 +22,18 @@ type Signer interface {
 	Signatory(ctx context.Context) (*Signatory, error)
 }
 
-// Direct signs with the CA's own key (RFC 6960 section 4.2.2.2).
-func Direct(issuer ca.Issuer, byName bool) Signer {
+// Direct signs with the CA's own key (RFC 6960 section 4.2.2.2). used is told of
+// each signature, for counting.
+func Direct(issuer ca.Issuer, byName bool, used func(tenant, ca string, lane ca.Lane)) Signer {
 	f := issuer.Facts()
 	s := &Signatory{Responder: ResponderID(f.Subject, f.Key, byName), Algorithm: f.Signature, NotAfter: f.NotAfter,
-		Sign: func(ctx context.Context, tbs []byte) ([]byte, error) { return issuer.Sign(ctx, ca.LaneStatus, tbs) }}
+		Sign: func(ctx context.Context, tbs []byte) ([]byte, error) {
+			signature, err := issuer.Sign(ctx, ca.LaneStatus, tbs)
+			if err == nil {
+				used(f.Tenant, f.CA, ca.LaneStatus)
+			}
+			return signature, err
+		}}
 	return direct{s}
 }
 

@@ -26,6 +26,8 @@ var runElsewhere = map[string][2]string{
 	"cert show":        {"../../test/interop/operators_test.go", "TestOperators"},
 	"cert revoke":      {"../../test/interop/operators_test.go", "TestOperators"},
 	"cert unhold":      {"../../test/interop/bulk_test.go", "TestBulkStatus"},
+	"retention list":   {"retention_test.go", "TestRetentionCommands"},
+	"retention drop":   {"retention_test.go", "TestRetentionCommands"},
 	"explain":          {"../../test/interop/operators_test.go", "TestOperators"},
 }
 

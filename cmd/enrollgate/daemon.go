@@ -24,6 +24,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/keys/pkcs11"
 	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/profile"
+	"github.com/enrollgate/enrollgate/ca/retention"
 	"github.com/enrollgate/enrollgate/ca/seal"
 	"github.com/enrollgate/enrollgate/ca/service"
 	"github.com/enrollgate/enrollgate/ca/status"
@@ -75,6 +76,7 @@ type daemon struct {
 	responders []*service.Responder
 
 	metrics   *operations.Metrics
+	retention *retention.Keeper
 	shelf     *crl.Shelf     // CRLs as the http listener serves them; nil without one
 	lists     *crl.Publisher // makes them
 	heartbeat *background.Heartbeat

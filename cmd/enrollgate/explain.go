@@ -47,6 +47,11 @@ func printExplanation(c console, e *admin.Explanation, profile bool, now time.Ti
 			return err
 		}
 	}
+	if e.Dropped != nil {
+		if err := printRemains(c, e); err != nil {
+			return err
+		}
+	}
 	t := newTable(c.out)
 	fmt.Fprintln(t, "\nAudit trail:")
 	for _, a := range e.Audit {
@@ -60,6 +65,23 @@ func printExplanation(c console, e *admin.Explanation, profile bool, now time.Ti
 		return err
 	}
 	return nil
+}
+
+// printRemains prints what is left of a certificate whose month was dropped.
+func printRemains(c console, e *admin.Explanation) error {
+	t := newTable(c.out)
+	fmt.Fprintf(t, "Certificate %s\n", e.Dropped.Serial)
+	status := ""
+	if r := e.Dropped.Revocation; r != nil {
+		status = fmt.Sprintf("%s, %s at %s", r.State, r.Reason, date(r.At))
+	}
+	for _, line := range [][2]string{{"dropped", fmt.Sprintf("it expired in %s, and what expired then was dropped on %s (retention.certificates)",
+		e.Dropped.Month, date(e.Dropped.At))}, {"status", status}, {"tenant", e.Tenant}, {"CA", e.Dropped.CA}} {
+		if line[1] != "" {
+			t.row("  "+line[0], line[1])
+		}
+	}
+	return t.Flush()
 }
 
 func printRefusal(c console, e *admin.Explanation, r *admin.Refusal) error {

@@ -40,8 +40,9 @@ type running struct {
 // startDaemon starts `serve --dev` in this process, with an http-01 responder.
 func startDaemon(t *testing.T) *running { return startDaemonIn(t, t.TempDir()) }
 
-// startDaemonIn does so on a folder that another daemon may be using.
-func startDaemonIn(t *testing.T, dir string) *running {
+// startDaemonIn does so on a folder that another daemon may be using. What
+// settings say is laid over the dev defaults.
+func startDaemonIn(t *testing.T, dir string, settings ...string) *running {
 	t.Helper()
 	r := &running{t: t}
 	web, err := net.Listen("tcp", "127.0.0.1:0")
@@ -59,7 +60,7 @@ func startDaemonIn(t *testing.T, dir string) *running {
 	t.Cleanup(func() { responder.Close() })
 	overlay := filepath.Join(dir, "overlay.yaml")
 	text := fmt.Sprintf("acme: {http01: {port: %d, retries: 0}}\nadmin: {socket: %s}\n", web.Addr().(*net.TCPAddr).Port,
-		filepath.Join(t.TempDir(), "socket"))
+		filepath.Join(t.TempDir(), "socket")) + strings.Join(settings, "")
 	if err := os.WriteFile(overlay, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

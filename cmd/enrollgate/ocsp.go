@@ -40,21 +40,28 @@ func (d *daemon) openStatus(ctx context.Context, dir string) error {
 	d.view = status.NewView(d.store, d.log, time.Now)
 	d.desk = status.NewDesk(status.Options{View: d.view, Certificates: d.store, Observer: d.metrics, Log: d.log, Now: time.Now, Prepare: ocsp.Prepare})
 	responders := map[string]ocsp.Responder{}
+	since, err := d.archiveSince(ctx)
+	if err != nil {
+		return err
+	}
 	for i := range d.cfg.CAs {
 		c := &d.cfg.CAs[i]
 		if !d.responds(c) {
 			continue
 		}
 		rules := status.Rules{Tenant: c.Tenant, CA: c.ID, IssuerOf: d.issuers.IssuerOf, Unknown: status.UnknownAs(c.OCSP.Unknown), Nonce: c.OCSP.Nonce,
-			Lifetime: c.OCSP.Lifetime, MaxAge: c.OCSP.MaxAge, ArchiveCutoff: c.OCSP.ArchiveCutoff}
+			Lifetime: c.OCSP.Lifetime, MaxAge: c.OCSP.MaxAge, ArchiveCutoff: c.OCSP.ArchiveCutoff, ArchiveSince: since}
 		rules.Issuers = func() []ca.Issuer { return d.issuers.All(c.Tenant, c.ID) }
-		rules.Signer = func(generation ca.Issuer) status.Signer { return status.Direct(generation, c.OCSP.ByName) }
+		rules.Signer = func(generation ca.Issuer) status.Signer {
+			return status.Direct(generation, c.OCSP.ByName, d.metrics.Signed)
+		}
 		if c.OCSP.Signer == "delegated" {
 			delegated, err := d.delegated(ctx, c, dir)
 			if err != nil {
 				return fmt.Errorf("OCSP responder of CA %s/%s: %w", c.Tenant, c.ID, err)
 			}
 			d.responders = append(d.responders, delegated)
+			delegated.Direct = rules.Signer
 			rules.Signer = delegated.Of
 		}
 		responders[c.Tenant+"/"+c.ID] = d.desk.Bind(rules)

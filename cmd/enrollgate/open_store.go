@@ -22,8 +22,8 @@ type store interface {
 	ca.Ledger
 	ca.Statuses
 	ca.Archive
-	ca.Statuses
 	ca.CRLs
+	ca.Months
 	ca.Leases
 	ca.Outbox
 	ca.Generations

@@ -27,6 +27,7 @@ func (d *daemon) observe() (err error) {
 		Status:       d.statusCounters,
 		Jobs:         func() []background.Status { return d.upkeep.Status() },
 		Tokens:       d.tokenStatus,
+		Retention:    d.retentionCounters,
 		Now:          time.Now,
 	}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return err
@@ -67,6 +68,7 @@ func (d *daemon) startUpkeep(ctx context.Context) error {
 				return d.store.ForgetReplicas(ctx, l, replicasKept, limit)
 			}),
 		background.Months(d.store),
+		d.retentionJob(),
 	}
 	if d.lists != nil {
 		jobs = append(jobs, background.Job{Name: "crl", Every: crl.Pulse, Run: d.lists.Run})

@@ -128,6 +128,9 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 	if err := d.openStatus(ctx, s.Data); err != nil {
 		return d, err
 	}
+	if d.retention, err = d.keeper(); err != nil {
+		return d, err
+	}
 	if err := d.openSocket(); err != nil {
 		return d, err
 	}

@@ -35,6 +35,8 @@ var commandSwaps = map[string]commandSwap{
 	"profile list":     {nothing: "profiles are the configuration's, not a tenant's"},
 	"profile show":     {nothing: "profiles are the configuration's, not a tenant's"},
 	"seal rotate":      {nothing: "data keys belong to the installation; what they seal is bound to its tenant"},
+	"retention list":   {nothing: "a month holds every tenant's certificates"},
+	"retention drop":   {nothing: "a month holds every tenant's certificates"},
 	"audit verify":     {nothing: "one trail for the installation"},
 	"audit checkpoint": {nothing: "one trail for the installation"},
 	"audit root":       {nothing: "one trail for the installation"},

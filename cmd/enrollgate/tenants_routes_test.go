@@ -66,7 +66,9 @@ type operationSwap struct {
 var socketSwaps = map[string]operationSwap{
 	sealRotatePath: {nothing: "data keys belong to the installation"},
 	auditSignPath:  {nothing: "the trail is the installation's"},
-	reloadPath:     {nothing: "the configuration is the installation's"},
+
+	retentionDropPath: {nothing: "a month holds every tenant's certificates"},
+	reloadPath:        {nothing: "the configuration is the installation's"},
 	certRevokePath: {
 		real:   func(s *twoTenants) (any, string) { return revokeOfTwo(s.serial) },
 		madeUp: func(*twoTenants) (any, string) { return revokeOfTwo(ca.NewSerial(time.Now()).String()) },

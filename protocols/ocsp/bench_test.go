@@ -104,6 +104,9 @@ func (oneCertificate) StatusPage(context.Context, string, string, ca.Serial, int
 func (oneCertificate) Certificate(_ context.Context, tenant, id string, s ca.Serial) (*ca.Certificate, error) {
 	return &ca.Certificate{Tenant: tenant, CA: id, Serial: s}, nil
 }
+func (oneCertificate) Month(context.Context, ca.Month) (*ca.MonthRecord, error) {
+	return nil, ca.Errorf(ca.NotFound, "nothing was dropped")
+}
 
 // issuer signs with a P-256 key.
 type issuer struct {
@@ -148,7 +151,7 @@ func benchResponder(b *testing.B) (r Responder, path string, size int) {
 	}
 	desk := status.NewDesk(status.Options{View: view, Certificates: oneCertificate{}, Observer: &quiet{}, Log: log, Now: time.Now, Prepare: Prepare})
 	bound := desk.Bind(status.Rules{Tenant: "default", CA: "issuing", Unknown: status.SayUnknown, Lifetime: 8 * time.Hour, MaxAge: 5 * time.Minute,
-		Issuers: func() []ca.Issuer { return issuers }, Signer: func(i ca.Issuer) status.Signer { return status.Direct(i, false) }})
+		Issuers: func() []ca.Issuer { return issuers }, Signer: func(i ca.Issuer) status.Signer { return status.Direct(i, false, func(string, string, ca.Lane) {}) }})
 	serial := ca.NewSerial(time.Now().AddDate(1, 0, 0))
 	name, keyHash := pkix.IssuerHashes(pkix.OCSPSHA1, cert.Subject, cert.Key)
 	wrap := func(b []byte) []byte { return append([]byte{0x30, byte(len(b))}, b...) }

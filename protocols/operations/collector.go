@@ -18,6 +18,7 @@ type Sources struct {
 	Jobs         func() []background.Status
 	Tokens       func() []Token
 	Status       func() StatusCounters
+	Retention    func() RetentionCounters
 	Now          func() time.Time // needed with Certificates and CRLs
 }
 
@@ -27,6 +28,13 @@ type StatusCounters struct {
 	Age      time.Duration // since it was
 	Known    int           // held and revoked certificates in memory
 	Kept     int           // signed OCSP answers in memory
+}
+
+// RetentionCounters say what this replica dropped of what expired long ago.
+type RetentionCounters struct {
+	Months       int64
+	Certificates int64 // in them
+	Waiting      int   // months that are due and wait for a CRL
 }
 
 // Expiry is when a certificate of ours ends.
@@ -75,6 +83,9 @@ var (
 	statusAge      = scrape("status_age_seconds", "Time since the status feed was last read to its end.")
 	statusKnown    = scrape("status_known", "Held and revoked certificates that this replica has in memory.")
 	ocspKept       = scrape("ocsp_kept_answers", "Signed OCSP answers that this replica has in memory.")
+	monthsDropped  = scrape("retention_months_dropped_total", "Months of expired certificates that this replica dropped.")
+	certsDropped   = scrape("retention_certificates_dropped_total", "Certificates in them.")
+	monthsWaiting  = scrape("retention_months_waiting", "Months that were due at this replica's last look and wait for a CRL.")
 	leaseHeld      = scrape("background_lease_held", "1 where this replica holds the lease of a job.", "job")
 	backgroundRuns = scrape("background_runs_total", "Runs of a job on this replica.", "job", "outcome")
 	backgroundLast = scrape("background_last_run_timestamp_seconds", "When a job last ran without error on this replica.", "job")
@@ -82,7 +93,7 @@ var (
 
 // everyScraped lists them all.
 var everyScraped = []scraped{storeCommits, storeMembers, storeWaiting, storeFailures, notesDropped, daysLeft, crlLeft, crlEntries, replicas,
-	configDiffers, schemaDiffers, clockSkew, lastBeat, statusAge, statusKnown, ocspKept, leaseHeld, backgroundRuns, backgroundLast,
+	configDiffers, schemaDiffers, clockSkew, lastBeat, statusAge, statusKnown, ocspKept, monthsDropped, certsDropped, monthsWaiting, leaseHeld, backgroundRuns, backgroundLast,
 	tokenWorkers, tokenLogins, tokenLapses, tokenRestarts}
 
 // Describe implements prometheus.Collector.
@@ -138,6 +149,12 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			send(statusKnown, gauge, float64(n.Known))
 			send(ocspKept, gauge, float64(n.Kept))
 		}
+	}
+	if s.Retention != nil {
+		n := s.Retention()
+		send(monthsDropped, counter, float64(n.Months))
+		send(certsDropped, counter, float64(n.Certificates))
+		send(monthsWaiting, gauge, float64(n.Waiting))
 	}
 	if s.Jobs != nil {
 		for _, j := range s.Jobs() {

@@ -58,7 +58,7 @@ func NewMetrics(s Sources, more ...prometheus.Collector) (*Metrics, error) {
 	}
 	m.issued = counter("certificates_issued_total", "Certificates that were recorded.", "endpoint", "door", "tenant")
 	m.refused = counter("requests_refused_total", "Requests that the core did not carry out, by kind of error.", "endpoint", "door", "tenant", "kind")
-	m.signed = counter("signatures_total", "Uses of a CA's key: for certificates, and for CRLs in the lane status.", "tenant", "ca", "lane")
+	m.signed = counter("signatures_total", "Uses of a CA's key: for certificates, and in the lane status for CRLs and OCSP answers.", "tenant", "ca", "lane")
 	m.discarded = counter("signatures_discarded_total", "Signatures that were made and never left.", "tenant", "ca")
 	m.revoked = counter("certificates_revoked_total", "Changes of a certificate's status.", "tenant", "ca", "reason")
 	m.crls = counter("crls_published_total", "Certificate revocation lists that this replica made.", "tenant", "ca", "kind")

@@ -32,6 +32,9 @@ var whole = map[string]string{
 	"KEKChange":     "seal_kek has one row",
 	"CRLHeads":      "a CA has few scopes",
 	"AuditKeys":     "the trail has few keys",
+	"Months":        "there are 12 months a year",
+	"MonthFind":     "there are 12 months a year",
+	"MonthCount":    "counts a month before it is dropped, behind nobody's request",
 
 	"Uncovered":        "walks the chains, for a checkpoint and behind nobody's request",
 	"CheckpointLast":   "takes the end of the key",

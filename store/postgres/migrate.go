@@ -23,6 +23,7 @@ var grants = map[string]string{
 	"schema_version": "select",
 	"compatibility":  "select",
 	"months":         "select",
+	"dropped_months": "select",
 	"certificates":   "select, insert",
 	"sans":           "select, insert",
 	"decisions":      "select, insert",
@@ -57,6 +58,9 @@ var grants = map[string]string{
 	"acme_authorizations": "select, insert, update, delete",
 	"acme_nonces":         "select, insert, update, delete",
 }
+
+// functions is what the runtime role may ask of the owner.
+var functions = []string{"ensure_month(integer)", "month_waits(integer)", "release_month(integer, bigint)", "drop_month(integer)"}
 
 // monthsAhead is how many expiry months have partitions before they are needed.
 const monthsAhead = 18
@@ -195,8 +199,10 @@ func grant(ctx context.Context, conn *pgx.Conn, role string) (warnings []string,
 		tables = append(tables, table)
 	}
 	slices.Sort(tables)
-	statements := []string{"grant usage on schema enrollgate to " + to,
-		"grant execute on function enrollgate.ensure_month(integer) to " + to}
+	statements := []string{"grant usage on schema enrollgate to " + to}
+	for _, f := range functions {
+		statements = append(statements, "grant execute on function enrollgate."+f+" to "+to)
+	}
 	for _, table := range tables {
 		statements = append(statements, "revoke all on enrollgate."+table+" from "+to,
 			"grant "+grants[table]+" on enrollgate."+table+" to "+to)

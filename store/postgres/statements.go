@@ -28,6 +28,7 @@ var sql = struct {
 	RevocationFind, AuditByTrace, AuditBySerial                                                                      string
 	CRLPartAdd, CRLPublish, CRLPartsDrop, CRLHeads, CRLFind, CRLParts                                                string
 	StatusPage, FeedEnd                                                                                              string
+	Months, MonthFind, MonthCount, MonthWaits, MonthRelease, MonthDrop                                               string
 }{
 	Begin:    `begin`,
 	Commit:   `commit`,
@@ -251,6 +252,16 @@ var sql = struct {
 		where id > '' and seen >= now() + $1::interval - $2::interval order by id`,
 	ReplicasForget: `delete from enrollgate.replicas where ctid = any(array(
 		select ctid from enrollgate.replicas where id > '' and seen < now() + $1::interval - $2::interval limit $3 for update skip locked))`,
+
+	// What is dropped by month. What decides and what drops are the owner's functions.
+	Months: `select m.month, null::timestamptz, null::timestamptz, 0::bigint from enrollgate.months m
+			where not exists (select from enrollgate.dropped_months d where d.month = m.month)
+		union all select month, dropped_at, cleared_at, certificates from enrollgate.dropped_months order by 1`,
+	MonthFind:    `select month, dropped_at, cleared_at, certificates from enrollgate.dropped_months where month = $1`,
+	MonthCount:   `select tenant, ca, count(*) from enrollgate.certificates where month = $1 group by tenant, ca order by tenant, ca`,
+	MonthWaits:   `select tenant, ca, scope, this_update from enrollgate.month_waits($1::integer) order by tenant, ca, scope`,
+	MonthRelease: `select where enrollgate.release_month($1::integer, $2::bigint)`, // no row: it may not go, or is gone
+	MonthDrop:    `select where enrollgate.drop_month($1::integer)`,                // no row: nothing was left
 
 	// What time takes away.
 	SweepNonces: `delete from enrollgate.acme_nonces where ctid = any(array(

@@ -28,6 +28,7 @@ const (
 	classRevocation
 	classBlockedKey
 	classCRL
+	classMonth
 	classIdempotency
 )
 

@@ -118,6 +118,20 @@ const (
 	selectCRLHeads
 	selectCRL
 
+	selectMonths
+	selectDropped
+	selectMonth
+	nextCA
+	countMonth
+	inMonth
+	selectNewest
+	dropMonth
+	clearSANs
+	clearDecisions
+	clearCertificates
+	forgetMonth
+	clearedMonth
+
 	queries // how many there are
 )
 
@@ -300,7 +314,27 @@ var statements = [queries]string{
 	selectCRL: `SELECT base, position, this_update, next_update, urls, entries, sha256, size FROM crls
 		WHERE tenant = ? AND ca = ? AND scope = ? AND number = ?`,
 	selectFeedEnd: `SELECT coalesce(max(position), 0) FROM status_feed`,
+
+	selectMonths:  `SELECT month, NULL, NULL, 0 FROM months WHERE month > 0`,
+	selectDropped: `SELECT month, dropped_at, cleared_at, certificates FROM dropped_months WHERE month > 0`,
+	selectMonth:   `SELECT month, dropped_at, cleared_at, certificates FROM dropped_months WHERE month = ?`,
+	// The next CA that has certificates, by a step down the key, however many they are.
+	nextCA:     `SELECT tenant, ca FROM certificates WHERE (tenant, ca) > (?, ?) ORDER BY tenant, ca LIMIT 1`,
+	countMonth: `SELECT count(*) FROM certificates WHERE tenant = ? AND ca = ? AND month = ?`,
+	inMonth:    `SELECT 1 FROM certificates WHERE tenant = ? AND ca = ? AND month = ? LIMIT 1`,
+	selectNewest: `SELECT h.scope, l.this_update, l.next_update FROM crl_heads h
+		JOIN crls l ON l.tenant = h.tenant AND l.ca = h.ca AND l.scope = h.scope AND l.number = h.complete
+		WHERE h.tenant = ? AND h.ca = ? AND h.scope GLOB 'g[0-9]*' ORDER BY h.scope`,
+	dropMonth:         `INSERT INTO dropped_months (month, certificates, dropped_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+	clearSANs:         `DELETE FROM sans WHERE certificate IN (` + someOfMonth + `)`,
+	clearDecisions:    `DELETE FROM decisions WHERE certificate IN (` + someOfMonth + `)`,
+	clearCertificates: `DELETE FROM certificates WHERE id IN (` + someOfMonth + `)`,
+	forgetMonth:       `DELETE FROM months WHERE month = ?`,
+	clearedMonth:      `UPDATE dropped_months SET cleared_at = ? WHERE month = ?`,
 }
+
+// someOfMonth picks the same certificates every time it runs in one transaction.
+const someOfMonth = `SELECT id FROM certificates WHERE tenant = ? AND ca = ? AND month = ? ORDER BY serial LIMIT ?`
 
 // removableOrders picks the same orders every time it runs in one transaction.
 const removableOrders = `SELECT tenant, id FROM acme_orders WHERE status = 'invalid' AND status <> 'valid' AND expires <= ?
@@ -312,4 +346,4 @@ var readStatements = []query{selectCertificate, selectDecision, selectFeed, sele
 	selectGenerations, selectActivations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
 	selectReplicas,
 	findBySerial, findBySubject, findByRequester, findByKey, findByName, findByState, selectRevocation, selectAuditByTrace, selectAuditBySerial,
-	selectStatusPage, selectFeedEnd, selectCRLParts, selectCRLHeads, selectCRL}
+	selectStatusPage, selectFeedEnd, selectCRLParts, selectCRLHeads, selectCRL, selectMonths, selectDropped, selectMonth, nextCA, countMonth, inMonth, selectNewest}

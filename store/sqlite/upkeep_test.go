@@ -110,3 +110,69 @@ func TestUpkeepBroken(t *testing.T) {
 		})
 	}
 }
+
+func TestRetention(t *testing.T) { conformance.Retention(t, underTest) }
+
+// wrongMonths is a store that drops months wrongly in one way.
+type wrongMonths struct {
+	wrongStore
+	raw func(statement string)
+}
+
+func (b wrongMonths) MonthWaits(ctx context.Context, m ca.Month) ([]ca.MissingCRL, error) {
+	if b.eager {
+		return nil, nil
+	}
+	return b.Store.MonthWaits(ctx, m)
+}
+
+func (b wrongMonths) DropMonth(ctx context.Context, l *ca.Lease, m ca.Month, n int64, audit ...ca.Audit) error {
+	if b.forgetful {
+		return nil
+	}
+	if b.unfenced {
+		l = nil
+	}
+	return b.Store.DropMonth(ctx, l, m, n, audit...)
+}
+
+func (b wrongMonths) ClearMonth(ctx context.Context, l *ca.Lease, m ca.Month, limit int) (bool, error) {
+	left, err := b.Store.ClearMonth(ctx, l, m, limit)
+	if b.unbounded && err == nil { // takes what it should not
+		b.raw("DROP TRIGGER revocations_kept")
+		b.raw("DELETE FROM revocations")
+		b.raw("DROP TRIGGER certificates_kept")
+	}
+	return left, err
+}
+
+// TestRetentionBroken: each case finds a store that is wrong on purpose.
+func TestRetentionBroken(t *testing.T) {
+	wrong := map[string]wrongStore{
+		"RetentionWaits":        {eager: true},
+		"RetentionAbandoned":    {forgetful: true},
+		"RetentionClears":       {unbounded: true},
+		"RetentionFence":        {unfenced: true},
+		"RetentionGuards":       {unbounded: true},
+		"RetentionWhileIssuing": {forgetful: true},
+	}
+	for _, c := range conformance.RetentionCases() {
+		t.Run(c.Name, func(t *testing.T) {
+			found := conformance.Failures(t.Context(), c, func() *conformance.Driver {
+				d := underTest(t)
+				b := wrongMonths{wrongStore: wrong[c.Name]}
+				b.Store = d.Store.(*Store)
+				b.raw = func(statement string) {
+					if _, err := raw(t, b.Store.opts.Path).Exec(statement); err != nil {
+						t.Log(err) // dropped already
+					}
+				}
+				d.Store = b
+				return d
+			})
+			if len(found) == 0 {
+				t.Error("the case passes a store that is wrong on purpose")
+			}
+		})
+	}
+}

@@ -77,6 +77,7 @@ var rules = []rule{
 	{class: "hierarchy", packages: []string{"ca/hierarchy"},
 		may: join(core, []string{"ca/keys", "ca/issuer"}), denyDeep: transport},
 	{class: "background", packages: []string{"ca/background"}, may: core, denyDeep: transport},
+	{class: "retention", packages: []string{"ca/retention"}, may: core, denyDeep: transport},
 	{class: "admin", packages: []string{"ca/admin"},
 		may: join(core, kept, []string{"ca/keys", "ca/issuer", "ca/profile", "ca/service", "ca/hierarchy"}), denyDeep: transport},
 

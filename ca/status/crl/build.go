@@ -25,6 +25,7 @@ type draft struct {
 	life     time.Duration
 	urls     []string // distribution points, the current one first
 	freshest string   // where deltas are; empty: there are none
+	expired  bool     // certificates that expired stay on it
 	writer   *pkix.CRLWriter
 }
 
@@ -67,18 +68,21 @@ func (d *draft) extensions(f *ca.Facts) ([]pkix.Extension, error) {
 	case d.freshest != "":
 		add(pkix.MarshalFreshestCRL([]string{d.freshest}))
 	}
+	if d.expired { // no revocation is ever forgotten, so the list goes as far back as the CA
+		add(pkix.MarshalExpiredCertsOnCRL(f.NotBefore))
+	}
 	return all, failed
 }
 
 // takes tells whether an entry belongs onto the list. A certificate that has
 // expired leaves it once a list later than its expiry had it (RFC 5280 section
-// 3.3); its serial says in which month it expires.
+// 3.3), unless those stay; its serial says in which month it expires.
 func (d *draft) takes(st *ca.Status) bool {
 	if st.State == ca.Issued || d.shard > 0 && st.Shard != d.shard {
 		return false
 	}
 	_, end, ends := st.Serial.Month().Range()
-	if !ends || d.previous == nil {
+	if !ends || d.previous == nil || d.expired {
 		return true
 	}
 	listed := d.previous.ThisUpdate

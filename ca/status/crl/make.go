@@ -25,7 +25,7 @@ func (p *Publisher) complete(ctx context.Context, l *ca.Lease, i ca.Issuer, acto
 	for shard := range p.shards(f) + 1 {
 		previous := p.list(i, shard)
 		scope := ca.CRLScope(f.Generation, shard)
-		d := &draft{issuer: i, shard: shard, previous: previous, position: position, now: now, life: set.Lifetime,
+		d := &draft{issuer: i, shard: shard, previous: previous, position: position, now: now, life: set.Lifetime, expired: set.KeepExpired,
 			number: p.next(f, scope, now), urls: withURL(p.BaseURL+ca.CRLPath(f.Tenant, f.CA, scope), previous)}
 		if set.DeltaInterval > 0 && p.shards(f) == 0 {
 			d.freshest = p.BaseURL + ca.DeltaCRLPath(f.Tenant, f.CA, scope)
@@ -114,7 +114,8 @@ func (p *Publisher) delta(ctx context.Context, l *ca.Lease, i ca.Issuer, base *P
 	if err != nil {
 		return err
 	}
-	d := &draft{issuer: i, base: base, position: position, now: now, life: set.DeltaLifetime, number: p.next(f, base.Scope, now)}
+	d := &draft{issuer: i, base: base, position: position, now: now, life: set.DeltaLifetime, number: p.next(f, base.Scope, now),
+		expired: set.KeepExpired}
 	if err := d.open(); err != nil {
 		return err
 	}

@@ -26,6 +26,8 @@ type Settings struct {
 	DeltaLifetime time.Duration
 
 	Shards int // of new certificates' lists; 0: they name the complete list
+
+	KeepExpired bool // list certificates after they expired, and say so (X.509 section 9.5.2.8)
 }
 
 const (
