@@ -142,7 +142,7 @@ func (m *authorityMaker) make(subject pkix.RawName, key pkix.PublicKey, pathLen 
 	if err != nil {
 		return nil, err
 	}
-	if err := m.linter.Lint(tbs, t); err != nil {
+	if err := m.linter.Lint(tbs, t, ""); err != nil {
 		return nil, err
 	}
 	signature, err := m.signer.Sign(m.ctx, ca.LaneStatus, m.tenant, algorithm.Digest(tbs), algorithm.Hash)
