@@ -17,8 +17,7 @@
 //     mailboxes, short attributes. On plain values that pass our own checks no
 //     such rule fires, so that zlint need not even parse the certificate.
 //
-// TestShapeRulesReadTheShape and TestPlainValuesNeedNoZlint hold both against
-// zlint itself. zlint's rules about the key (RSA primes too close) are the
+// TestWhereZlintIsNotAsked holds both against zlint itself. zlint's rules about the key (RSA primes too close) are the
 // floor's too (ca.CheckKey), which every request passes before it comes here.
 //
 // Left out: checks against the issuer's own certificate.
@@ -62,14 +61,11 @@ type Options struct {
 // time. What they are given comes from closed sets.
 type Observer interface {
 	// LintFound: a rule of ours or zlint's was broken, and what became of it.
-	LintFound(rule string, action ruleset.Action)
+	LintFound(rule, action string)
 	// LintDepth: how far a certificate was looked at: "full" for all rules,
 	// "values" where the shape was known, "known" where values were plain too.
 	LintDepth(depth string)
 }
-
-// Depths are the values of LintDepth.
-func Depths() []string { return []string{depthFull, depthValues, depthKnown} }
 
 const (
 	depthFull   = "full"
@@ -182,7 +178,7 @@ func (l Linter) act(c *certificate, findings []Finding, profile string) error {
 			logged = append(logged, f)
 		}
 		if l.observer != nil {
-			l.observer.LintFound(f.Rule, action)
+			l.observer.LintFound(f.Rule, action.String())
 		}
 	}
 	if len(refusing) > 0 {

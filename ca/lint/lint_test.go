@@ -32,7 +32,11 @@ var signers = sync.OnceValue(func() map[string]crypto.Signer {
 	if err != nil {
 		panic(err)
 	}
-	return map[string]crypto.Signer{"ec": ec, "ed": ed, "rsa": r}
+	ec2, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return map[string]crypto.Signer{"ec": ec, "ec2": ec2, "ed": ed, "rsa": r}
 })
 
 func publicKey(t testing.TB, name string) pkix.PublicKey {

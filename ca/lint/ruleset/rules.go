@@ -64,8 +64,8 @@ var ofShape = []string{
 	"e_inhibit_any_policy_not_critical", "e_issuer_dn_country_not_printable_string", "e_issuer_field_empty", "e_key_usage_incorrect_length",
 	"e_name_constraint_empty", "e_name_constraint_maximum_not_absent", "e_name_constraint_minimum_non_zero", "e_name_constraint_not_fqdn",
 	"e_path_len_constraint_improperly_included", "e_path_len_constraint_zero_or_less", "e_rsa_allowed_ku_ca", "e_rsa_allowed_ku_ee",
-	"e_rsa_allowed_ku_no_encipherment_ca", "e_spki_rsa_encryption_parameter_not_null", "e_subject_dn_country_not_printable_string",
-	"e_subject_dn_serial_number_not_printable_string", "e_subject_empty_without_san", "e_subject_info_access_marked_critical", "e_subject_not_dn",
+	"e_rsa_allowed_ku_no_encipherment_ca", "e_spki_rsa_encryption_parameter_not_null",
+	"e_subject_empty_without_san", "e_subject_info_access_marked_critical", "e_subject_not_dn",
 	"e_superfluous_ku_encoding", "e_tbs_signature_rsa_encryption_parameter_not_null", "n_ecdsa_ee_invalid_ku", "n_multiple_subject_rdn",
 	"w_distribution_point_missing_ldap_or_uri", "w_eku_critical_improperly", "w_ext_aia_access_location_missing",
 	"w_ext_cert_policy_contains_noticeref", "w_ext_cert_policy_explicit_text_includes_control", "w_ext_cert_policy_explicit_text_not_nfc",
@@ -91,4 +91,6 @@ var ofValues = []string{
 	"e_utc_time_not_in_zulu", "e_validity_time_not_positive", "e_wrong_time_format_pre2050", "n_contains_redacted_dnsname", "n_san_dns_name_duplicate",
 	"w_subject_dn_leading_whitespace", "w_subject_dn_trailing_whitespace", "w_subject_given_name_recommended_max_length",
 	"w_subject_surname_recommended_max_length",
+	"e_subject_dn_serial_number_not_printable_string",
+	"e_subject_dn_country_not_printable_string",
 }
