@@ -98,7 +98,7 @@ func (v values) attribute(kind pkix.OID, tag uint8) pkix.Attribute {
 
 // certificate draws one; ok is false where no encoder or reader takes it.
 func (v values) certificate() (c *certificate, ok bool) {
-	template := good(v.TB, pick(v, "ec", "ec", "ed", "rsa"))
+	template := good(v.TB, pick(v, "ec", "ec", "ec", "ec", "ec", "ed", "ed", "rsa"))
 	template.Serial[1+v.IntN(10)] = byte(v.IntN(256))
 	template.NotBefore = template.NotBefore.AddDate(0, 0, v.IntN(100))
 	template.NotAfter = pick(v, template.NotAfter, pkix.NoExpiry, template.NotAfter.AddDate(30, 0, 0))
@@ -139,7 +139,7 @@ func (v values) certificate() (c *certificate, ok bool) {
 }
 
 // draws is how many certificates are drawn.
-const draws = 3000
+const draws = 1500
 
 // neverDrawn are the rules on values that nothing can break that we encode and
 // that both readers take.
