@@ -34,7 +34,7 @@ func (u *untouched) Permit(*Endpoint, []pkix.GeneralName) error {
 	return errors.New("reached")
 }
 
-func (u *untouched) Lint([]byte, *pkix.Template) error { return errors.New("reached") }
+func (u *untouched) Lint([]byte, *pkix.Template, string) error { return errors.New("reached") }
 
 func (u *untouched) Issuer(string, string) (Issuer, error) {
 	u.t.Error("an issuer was asked for a request that must be refused")

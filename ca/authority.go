@@ -311,7 +311,7 @@ func (a *Authority) sign(ctx context.Context, issuer Issuer, r *Request, d *Deci
 	if err != nil {
 		return nil, InternalError(err)
 	}
-	if err := a.linter.Lint(tbs, t); err != nil {
+	if err := a.linter.Lint(tbs, t, d.Profile); err != nil {
 		return nil, err
 	}
 	linted := sha256.Sum256(tbs)

@@ -98,6 +98,8 @@ type Policy interface {
 // Linter looks at the bytes that are about to be signed.
 type Linter interface {
 	// Lint re-parses tbs and checks it against the template it was made from
-	// and RFC 5280. An error is a fault of ours (Internal) or a refusal (Denied).
-	Lint(tbs []byte, t *pkix.Template) error
+	// and the rules for certificates; profile is the id of the profile whose
+	// settings say what becomes of findings, "" where there is none. An error
+	// is a fault of ours (Internal) or a refusal (Denied).
+	Lint(tbs []byte, t *pkix.Template, profile string) error
 }

@@ -38,7 +38,7 @@ func (c *crooked) Decide(*Endpoint, *Request, *Facts, time.Time) (*Decision, err
 }
 
 func (c *crooked) Permit(*Endpoint, []pkix.GeneralName) error { return nil }
-func (c *crooked) Lint([]byte, *pkix.Template) error          { return nil }
+func (c *crooked) Lint([]byte, *pkix.Template, string) error  { return nil }
 func (c *crooked) Issuer(string, string) (Issuer, error)      { return c, nil }
 func (c *crooked) IssuerOf(*Certificate) (Issuer, error)      { return c, nil }
 func (c *crooked) Facts() *Facts                              { return &c.facts }

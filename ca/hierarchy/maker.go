@@ -108,7 +108,7 @@ func (m *Maker) Make(ctx context.Context, o Order) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := m.Linter.Lint(tbs, t); err != nil {
+	if err := m.Linter.Lint(tbs, t, ""); err != nil {
 		return nil, err
 	}
 	signature, err := signWith(ctx, m.Signer, m.Tenant, m.Public, tbs)

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -13,10 +14,12 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/claim"
+	"github.com/enrollgate/enrollgate/ca/lint/ruleset"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
-// rule is one check; it says what is wrong, or nothing.
+// rule is one check; it says what is wrong, or nothing. What it finds refuses,
+// unless it is among ruleset.Advice.
 type rule struct {
 	name    string
 	section string
@@ -48,14 +51,22 @@ var rules = []rule{
 	{"san-twice", "RFC 5280 section 4.2.1.6", checkNamesTwice},
 	{"cn-in-san", "RFC 6125 section 6.4.4", checkCNInSAN},
 	{"urls", "RFC 5280 section 4.2.2.1", checkURLs},
+	{"san-uri", "RFC 5280 section 4.2.1.6", checkURIs},
+	{"usage-purpose", "RFC 5280 section 4.2.1.12", checkUsagePurpose},
 	{"criticality", "RFC 5280 section 4.2", checkCriticality},
 	{"no-rev-avail", "RFC 9608 sections 2 and 3", checkNoRevAvail},
 }
 
+var advice = ruleset.Advice()
+
 func (c *certificate) check() (findings []Finding) {
 	for _, r := range rules {
 		if text := r.check(c); text != "" {
-			findings = append(findings, Finding{r.name, r.section, text})
+			severity := ruleset.Error
+			if slices.Contains(advice, r.name) {
+				severity = ruleset.Warning
+			}
+			findings = append(findings, Finding{r.name, r.section, text, severity})
 		}
 	}
 	return findings
@@ -299,6 +310,58 @@ func checkURLs(c *certificate) string {
 		}
 	}
 	return ""
+}
+
+// checkURIs: absolute, and the host of an authority is a host or an address.
+func checkURIs(c *certificate) string {
+	for _, text := range c.texts(pkix.URI) {
+		u, err := url.Parse(text)
+		switch {
+		case err != nil || !u.IsAbs() || u.Opaque == "" && u.Host == "" && u.Path == "":
+			return "a URI has no scheme, or nothing after it"
+		case u.Host != "" && claim.CheckDNSName(strings.ToLower(u.Hostname())) != nil && !isAddress(u.Hostname()):
+			return "the host of a URI is neither a DNS name nor an IP address"
+		}
+	}
+	return ""
+}
+
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
+
+// purposeBits are the key usages of which a purpose needs one.
+var purposeBits = map[string]pkix.KeyUsage{
+	"serverAuth":      pkix.DigitalSignature | pkix.KeyEncipherment | pkix.KeyAgreement,
+	"clientAuth":      pkix.DigitalSignature | pkix.KeyAgreement,
+	"codeSigning":     pkix.DigitalSignature,
+	"emailProtection": pkix.DigitalSignature | pkix.NonRepudiation | pkix.KeyEncipherment | pkix.KeyAgreement,
+	"timeStamping":    pkix.DigitalSignature | pkix.NonRepudiation,
+	"OCSPSigning":     pkix.DigitalSignature | pkix.NonRepudiation,
+}
+
+// checkUsagePurpose: where no purpose is consistent with both extensions, the
+// certificate must not be used for any.
+func checkUsagePurpose(c *certificate) string {
+	if !c.hasUsage || len(c.extended) == 0 {
+		return ""
+	}
+	for _, purpose := range c.extended {
+		known := false
+		for name, bits := range purposeBits {
+			if pkix.ExtKeyUsages[name].Equal(purpose) {
+				known = true
+				if c.usage&bits != 0 {
+					return ""
+				}
+			}
+		}
+		if !known {
+			return ""
+		}
+	}
+	return "no purpose of extKeyUsage can be served with the bits of keyUsage"
 }
 
 // checkCriticality: extensions that RFC 5280 marks non-critical, and any that

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/enrollgate/enrollgate/ca/claim"
+	"github.com/enrollgate/enrollgate/ca/lint/ruleset"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
@@ -43,6 +44,7 @@ func Compile(w Written) (*Profile, error) {
 	p.compileBasicConstraints(w.PathLen, &problems)
 	p.compileRevocation(&w, &problems)
 	p.compileURLs(&w.URLs)
+	p.compileLint(w.Lint, &problems)
 	p.crossCheck(&w, &problems)
 	if err := problems.err(); err != nil {
 		return nil, err
@@ -133,6 +135,14 @@ func (p *Profile) compileURLs(w *WrittenURLs) {
 		}
 		*s.on = **s.written
 	}
+}
+
+func (p *Profile) compileLint(w *ruleset.Written, problems *problemList) {
+	policy, wrong := ruleset.Compile(w)
+	for _, problem := range wrong {
+		problems.choose(append([]string{"lint"}, problem.Path...), problem.Allowed, "%s", problem.Message)
+	}
+	p.lint = policy
 }
 
 // oneOf gives the value, or the first choice where nothing was written.

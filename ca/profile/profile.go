@@ -8,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/lint/ruleset"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
@@ -34,6 +35,7 @@ type Profile struct {
 	constraintText string
 	aia, crl, ocsp bool
 	noRevocation   bool
+	lint           ruleset.Policy
 }
 
 // sources are the record's source texts, made once.
@@ -57,6 +59,9 @@ func (p *Profile) Title() string { return p.written.Title }
 
 // Kind is end-entity, ca, responder or ra.
 func (p *Profile) Kind() string { return p.kind }
+
+// Lint says what becomes of what lint finds.
+func (p *Profile) Lint() ruleset.Policy { return p.lint }
 
 // Text is the canonical text: the written profile as YAML with every default
 // filled in, the same bytes for the same rules. The store keeps it by Hash.
@@ -90,6 +95,7 @@ func (p *Profile) denied(field, rule, format string, args ...any) error {
 // clone copies what Compile fills in, so that the caller's value stays as written.
 func (w Written) clone() Written {
 	w.Keys = slices.Clone(w.Keys)
+	w.Lint = w.Lint.Clone()
 	for _, names := range []**WrittenNames{&w.SubjectAltName.DNS, &w.SubjectAltName.IP} {
 		if *names != nil {
 			copied := **names

@@ -81,7 +81,7 @@ func holdInvariants(t fatal, r *ca.Request, d *ca.Decision) {
 	if err != nil {
 		t.Fatalf("the decision cannot be encoded: %v", err)
 	}
-	if err := (lint.Linter{}).Lint(tbs, template); err != nil {
+	if err := (lint.Linter{}).Lint(tbs, template, ""); err != nil {
 		t.Fatalf("the decision does not pass lint: %v", err)
 	}
 }

@@ -1,5 +1,7 @@
 package profile
 
+import "github.com/enrollgate/enrollgate/ca/lint/ruleset"
+
 // Written is a profile as people write it: one block of YAML. Compile checks
 // it and gives the validated form; config decodes it strictly, so a misspelt
 // key is an error with a line number and never a silently missing rule.
@@ -60,6 +62,10 @@ type Written struct {
 	// published (default), or none for short-lived ones, at most ten days. They
 	// then have noRevAvail and name neither CRL nor OCSP responder (RFC 9608).
 	Revocation string `yaml:"revocation,omitempty"`
+
+	// Lint says what becomes of what lint finds in certificates of this
+	// profile. Default: errors refuse, warnings are logged, notices ignored.
+	Lint *ruleset.Written `yaml:"lint,omitempty"`
 }
 
 // WrittenKeyUsage is the keyUsage extension, always present and critical

@@ -23,6 +23,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/keys"
 	"github.com/enrollgate/enrollgate/ca/keys/pkcs11"
 	"github.com/enrollgate/enrollgate/ca/lint"
+	"github.com/enrollgate/enrollgate/ca/lint/ruleset"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/ca/retention"
 	"github.com/enrollgate/enrollgate/ca/seal"
@@ -157,8 +158,12 @@ func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *pol
 			return nil, err
 		}
 	}
+	linter, err := d.linter(engine)
+	if err != nil {
+		return nil, err
+	}
 	p := &policy{cfg: cfg}
-	p.authority, err = ca.NewAuthority(ca.Parts{Observer: d.metrics, Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: d.issuers,
+	p.authority, err = ca.NewAuthority(ca.Parts{Observer: d.metrics, Endpoints: endpoints, Policy: engine, Linter: linter, Issuers: d.issuers,
 		Ledger: d.store, Log: d.log, Now: time.Now})
 	if err != nil {
 		return nil, err
@@ -169,6 +174,15 @@ func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *pol
 	p.https = d.acmeRoutes(p.acme)
 	d.metrics.Bound(endpoints)
 	return p, nil
+}
+
+// linter does what each bound profile says about findings.
+func (d *daemon) linter(engine *profile.Engine) (lint.Linter, error) {
+	policies := map[string]ruleset.Policy{}
+	for _, p := range engine.Profiles() {
+		policies[p.ID()] = p.Lint()
+	}
+	return lint.New(lint.Options{Policies: policies, Log: d.log, Observer: d.metrics})
 }
 
 func (d *daemon) assembleACME(ctx context.Context, p, previous *policy) error {

@@ -28,6 +28,7 @@ type Metrics struct {
 	acmeRequests, acmeValidations *prometheus.CounterVec
 	acmeSeconds                   *prometheus.HistogramVec
 	panics, ocspAnswers           *prometheus.CounterVec
+	lintFindings, lintDepth       *prometheus.CounterVec
 }
 
 // Named is a metric of ours by its name and label names.
@@ -62,6 +63,8 @@ func NewMetrics(s Sources, more ...prometheus.Collector) (*Metrics, error) {
 	m.discarded = counter("signatures_discarded_total", "Signatures that were made and never left.", "tenant", "ca")
 	m.revoked = counter("certificates_revoked_total", "Changes of a certificate's status.", "tenant", "ca", "reason")
 	m.crls = counter("crls_published_total", "Certificate revocation lists that this replica made.", "tenant", "ca", "kind")
+	m.lintFindings = counter("lint_findings_total", "Rules that certificates about to be signed broke, and what became of it.", "rule", "action")
+	m.lintDepth = counter("lint_certificates_total", "Certificates that were linted, by how far: full, values (their shape was known), known (their values were plain too).", "depth")
 	m.acmeRequests = counter("acme_requests_total", "ACME requests by the class of their reply's status.", "endpoint", "resource", "class")
 	m.acmeValidations = counter("acme_validations_total", "Validations of challenges that ended.", "type", "outcome")
 	m.ocspAnswers = counter("ocsp_answers_total", "OCSP questions by what was said, and whether a signed answer was there.", "tenant", "ca", "answer", "source")
@@ -71,6 +74,9 @@ func NewMetrics(s Sources, more ...prometheus.Collector) (*Metrics, error) {
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"resource"})
 	m.names = append(m.names, Named{"enrollgate_acme_request_seconds", []string{"resource"}})
 	all = append(append(all, m.acmeSeconds, &collector{sources: s}), more...)
+	for _, depth := range []string{"full", "values", "known"} { // from zero, like the endpoints' counters
+		m.lintDepth.WithLabelValues(depth)
+	}
 	for _, c := range all {
 		if err := m.registry.Register(c); err != nil {
 			return nil, fmt.Errorf("metrics: %w", err)
@@ -129,6 +135,12 @@ func (m *Metrics) Discarded(tenant, ca string) { m.discarded.WithLabelValues(ten
 func (m *Metrics) Revoked(tenant, ca string, r ca.Reason) {
 	m.revoked.WithLabelValues(tenant, ca, r.String()).Inc()
 }
+
+// LintFound counts a finding of lint.
+func (m *Metrics) LintFound(rule, action string) { m.lintFindings.WithLabelValues(rule, action).Inc() }
+
+// LintDepth counts a certificate that was linted.
+func (m *Metrics) LintDepth(depth string) { m.lintDepth.WithLabelValues(depth).Inc() }
 
 // CRLPublished counts a list.
 func (m *Metrics) CRLPublished(c *ca.CRL) {
