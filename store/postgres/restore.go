@@ -45,6 +45,10 @@ func VerifyBackup(a *backup.Archive, root []byte) (*audit.Report, error) {
 // then brought up to this program's version. ownerURL is that of the role that owns
 // the schema. Conflict where there are rows already.
 func Restore(ctx context.Context, ownerURL, runtimeRole string, a *backup.Archive, n *backup.Numbers) (warnings []string, err error) {
+	return restore(ctx, ownerURL, runtimeRole, a, n, monthsAhead)
+}
+
+func restore(ctx context.Context, ownerURL, runtimeRole string, a *backup.Archive, n *backup.Numbers, ahead int) (warnings []string, err error) {
 	known, err := newest()
 	if err != nil {
 		return nil, err
@@ -58,7 +62,7 @@ func Restore(ctx context.Context, ownerURL, runtimeRole string, a *backup.Archiv
 	if err := load(ctx, ownerURL, a, n); err != nil {
 		return nil, err
 	}
-	return Migrate(ctx, ownerURL, runtimeRole)
+	return migrate(ctx, ownerURL, runtimeRole, ahead)
 }
 
 // load makes and fills the tables of the backup's version, under the lock that

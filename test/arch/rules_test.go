@@ -87,7 +87,7 @@ var rules = []rule{
 	{class: "archive", packages: []string{"store/backup"}, may: join(core, []string{"ca/audit"}), denyDeep: transport},
 	{class: "shared by drivers", packages: []string{"store/commit", "store/trail"}, may: join(core, []string{"ca/audit"}), denyDeep: transport},
 	{class: "conformance", packages: []string{"store/conformance", "store/conformance/broken"}, testsOnly: true,
-		may: join(core, kept, []string{"protocols/*/state", "store/trail", "store/conformance"})},
+		may: join(core, kept, []string{"protocols/*/state", "store/trail", "store/backup", "store/conformance"})},
 
 	{class: "configuration", packages: []string{"config"},
 		may: join(core, []string{"ca/profile", "ca/keys", "ca/keys/pkcs11uri"}), denyDeep: transport},
