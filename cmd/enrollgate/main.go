@@ -14,6 +14,8 @@
 //	enrollgate crl list|publish|import  certificate revocation lists
 //	enrollgate seal rotate ...          new data keys, or another key-encryption key
 //	enrollgate audit verify|root|checkpoint
+//	enrollgate backup create|verify     the store as one file
+//	enrollgate restore FILE             an empty store from it
 //	enrollgate reload                   read the configuration again
 //	enrollgate urls [--json]            the enrollment URLs
 //	enrollgate version [--json]         what this binary is
@@ -49,6 +51,8 @@ type commands struct {
 	CRL     crlCmd     `cmd:"" name:"crl" help:"Certificate revocation lists."`
 	Seal    sealCmd    `cmd:"" name:"seal" help:"Keys that protect the secrets in the store."`
 	Audit   auditCmd   `cmd:"" help:"The audit trail."`
+	Backup  backupCmd  `cmd:"" help:"Backups of the store."`
+	Restore restoreCmd `cmd:"" help:"Fill an empty store from a backup."`
 	Reload  reloadCmd  `cmd:"" help:"Have the running daemon read its configuration again."`
 	URLs    urlsCmd    `cmd:"" name:"urls" help:"List the enrollment URLs of the endpoints."`
 	Version versionCmd `cmd:"" help:"Say what this binary is."`

@@ -39,6 +39,9 @@ var commandSwaps = map[string]commandSwap{
 	"audit checkpoint": {nothing: "one trail for the installation"},
 	"audit root":       {nothing: "one trail for the installation"},
 	"reload":           {nothing: "the configuration is the installation's"},
+	"backup create":    {nothing: "one store for the installation"},
+	"backup verify":    {nothing: "reads a file, no installation"},
+	"restore":          {nothing: "one store for the installation"},
 	"urls":             {nothing: "lists the configuration, each line with its tenant"},
 	"version":          {nothing: "knows no installation"},
 	"ca list": {tries: func(*twoTenants) []commandTry {
