@@ -16,6 +16,7 @@
 //	enrollgate audit verify|root|checkpoint
 //	enrollgate backup create|verify     the store as one file
 //	enrollgate restore FILE             an empty store from it
+//	enrollgate doctor                   look everything over
 //	enrollgate reload                   read the configuration again
 //	enrollgate urls [--json]            the enrollment URLs
 //	enrollgate version [--json]         what this binary is
@@ -53,6 +54,7 @@ type commands struct {
 	Audit   auditCmd   `cmd:"" help:"The audit trail."`
 	Backup  backupCmd  `cmd:"" help:"Backups of the store."`
 	Restore restoreCmd `cmd:"" help:"Fill an empty store from a backup."`
+	Doctor  doctorCmd  `cmd:"" help:"Look the installation over: store, keys, certificates, and what they point at."`
 	Reload  reloadCmd  `cmd:"" help:"Have the running daemon read its configuration again."`
 	URLs    urlsCmd    `cmd:"" name:"urls" help:"List the enrollment URLs of the endpoints."`
 	Version versionCmd `cmd:"" help:"Say what this binary is."`

@@ -35,6 +35,7 @@ type store interface {
 	ca.Replicas
 	state.Upkeep
 	Counters() ca.StoreCounters
+	Durability(ctx context.Context) ([]ca.Durability, error)
 	Backup(ctx context.Context, w *backup.Writer) error
 	io.Closer
 }

@@ -40,6 +40,7 @@ var commandSwaps = map[string]commandSwap{
 	"audit root":       {nothing: "one trail for the installation"},
 	"reload":           {nothing: "the configuration is the installation's"},
 	"backup create":    {nothing: "one store for the installation"},
+	"doctor":           {nothing: "looks at the whole installation"},
 	"backup verify":    {nothing: "reads a file, no installation"},
 	"restore":          {nothing: "one store for the installation"},
 	"urls":             {nothing: "lists the configuration, each line with its tenant"},

@@ -22,7 +22,9 @@ func TestBackups(t *testing.T) {
 			owners[s] = owner
 			return &conformance.Driver{Store: s, Audit: s, Trail: func(ctx context.Context) ([]trail.Batch, error) { return readTrail(ctx, s) }}
 		},
-		Backup: func(ctx context.Context, s conformance.Store, w *backup.Writer) error { return s.(*Store).Backup(ctx, w) },
+		Backup: func(ctx context.Context, s conformance.Store, w *backup.Writer) error {
+			return s.(*Store).Backup(ctx, w)
+		},
 		Verify: func(_ context.Context, a *backup.Archive) (*audit.Report, error) { return VerifyBackup(a, nil) },
 		Restore: func(t *testing.T, a *backup.Archive, n *backup.Numbers) *conformance.Driver {
 			owner, runtime := harness.Postgres(t).Database(t)

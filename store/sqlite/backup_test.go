@@ -18,8 +18,10 @@ var restoredEvent = ca.Audit{Tenant: ca.Installation, Event: "store.restored", A
 func TestBackups(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	conformance.Backups(t, conformance.BackedUp{
-		Open:   underTest,
-		Backup: func(ctx context.Context, s conformance.Store, w *backup.Writer) error { return s.(*Store).Backup(ctx, w) },
+		Open: underTest,
+		Backup: func(ctx context.Context, s conformance.Store, w *backup.Writer) error {
+			return s.(*Store).Backup(ctx, w)
+		},
 		Verify: func(ctx context.Context, a *backup.Archive) (*audit.Report, error) {
 			return VerifyBackup(ctx, a, t.TempDir(), nil)
 		},

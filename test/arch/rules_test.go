@@ -78,6 +78,9 @@ var rules = []rule{
 	{class: "admin", packages: []string{"ca/admin"},
 		may: join(core, kept, []string{"ca/keys", "ca/issuer", "ca/profile", "ca/service"}), denyDeep: transport},
 
+	{class: "doctor", packages: []string{"ca/doctor"},
+		may: join(core, []string{"ca/background", "ca/keys", "ca/keys/pkcs11", "ca/keys/pkcs11uri"}), denyDeep: transport, only: xcrypto},
+
 	// Drivers. One never imports another.
 	{class: "driver", packages: []string{"store/postgres", "store/sqlite"},
 		may: join(core, kept, []string{"protocols/*/state", "store/commit", "store/trail", "store/migrations", "store/backup"})},
