@@ -144,8 +144,8 @@ func (r *records) keysOutside(ctx context.Context) (all []backup.Key, err error)
 }
 
 type backupVerifyCmd struct {
-	File string `arg:"" help:"The backup." type:"existingfile"`
-	Root string `help:"The public key that \"audit root\" printed, kept outside of the store." type:"existingfile" placeholder:"PEM"`
+	File string `arg:"" help:"The backup." type:"path"`
+	Root string `help:"The public key that \"audit root\" printed, kept outside of the store." type:"path" placeholder:"PEM"`
 	JSON bool   `name:"json" help:"Print one JSON object."`
 }
 

@@ -18,8 +18,8 @@ import (
 
 type restoreCmd struct {
 	source
-	File      string   `arg:"" help:"The backup; the configured store must be empty." type:"existingfile"`
-	LastCRL   []string `name:"last-crl" help:"A CRL that the lost store published: numbers go on above its own, and what it revokes is revoked again. May be repeated." type:"existingfile" placeholder:"FILE"`
+	File      string   `arg:"" help:"The backup; the configured store must be empty." type:"path"`
+	LastCRL   []string `name:"last-crl" help:"A CRL that the lost store published: numbers go on above its own, and what it revokes is revoked again. May be repeated." type:"path" placeholder:"FILE"`
 	CRLNumber int64    `name:"crl-number" help:"CRL numbers go on above this one, if it is higher than what the program takes by itself." placeholder:"N"`
 	JSON      bool     `name:"json" help:"Print one JSON object."`
 }
