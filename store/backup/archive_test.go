@@ -79,9 +79,8 @@ func TestArchive(t *testing.T) {
 // TestTampered: whichever octet is changed, and wherever the file is cut or made
 // longer, it is refused.
 func TestTampered(t *testing.T) {
-	path, _ := made(t)
-	file, err := os.ReadFile(path)
-	if err != nil {
+	file := forged(t, func(*Writer) {}) // a whole one
+	if _, err := Read(bytes.NewReader(file), int64(len(file)), nil); err != nil {
 		t.Fatal(err)
 	}
 	refused := func(what string, at int, changed []byte) {
@@ -90,23 +89,13 @@ func TestTampered(t *testing.T) {
 			t.Errorf("%s at %d of %d: %v", what, at, len(file), err)
 		}
 	}
-	// Every header, the manifest and the end octet by octet; the long part here and there.
-	for at := 0; at < len(file); at++ {
-		if at > 4<<10 && at < len(file)-6<<10 && at%(1<<20) != 0 {
-			continue
-		}
-		if at < len(file)-6<<10 && at%61 != 0 { // each attempt hashes the file
-			continue
-		}
-		if at >= len(file)-6<<10 && at%37 != 0 {
-			continue
-		}
+	for at := range file {
 		file[at] ^= 0x10
 		refused("a changed octet", at, file)
 		file[at] ^= 0x10
-	}
-	for _, n := range []int{0, 1, 511, 512, 1024, 2560, len(file) / 2, len(file) - 512, len(file) - 1} {
-		refused("cut", n, file[:n])
+		if at%64 == 0 {
+			refused("cut", at, file[:at])
+		}
 	}
 	refused("longer", len(file), append(bytes.Clone(file), make([]byte, 512)...))
 }

@@ -231,12 +231,34 @@ func leaveGap(ctx context.Context, tx pgx.Tx, m *backup.Manifest, n *backup.Numb
 	if _, err := tx.Exec(ctx, `update enrollgate.feed_position set last = last + $1::bigint`, int64(backup.FeedGap)); err != nil {
 		return err
 	}
-	for _, query := range []string{
-		`update enrollgate.leases set until = 'epoch'`,
-		`delete from enrollgate.data_keys where purpose = 'nonce'`,
-		`select setval(pg_get_serial_sequence('enrollgate.chains', 'number'), (select coalesce(max(number), 0) + 1 from enrollgate.chains), false)`,
-		`select setval(pg_get_serial_sequence('enrollgate.outbox', 'id'), (select coalesce(max(id), 0) + 1 from enrollgate.outbox), false)`,
-	} {
+	for _, query := range []string{`update enrollgate.leases set until = 'epoch'`, `delete from enrollgate.data_keys where purpose = 'nonce'`} {
+		if _, err := tx.Exec(ctx, query); err != nil {
+			return err
+		}
+	}
+	return continueIdentities(ctx, tx)
+}
+
+// continueIdentities lets every identity column go on after its highest value:
+// COPY writes values and leaves the sequences where they were.
+func continueIdentities(ctx context.Context, tx pgx.Tx) error {
+	rows, err := tx.Query(ctx, `select c.relname::text, a.attname::text from pg_catalog.pg_attribute a
+		join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+		where n.nspname = 'enrollgate' and c.relkind in ('r', 'p') and not c.relispartition and a.attidentity <> '' order by 1, 2`)
+	if err != nil {
+		return err
+	}
+	var table, column string
+	var queries []string
+	if _, err := pgx.ForEachRow(rows, []any{&table, &column}, func() error {
+		name := pgx.Identifier{column}.Sanitize()
+		queries = append(queries, fmt.Sprintf("select setval(pg_get_serial_sequence('%[1]s', '%[2]s'), (select coalesce(max(%[3]s), 0) + 1 from %[1]s), false)",
+			tableName(table), column, name))
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, query := range queries {
 		if _, err := tx.Exec(ctx, query); err != nil {
 			return err
 		}
