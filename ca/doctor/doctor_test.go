@@ -149,7 +149,7 @@ func TestKeys(t *testing.T) {
 		}
 	})
 	uri, secret := "file:"+filepath.Join(t.TempDir(), "key.pem"), keys.LiteralSecret("a password")
-	if err := ring.Generate(t.Context(), uri, "rsa-2048", secret); err != nil {
+	if err := ring.Generate(t.Context(), uri, "ecdsa-p256", secret); err != nil {
 		t.Fatal(err)
 	}
 	var f Findings
