@@ -59,3 +59,11 @@ type StoreCounters struct {
 func LeaseLost(l *Lease) *Error {
 	return Errorf(Conflict, "the lease %s with fence %d is no longer held", l.Name, l.Fence)
 }
+
+// Durability is one setting that decides whether a commit that was answered is
+// still there after a crash.
+type Durability struct {
+	Setting string
+	Value   string
+	Safe    bool
+}

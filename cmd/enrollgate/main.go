@@ -17,6 +17,9 @@
 //	enrollgate retention list|drop      months of certificates that expired long ago
 //	enrollgate seal rotate ...          new data keys, or another key-encryption key
 //	enrollgate audit verify|root|checkpoint
+//	enrollgate backup create|verify     the store as one file
+//	enrollgate restore FILE             an empty store from it
+//	enrollgate doctor                   look everything over
 //	enrollgate reload                   read the configuration again
 //	enrollgate urls [--json]            the enrollment URLs
 //	enrollgate version [--json]         what this binary is
@@ -53,6 +56,9 @@ type commands struct {
 	Retain  retentionCmd `cmd:"" name:"retention" help:"How long certificates are kept after they expired."`
 	Seal    sealCmd      `cmd:"" name:"seal" help:"Keys that protect the secrets in the store."`
 	Audit   auditCmd     `cmd:"" help:"The audit trail."`
+	Backup  backupCmd    `cmd:"" help:"Backups of the store."`
+	Restore restoreCmd   `cmd:"" help:"Fill an empty store from a backup."`
+	Doctor  doctorCmd    `cmd:"" help:"Look the installation over: store, keys, certificates, and what they point at."`
 	Reload  reloadCmd    `cmd:"" help:"Have the running daemon read its configuration again."`
 	URLs    urlsCmd      `cmd:"" name:"urls" help:"List the enrollment URLs of the endpoints."`
 	Version versionCmd   `cmd:"" help:"Say what this binary is."`

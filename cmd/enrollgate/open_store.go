@@ -13,6 +13,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/seal"
 	"github.com/enrollgate/enrollgate/config"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/store/backup"
 	"github.com/enrollgate/enrollgate/store/postgres"
 	"github.com/enrollgate/enrollgate/store/sqlite"
 )
@@ -35,6 +36,8 @@ type store interface {
 	ca.Replicas
 	state.Upkeep
 	Counters() ca.StoreCounters
+	Durability(ctx context.Context) ([]ca.Durability, error)
+	Backup(ctx context.Context, w *backup.Writer) error
 	io.Closer
 }
 
@@ -69,15 +72,25 @@ func migrate(ctx context.Context, s config.Store) (warnings []string, err error)
 	if s.Engine == config.SQLite {
 		return nil, sqlite.Migrate(ctx, s.Path)
 	}
-	owner, err := withPassword(s.MigrateURL, s.MigratePassword)
+	owner, runtime, err := roles(s)
 	if err != nil {
 		return nil, err
 	}
-	runtime, err := url.Parse(s.URL)
+	return postgres.Migrate(ctx, owner, runtime)
+}
+
+// roles gives the URL of the role that owns the tables, with its password, and
+// the name of the role that serves.
+func roles(s config.Store) (ownerURL, runtime string, err error) {
+	ownerURL, err = withPassword(s.MigrateURL, s.MigratePassword)
 	if err != nil {
-		return nil, fmt.Errorf("store.url: %w", err)
+		return "", "", err
 	}
-	return postgres.Migrate(ctx, owner, runtime.User.Username())
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return "", "", fmt.Errorf("store.url: %w", err)
+	}
+	return ownerURL, u.User.Username(), nil
 }
 
 // withPassword puts a password, looked up now, into a connection URL that is

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/enrollgate/enrollgate/store/sqlite"
 	"github.com/enrollgate/enrollgate/test/harness"
 )
 
@@ -38,7 +41,7 @@ cas: [{id: issuing, tenant: default, key: "file:%[1]s/issuing.pem", key_password
 // TestScripts runs the conversations under testdata: each is a text that a
 // user could have typed.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata", Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode}, Setup: func(e *testscript.Env) error {
+	testscript.Run(t, testscript.Params{Dir: "testdata", Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode, "savecrl": saveCRL}, Setup: func(e *testscript.Env) error {
 		e.Setenv("SEAL_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
 		e.Setenv("CA_PASSWORD", "correct horse battery staple")
 		for _, name := range []string{"enrollgate", "fresh"} {
@@ -74,4 +77,20 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	if fmt.Sprint(got) != args[0] {
 		ts.Fatalf("%s: exit code %d, want %s", strings.Join(args[1:], " "), got, args[0])
 	}
+}
+
+// saveCRL is the script command `savecrl DATABASE FILE`: the newest list of the CA issuing, as DER.
+func saveCRL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: savecrl DATABASE FILE")
+	}
+	ctx := context.Background()
+	s, err := sqlite.Open(ctx, sqlite.Options{Path: ts.MkAbs(args[0]), Log: slog.New(slog.DiscardHandler)})
+	ts.Check(err)
+	heads, err := s.CRLHeads(ctx)
+	ts.Check(err)
+	c, err := s.CRL(ctx, devTenant, devCA, heads[0].Scope, heads[0].Complete)
+	ts.Check(err)
+	ts.Check(s.Close())
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), c.DER, 0o600))
 }

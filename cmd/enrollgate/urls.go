@@ -60,7 +60,7 @@ func (u *urlsCmd) Run(c console) error {
 
 // fillBase takes the base URL of a dev daemon from the addresses it bound, or,
 // where none has run, from the ones it would bind.
-func (u *urlsCmd) fillBase(cfg *config.Config) error {
+func (u *source) fillBase(cfg *config.Config) error {
 	if cfg.BaseURL.HTTPS != "" {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,9 +74,17 @@ func (s *Store) check(ctx context.Context, reason string) error {
 	return s.checkVersion(ctx)
 }
 
-// undurable names what keeps a commit from being durable; nil is a setting that
-// the engine does not have.
-func undurable(fsync, fullPages, commit *string) string {
+// Durability tells how the settings stand that undurable judges.
+func (s *Store) Durability(ctx context.Context) ([]ca.Durability, error) {
+	var fsync, fullPages, commit *string
+	if err := s.pool.QueryRow(ctx, sql.Settings).Scan(&fsync, &fullPages, &commit); err != nil {
+		return nil, readError(err, "setting")
+	}
+	return durability(fsync, fullPages, commit), nil
+}
+
+// durability judges the settings; nil is one that the engine does not have.
+func durability(fsync, fullPages, commit *string) (all []ca.Durability) {
 	for _, s := range []struct {
 		name  string
 		value *string
@@ -86,15 +95,20 @@ func undurable(fsync, fullPages, commit *string) string {
 		// All of these wait for the local disk.
 		{"synchronous_commit", commit, []string{"on", "local", "remote_write", "remote_apply"}},
 	} {
-		if s.value == nil {
-			return "the server does not say what " + s.name + " is"
+		d := ca.Durability{Setting: s.name, Value: "not said by the server"}
+		if s.value != nil {
+			d.Value, d.Safe = *s.value, slices.Contains(s.safe, *s.value)
 		}
-		ok := false
-		for _, v := range s.safe {
-			ok = ok || *s.value == v
-		}
-		if !ok {
-			return s.name + " is " + *s.value
+		all = append(all, d)
+	}
+	return all
+}
+
+// undurable names what keeps a commit from being durable.
+func undurable(fsync, fullPages, commit *string) string {
+	for _, s := range durability(fsync, fullPages, commit) {
+		if !s.Safe {
+			return s.Setting + " is " + s.Value
 		}
 	}
 	return ""

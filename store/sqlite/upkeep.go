@@ -147,3 +147,24 @@ var (
 	_ ca.Replicas  = (*Store)(nil)
 	_ state.Upkeep = (*Store)(nil)
 )
+
+// Durability tells how a connection that writes is set up: with a write-ahead
+// log and synchronous=FULL a commit returns when it is on disk.
+func (s *Store) Durability(ctx context.Context) (all []ca.Durability, err error) {
+	db, err := openPool(s.opts.Path, "rw", 1)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var journal string
+	if err := db.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&journal); err != nil {
+		return nil, answer(err)
+	}
+	var synchronous int
+	if err := db.QueryRowContext(ctx, `PRAGMA synchronous`).Scan(&synchronous); err != nil {
+		return nil, answer(err)
+	}
+	names := []string{"off", "normal", "full", "extra"}
+	return []ca.Durability{{Setting: "journal_mode", Value: journal, Safe: journal == "wal"},
+		{Setting: "synchronous", Value: names[min(max(synchronous, 0), 3)], Safe: synchronous >= 2}}, nil
+}

@@ -38,7 +38,7 @@ func join(lists ...[]string) (all []string) {
 
 var rules = []rule{
 	{class: "program", packages: []string{"cmd/enrollgate"},
-		may: []string{"config", "protocols/...", "ca/...", "store/postgres", "store/sqlite", "store/migrations"}},
+		may: []string{"config", "protocols/...", "ca/...", "store/postgres", "store/sqlite", "store/migrations", "store/backup"}},
 
 	// Doors. A door reaches the core and its own folder, never another door or a driver.
 	{class: "door", packages: []string{"protocols/acme", "protocols/est", "protocols/scep", "protocols/cmp", "protocols/wstep", "protocols/ocsp", "protocols/crl", "protocols/aia", "protocols/admin"},
@@ -83,15 +83,19 @@ var rules = []rule{
 	{class: "admin", packages: []string{"ca/admin"},
 		may: join(core, kept, []string{"ca/keys", "ca/issuer", "ca/profile", "ca/service", "ca/hierarchy"}), denyDeep: transport},
 
+	{class: "doctor", packages: []string{"ca/doctor"},
+		may: join(core, []string{"ca/background", "ca/keys", "ca/keys/pkcs11", "ca/keys/pkcs11uri"}), denyDeep: transport, only: xcrypto},
+
 	// Drivers. One never imports another.
 	{class: "driver", packages: []string{"store/postgres", "store/sqlite"},
-		may: join(core, kept, []string{"protocols/*/state", "store/commit", "store/trail", "store/migrations"})},
+		may: join(core, kept, []string{"protocols/*/state", "store/commit", "store/trail", "store/migrations", "store/backup"})},
 	{class: "driver for examples", packages: []string{"store/memory"}, testsOnly: true,
 		may: join(core, kept, []string{"protocols/*/state", "store/commit", "store/trail"}), denyDeep: transport},
 	{class: "migrations", packages: []string{"store/migrations"}},
+	{class: "archive", packages: []string{"store/backup"}, may: join(core, []string{"ca/audit"}), denyDeep: transport},
 	{class: "shared by drivers", packages: []string{"store/commit", "store/trail"}, may: join(core, []string{"ca/audit"}), denyDeep: transport},
 	{class: "conformance", packages: []string{"store/conformance", "store/conformance/broken"}, testsOnly: true,
-		may: join(core, kept, []string{"protocols/*/state", "store/trail", "store/conformance"})},
+		may: join(core, kept, []string{"protocols/*/state", "store/trail", "store/backup", "store/conformance"})},
 
 	{class: "configuration", packages: []string{"config"},
 		may: join(core, []string{"ca/profile", "ca/keys", "ca/keys/pkcs11uri"}), denyDeep: transport},

@@ -35,6 +35,12 @@ func TestSoftHSM(t *testing.T) {
 				certbot.MustRun("certonly", "--server", s.directory(t, "privatessl-tls-server"), "--agree-tos", "--register-unsafely-without-email",
 					"-d", "host.example", "--cert-name", "host")
 				openssl(t, "verify", "-CAfile", s.File("root.pem"), "-untrusted", certbot.Live("host", "chain.pem"), certbot.Live("host", "cert.pem"))
+				out := s.must(t, "doctor")
+				for _, part := range []string{`token "authority", serial number `, "CKM_ECDSA (", "ecdsa-p256 at pkcs11:token=authority"} {
+					if !strings.Contains(out, part) {
+						t.Errorf("doctor does not say %q:\n%s", part, out)
+					}
+				}
 				s.Stop()
 			}
 			if keys := hsm.Tool("authority", "--list-objects", "--type", "privkey"); strings.Count(keys, "Private Key Object") != 1 || !strings.Contains(keys, "never extractable") {

@@ -22,6 +22,11 @@ func With(*Backend) keys.Option { return keys.WithBackend("pkcs11", nil) }
 func (*Backend) Status() []Status { return nil }
 
 // Inspect needs cgo.
+func (*Backend) Inspect(ctx context.Context, module string) ([]Info, error) {
+	return Inspect(ctx, module)
+}
+
+// Inspect needs cgo.
 func Inspect(context.Context, string) ([]Info, error) {
 	return nil, ca.Errorf(ca.BadRequest, "this build has the file signer only; PKCS#11 needs one with cgo (CGO_ENABLED=1)")
 }

@@ -22,4 +22,7 @@ func TestAbsent(t *testing.T) {
 	if _, err := Inspect(t.Context(), "/m.so"); !ca.IsKind(err, ca.BadRequest) {
 		t.Errorf("inspect: %v", err)
 	}
+	if _, err := New(Options{}).Inspect(t.Context(), "/m.so"); !ca.IsKind(err, ca.BadRequest) {
+		t.Errorf("inspect a backend's module: %v", err)
+	}
 }

@@ -58,7 +58,8 @@ func (p *Publisher) complete(ctx context.Context, l *ca.Lease, i ca.Issuer, acto
 
 // next is the number after those of a scope, and at least the time.
 func (p *Publisher) next(f *ca.Facts, scope string, now time.Time) int64 {
-	number := now.Unix()
+	number, _ := p.Shelf.reached(f.Tenant, f.CA, scope)
+	number = max(now.Unix(), number+1)
 	for _, name := range []string{scope, scope + deltaSuffix} {
 		if l := p.Shelf.Find(f.Tenant, f.CA, name); l != nil {
 			number = max(number, l.Number+1)

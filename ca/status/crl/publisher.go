@@ -250,11 +250,15 @@ func (p *Publisher) publishes(i ca.Issuer, now time.Time) bool {
 	return configured && f.CRLSign && now.Before(f.NotAfter)
 }
 
-// lacking tells whether a generation's list, or a shard of it, is not there or
-// will not be good for long.
+// lacking tells whether a generation's list, or a shard of it, is not there,
+// will not be good for long, or is older than one that may be out.
 func (p *Publisher) lacking(i ca.Issuer, now time.Time) bool {
-	for shard := range p.shards(i.Facts()) + 1 {
+	f := i.Facts()
+	for shard := range p.shards(f) + 1 {
 		l := p.list(i, shard)
+		if _, gap := p.Shelf.reached(f.Tenant, f.CA, ca.CRLScope(f.Generation, shard)); gap {
+			return true
+		}
 		if l == nil || l.NextUpdate.Sub(now) < p.Settings[nameOf(i)].Overlap {
 			return true
 		}

@@ -488,3 +488,42 @@ func BenchmarkPublish(b *testing.B) {
 		})
 	}
 }
+
+// restored is a store whose numbers stand beyond its lists, as after a restore.
+type restored struct {
+	Store
+	least int64
+}
+
+func (r restored) CRLHeads(ctx context.Context) ([]ca.CRLHead, error) {
+	heads, err := r.Store.CRLHeads(ctx)
+	for i := range heads {
+		heads[i].Number = max(heads[i].Number, r.least)
+	}
+	return heads, err
+}
+
+// TestPastTheGap: a restored store publishes at once, past every number that the
+// lost one may have used, and goes on from there.
+func TestPastTheGap(t *testing.T) {
+	w := newWorld(t)
+	w.ensured(w.replica(w.store, hourly))
+	before, _, _ := w.stored("g1")
+	least := w.now().Add(30 * time.Hour).Unix()
+	p := w.ensured(w.replica(restored{w.store, least}, hourly))
+	after, _, _ := w.stored("g1")
+	if after.Number != least+1 || after.Number <= before.Number {
+		t.Errorf("number %d after %d, want %d", after.Number, before.Number, least+1)
+	}
+	w.run(p)
+	if again, _, _ := w.stored("g1"); again.Number != after.Number {
+		t.Error("the gap is past, and another list was published")
+	}
+	w.revoked()
+	w.run(p)
+	w.advance(hourly.OnRevocation)
+	w.run(p)
+	if next, _, entries := w.stored("g1"); next.Number != after.Number+1 || len(entries) != 1 {
+		t.Errorf("the next list has number %d and %d entries", next.Number, len(entries))
+	}
+}

@@ -21,8 +21,9 @@ type Shelf struct {
 
 	mu      sync.RWMutex
 	lists   map[place]*Published
-	current map[string]int // newest generation, by TENANT/CA
-	shards  map[place]int  // highest shard, by the scope of the complete list
+	heads   map[place]ca.CRLHead // where scopes stand
+	current map[string]int       // newest generation, by TENANT/CA
+	shards  map[place]int        // highest shard, by the scope of the complete list
 }
 
 // place is an address: tenant, CA, and a scope or a scope with "-delta".
@@ -39,7 +40,7 @@ type Published struct {
 
 // NewShelf makes an empty shelf; settings are by TENANT/CA.
 func NewShelf(store ca.CRLs, settings map[string]Settings, log *slog.Logger) *Shelf {
-	return &Shelf{store: store, settings: settings, log: log, lists: map[place]*Published{}, current: map[string]int{}, shards: map[place]int{}}
+	return &Shelf{store: store, settings: settings, log: log, lists: map[place]*Published{}, heads: map[place]ca.CRLHead{}, current: map[string]int{}, shards: map[place]int{}}
 }
 
 // Find gives the list that is published as the last segment of an address,
@@ -75,6 +76,9 @@ func (s *Shelf) Refresh(ctx context.Context) error {
 		return err
 	}
 	for _, h := range heads {
+		s.mu.Lock()
+		s.heads[place{h.Tenant, h.CA, h.Scope}] = h
+		s.mu.Unlock()
 		for name, number := range map[string]int64{h.Scope: h.Complete, h.Scope + deltaSuffix: h.Delta} {
 			if number == 0 {
 				continue
@@ -119,6 +123,16 @@ func (s *Shelf) put(c *ca.CRL) {
 		at := place{c.Tenant, c.CA, whole}
 		s.shards[at] = max(s.shards[at], shard)
 	}
+}
+
+// reached gives the number that a scope stood at when the shelf was refreshed,
+// and whether that is beyond its lists: then the store was restored, and lists
+// with numbers up to that one may be out that it does not know.
+func (s *Shelf) reached(tenant, issuer, scope string) (number int64, gap bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	h := s.heads[place{tenant, issuer, scope}]
+	return h.Number, h.Number > max(h.Complete, h.Delta)
 }
 
 // highest gives the highest shard that a generation ever had.
