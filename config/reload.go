@@ -22,6 +22,7 @@ func (c *Config) NeedsRestart(next *Config) []string {
 		{"seal", c.Seal, next.Seal},
 		{"pkcs11", c.PKCS11, next.PKCS11},
 		{"cas", c.CAs, next.CAs},
+		{"foreign_cas", c.Foreign, next.Foreign},
 		{"admin", c.Admin, next.Admin},
 		{"log.format", c.Log.Format, next.Log.Format},
 	} {

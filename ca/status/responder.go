@@ -1,9 +1,7 @@
 package status
 
 import (
-	"bytes"
 	"context"
-	"sync"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
@@ -46,24 +44,15 @@ type Responder struct {
 	desk   *Desk
 	table  *Table
 	hashes []issuerHashes // by generation
-
-	mu     sync.Mutex // of the bucket
-	tokens float64
-	filled time.Time
+	bucket bucket
 }
-
-type issuerHashes struct{ name, key map[pkix.OCSPHash][]byte }
 
 // Bind makes the responder of one CA. It reads nothing: a CA's statuses are
 // read when somebody first asks.
 func (d *Desk) Bind(rules Rules) *Responder {
-	r := &Responder{Rules: rules, desk: d, tokens: liveEvery, filled: d.Now()}
+	r := &Responder{Rules: rules, desk: d}
 	for _, g := range rules.Generations {
-		h := issuerHashes{map[pkix.OCSPHash][]byte{}, map[pkix.OCSPHash][]byte{}}
-		for _, algorithm := range []pkix.OCSPHash{pkix.OCSPSHA1, pkix.OCSPSHA1Bare, pkix.OCSPSHA256, pkix.OCSPSHA256Bare} {
-			h.name[algorithm], h.key[algorithm] = pkix.IssuerHashes(algorithm, g.Facts.Subject, g.Facts.Key)
-		}
-		r.hashes = append(r.hashes, h)
+		r.hashes = append(r.hashes, hashesOf(g.Facts.Subject, g.Facts.Key))
 	}
 	r.table = d.View.Table(rules.Tenant, rules.CA, r.changed)
 	return r
@@ -88,11 +77,8 @@ func (r *Responder) changed(s *ca.Status) {
 
 // issuer finds the generation that a CertID names; -1 where it is none of ours.
 func (r *Responder) issuer(id *pkix.CertID) int {
-	if id.Algorithm == pkix.OCSPHashUnknown {
-		return -1
-	}
-	for g, h := range r.hashes {
-		if bytes.Equal(h.key[id.Algorithm], id.KeyHash) && bytes.Equal(h.name[id.Algorithm], id.NameHash) {
+	for g := range r.hashes {
+		if r.hashes[g].match(id) {
 			return g
 		}
 	}
@@ -184,18 +170,4 @@ func (r *Responder) ours(g int, content []byte) (s ca.Serial, ok bool) {
 	copy(s[:], content)
 	end := r.Generations[g].Facts.NotAfter
 	return s, s.Month() >= ca.MonthOf(r.Generations[g].Facts.NotBefore) && s.Month() <= ca.MonthOf(end)
-}
-
-// take takes from the bucket of answers that are not kept.
-func (r *Responder) take() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := r.desk.Now()
-	r.tokens = min(liveEvery, r.tokens+now.Sub(r.filled).Seconds()*liveEvery)
-	r.filled = now
-	if r.tokens < 1 {
-		return errNeeds
-	}
-	r.tokens--
-	return nil
 }

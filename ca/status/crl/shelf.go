@@ -75,6 +75,9 @@ func (s *Shelf) Refresh(ctx context.Context) error {
 		return err
 	}
 	for _, h := range heads {
+		if strings.HasPrefix(h.Scope, ca.ForeignCRLPrefix) {
+			continue
+		}
 		for name, number := range map[string]int64{h.Scope: h.Complete, h.Scope + deltaSuffix: h.Delta} {
 			if number == 0 {
 				continue
