@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"reflect"
 
 	"github.com/enrollgate/enrollgate/ca/keys"
@@ -37,6 +38,9 @@ func (c *Config) NeedsRestart(next *Config) []string {
 func same(a, b reflect.Value) bool {
 	if one, ok := a.Interface().(keys.Secret); ok {
 		return one.SameReference(b.Interface().(keys.Secret))
+	}
+	if one, ok := a.Interface().(netip.Prefix); ok {
+		return one == b.Interface()
 	}
 	switch a.Kind() {
 	case reflect.Struct:
