@@ -1,12 +1,14 @@
 package interop
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -183,7 +185,9 @@ func TestForeignCA(t *testing.T) {
 `, p.file("ca.pem"), source, ocsp, server.URL+"/inside"))
 			q := &foreignAsker{p, s, o}
 			q.answers()
-			q.refuses(first)
+			if name == "http" { // how it comes makes no difference to what is taken
+				q.refuses(first)
+			}
 			q.follows()
 			if name == "http" && (o.whole < 4 || o.same == 0) {
 				t.Errorf("%d times the list, %d times nothing new", o.whole, o.same)
@@ -264,10 +268,33 @@ func (q *foreignAsker) answers() {
 	if out, err := exec.Command("openssl", "ocsp", "-no_nonce", "-issuer", ours, "-serial", good, "-url", "http://"+q.s.Addresses().HTTP+"/ocsp/default/partner").CombinedOutput(); !strings.Contains(string(out), "Responder Error: unauthorized") {
 		q.Errorf("another issuer: %v\n%s", err, out)
 	}
+	q.unpublished()
 	// A redirect that leads inside is not followed; the other CA does not suffer.
 	q.logged("walled", "127.0.0.2 port 1 is not a permitted target")
 	if out := q.ask("walled", "-serial", good); !strings.Contains(out, "Responder Error: trylater") {
 		q.Errorf("without a list:\n%s", out)
+	}
+}
+
+// unpublished: the list is recorded, and its own CA's to publish.
+func (q *foreignAsker) unpublished() {
+	q.Helper()
+	var all []struct{ CA, List, Path string }
+	out := enrollgate(q.T, append([]string{"crl", "list", "--json"}, q.s.flags...)...)
+	if err := json.Unmarshal(out, &all); err != nil {
+		q.Fatal(err)
+	}
+	i := slices.IndexFunc(all, func(l struct{ CA, List, Path string }) bool { return l.CA == "partner" })
+	if i < 0 || all[i].Path != "" || !strings.HasPrefix(all[i].List, "foreign-") {
+		q.Fatalf("crl list: %s", out)
+	}
+	resp, err := http.Get("http://" + q.s.Addresses().HTTP + "/crl/default/partner/" + all[i].List + ".crl")
+	if err != nil {
+		q.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusNotFound {
+		q.Errorf("the foreign CA's list is published: %s", resp.Status)
 	}
 }
 
