@@ -13,6 +13,9 @@ import (
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
+// ForeignCRLPrefix begins the scopes of lists that are kept and not published.
+const ForeignCRLPrefix = "foreign-"
+
 // MaxCRLShards bounds how many shards a CA's CRL may have.
 const MaxCRLShards = 4096
 
@@ -21,7 +24,8 @@ const MaxCRLShards = 4096
 // Its scope says what it covers and is the last segment of its address: gN is
 // every certificate of a CA, signed by its generation N; gN-sM is shard M of
 // it; issuer-KEYID is an imported list, by the subject key identifier of the CA
-// certificate that signed it. A scope's complete and delta lists share one
+// certificate that signed it; foreign-KEYID is a list of a CA that is not ours,
+// kept for answering OCSP from it and not published. A scope's complete and delta lists share one
 // sequence of numbers (RFC 5280 section 5.2.3).
 type CRL struct {
 	Tenant, CA string

@@ -29,6 +29,7 @@ func (c *checker) file(w *writtenFile) *Config {
 	config.Endpoints = c.endpoints(w.Endpoints, config)
 	config.Listen = c.listen(w.Listen, config.Endpoints)
 	c.ocspServed(w.CAs, config.Listen)
+	config.Foreign = c.foreignCAs(w.ForeignCAs, config)
 	config.BaseURL = c.baseURL(w.BaseURL, config.Listen)
 	config.TLS = c.tls(w.TLS, config)
 	config.PKCS11 = c.tokens

@@ -26,6 +26,7 @@ type Config struct {
 	PKCS11    PKCS11
 	Tenants   []Tenant
 	CAs       []CA
+	Foreign   []ForeignCA
 	Profiles  map[string]*profile.Profile // the built-in ones and those of the file, by id
 	Endpoints []ca.Endpoint
 	ACME      ACME

@@ -12,7 +12,7 @@ import (
 )
 
 // Digest is SHA-256 over the policy: base URLs, tenants, CAs with their key
-// URIs, OCSP and CRL rules, endpoints, profiles, ACME settings and retention, whatever the order in the file.
+// URIs, OCSP and CRL rules, foreign CAs, endpoints, profiles, ACME settings and retention, whatever the order in the file.
 // What may differ between replicas (listeners, the store's address, TLS files,
 // logging) and every secret is left out, so that replicas with the same policy
 // have the same digest.
@@ -27,6 +27,7 @@ func (c *Config) Digest() [32]byte {
 		BaseURL   BaseURL
 		Tenants   []Tenant
 		CAs       []authority
+		Foreign   []ForeignCA `json:",omitempty"`
 		Endpoints []ca.Endpoint
 		Profiles  map[string]string // id to hash; encoding/json sorts keys
 		ACME      ACME
@@ -40,12 +41,19 @@ func (c *Config) Digest() [32]byte {
 		responder.Key, responder.KeyPassword, responder.Store = "", keys.Secret{}, "" // each replica may have its own
 		policy.CAs = append(policy.CAs, authority{a.Tenant, a.ID, a.Key, responder, a.CRL})
 	}
+	for _, f := range c.Foreign {
+		f.Certificate, f.OCSP.Certificate, f.OCSP.Key, f.OCSP.KeyPassword = "", "", "", keys.Secret{} // each replica may have its own files
+		policy.Foreign = append(policy.Foreign, f)
+	}
 	for id, p := range c.Profiles {
 		hash := p.Hash()
 		policy.Profiles[id] = hex.EncodeToString(hash[:])
 	}
 	slices.SortFunc(policy.Tenants, func(a, b Tenant) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(policy.CAs, func(a, b authority) int {
+		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.ID, b.ID))
+	})
+	slices.SortFunc(policy.Foreign, func(a, b ForeignCA) int {
 		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.ID, b.ID))
 	})
 	slices.SortFunc(policy.Endpoints, func(a, b ca.Endpoint) int { return cmp.Compare(a.ID, b.ID) })

@@ -48,19 +48,13 @@ func (c *checker) ocsp(path string, w writtenOCSP) OCSP {
 		Key:         w.Key,
 		KeyPassword: c.secret(path+".key_password", w.KeyPassword),
 		Store:       c.absolute(path+".store", w.Store),
-		ByName:      c.oneOf(path+".responder_id", w.ResponderID, "key", []string{"key", "name"}) == "name",
+		ByName:      c.responderID(path, w.ResponderID),
 		Unknown:     c.oneOf(path+".unknown", w.Unknown, "unknown", []string{"unknown", "good", "revoked"}),
 		Nonce:       w.Nonce, ArchiveCutoff: w.ArchiveCutoff,
-		Lifetime: c.duration(path+".lifetime", w.Lifetime, ocspTimes),
 	}
-	cached := ocspCached
-	cached.def = min(cached.def, out.Lifetime/4)
-	out.MaxAge = c.duration(path+".max_age", w.MaxAge, cached)
+	out.Lifetime, out.MaxAge = c.ocspLife(path, w.Lifetime, w.MaxAge)
 	if c.given(path+".key", w.Key) {
 		c.keyURI(path+".key", w.Key)
-	}
-	if w.MaxAge != "" && out.MaxAge > out.Lifetime/4 {
-		c.problem(path+".max_age", "at most a quarter of the lifetime, or caches hand out answers that are about to end")
 	}
 	_, key := c.places[path+".key"]
 	_, password := c.places[path+".key_password"]
@@ -74,6 +68,23 @@ func (c *checker) ocsp(path string, w writtenOCSP) OCSP {
 		c.problem(path+".key_password", "it belongs to key, which is missing")
 	}
 	return out
+}
+
+// responderID reads how answers name the responder; true: by its subject.
+func (c *checker) responderID(path, text string) (byName bool) {
+	return c.oneOf(path+".responder_id", text, "key", []string{"key", "name"}) == "name"
+}
+
+// ocspLife reads how long answers are good and how long caches keep them.
+func (c *checker) ocspLife(path, lifetime, maxAge string) (life, age time.Duration) {
+	life = c.duration(path+".lifetime", lifetime, ocspTimes)
+	cached := ocspCached
+	cached.def = min(cached.def, life/4)
+	age = c.duration(path+".max_age", maxAge, cached)
+	if maxAge != "" && age > life/4 {
+		c.problem(path+".max_age", "at most a quarter of the lifetime, or caches hand out answers that are about to end")
+	}
+	return life, age
 }
 
 // ocspServed: a responder that is asked for in so many words needs a listener.

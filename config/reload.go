@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"reflect"
 	"slices"
 
@@ -24,6 +25,7 @@ func (c *Config) NeedsRestart(next *Config) []string {
 		{"seal", c.Seal, next.Seal},
 		{"pkcs11", c.PKCS11, next.PKCS11},
 		{"cas", keyless(c.CAs), keyless(next.CAs)},
+		{"foreign_cas", c.Foreign, next.Foreign},
 		{"retention", c.Retention, next.Retention},
 		{"admin", c.Admin, next.Admin},
 		{"log.format", c.Log.Format, next.Log.Format},
@@ -47,6 +49,9 @@ func keyless(all []CA) []CA {
 func same(a, b reflect.Value) bool {
 	if one, ok := a.Interface().(keys.Secret); ok {
 		return one.SameReference(b.Interface().(keys.Secret))
+	}
+	if one, ok := a.Interface().(netip.Prefix); ok {
+		return one == b.Interface()
 	}
 	switch a.Kind() {
 	case reflect.Struct:

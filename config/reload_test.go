@@ -26,6 +26,8 @@ func TestNeedsRestart(t *testing.T) {
 		{"key: file:/etc/enrollgate/issuing-key.pem", "key: file:/etc/enrollgate/next.pem", nil},
 		{"key_password: file:/etc/enrollgate/issuing-key.password", "key_password: file:/etc/enrollgate/other", []string{"cas"}},
 		{"#pkcs11:\n", "pkcs11: {sessions: 3}\n#", []string{"pkcs11"}},
+		{"#foreign_cas:\n", "foreign_cas: [{id: a, tenant: default, certificate: /c, crl: {url: \"http://h/\", allow_targets: [10.0.0.0/8]}, ocsp: {certificate: /o, key: \"file:/k\"}}]\n#",
+			[]string{"foreign_cas"}},
 		{"socket: /run/enrollgate/enrollgate.sock", "socket: /run/enrollgate/other.sock", []string{"admin"}},
 		{"certificates: P13M", "certificates: P14M", []string{"retention"}},
 		{"format: json", "format: text", []string{"log.format"}},
@@ -42,6 +44,9 @@ func TestNeedsRestart(t *testing.T) {
 		next, err := Parse("x", []byte(changed), Options{})
 		if err != nil {
 			t.Fatalf("%q: %v", c.to, err)
+		}
+		if again, err := Parse("x", []byte(changed), Options{}); err != nil || next.NeedsRestart(again) != nil {
+			t.Errorf("%q: the same configuration needs a restart", c.to)
 		}
 		if got := was.NeedsRestart(next); !slices.Equal(got, c.want) {
 			t.Errorf("%q: %q, want %q", c.to, got, c.want)

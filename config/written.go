@@ -8,21 +8,22 @@ import "github.com/enrollgate/enrollgate/ca/profile"
 // from nothing written.
 
 type writtenFile struct {
-	Listen       writtenListen     `yaml:"listen"`
-	BaseURL      writtenBaseURL    `yaml:"base_url"`
-	TLS          writtenTLS        `yaml:"tls"`
-	Store        writtenStore      `yaml:"store"`
-	Seal         writtenSeal       `yaml:"seal"`
-	PKCS11       writtenPKCS11     `yaml:"pkcs11"`
-	Tenants      []writtenTenant   `yaml:"tenants"`
-	CAs          []writtenCA       `yaml:"cas"`
-	Profiles     []writtenProfile  `yaml:"profiles"`
-	Endpoints    []writtenEndpoint `yaml:"endpoints"`
-	ACME         writtenACME       `yaml:"acme"`
-	Retention    writtenRetention  `yaml:"retention"`
-	Log          writtenLog        `yaml:"log"`
-	Admin        writtenAdmin      `yaml:"admin"`
-	DrainTimeout string            `yaml:"drain_timeout"`
+	Listen       writtenListen      `yaml:"listen"`
+	BaseURL      writtenBaseURL     `yaml:"base_url"`
+	TLS          writtenTLS         `yaml:"tls"`
+	Store        writtenStore       `yaml:"store"`
+	Seal         writtenSeal        `yaml:"seal"`
+	PKCS11       writtenPKCS11      `yaml:"pkcs11"`
+	Tenants      []writtenTenant    `yaml:"tenants"`
+	CAs          []writtenCA        `yaml:"cas"`
+	ForeignCAs   []writtenForeignCA `yaml:"foreign_cas"`
+	Profiles     []writtenProfile   `yaml:"profiles"`
+	Endpoints    []writtenEndpoint  `yaml:"endpoints"`
+	ACME         writtenACME        `yaml:"acme"`
+	Retention    writtenRetention   `yaml:"retention"`
+	Log          writtenLog         `yaml:"log"`
+	Admin        writtenAdmin       `yaml:"admin"`
+	DrainTimeout string             `yaml:"drain_timeout"`
 }
 
 type writtenListen struct {

@@ -193,11 +193,12 @@ var (
 	certIssuerID     = []byte{0x55, 0x1d, 29}
 )
 
+var errEntry = errors.New("malformed (RFC 5280 section 5.3)") // one for all: a million entries are read at once
+
 func readEntry(in *cryptobyte.String) (e CRLEntry, err error) {
 	var entry, serial, list cryptobyte.String
-	malformed := errors.New("malformed (RFC 5280 section 5.3)")
 	if !in.ReadASN1(&entry, casn1.SEQUENCE) || !entry.ReadASN1(&serial, casn1.INTEGER) || !readEntryTime(&entry, &e.Revoked) {
-		return e, malformed
+		return e, errEntry
 	}
 	if len(serial) == 0 || len(serial) > 21 { // hostile or old serials may be negative or have 21 octets; they are still names
 		return e, errors.New("its serial number has no or more than 21 octets (RFC 5280 section 4.1.2.2)")
@@ -207,7 +208,7 @@ func readEntry(in *cryptobyte.String) (e CRLEntry, err error) {
 		return e, nil
 	}
 	if !entry.ReadASN1(&list, casn1.SEQUENCE) || !entry.Empty() {
-		return e, malformed
+		return e, errEntry
 	}
 	for n := 0; !list.Empty(); n++ {
 		var ext, id, value cryptobyte.String
@@ -215,7 +216,7 @@ func readEntry(in *cryptobyte.String) (e CRLEntry, err error) {
 		if n == maxExtensions || !list.ReadASN1(&ext, casn1.SEQUENCE) || !ext.ReadASN1(&id, casn1.OBJECT_IDENTIFIER) ||
 			ext.PeekASN1Tag(casn1.BOOLEAN) && !ext.ReadASN1Boolean(&critical) ||
 			!ext.ReadASN1(&value, casn1.OCTET_STRING) || !ext.Empty() {
-			return e, malformed
+			return e, errEntry
 		}
 		if err := e.interpret(id, critical, value); err != nil {
 			return e, err

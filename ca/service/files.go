@@ -7,8 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 )
 
 // Files is a TLS certificate that the operator brings: a PEM chain, leaf
@@ -20,17 +18,9 @@ const maxChain = 256 << 10
 
 // FromFiles reads the chain and checks that it belongs to the key.
 func FromFiles(chain string, key crypto.Signer) (*Files, error) {
-	f, err := os.Open(chain)
+	data, err := readBounded(chain, maxChain)
 	if err != nil {
 		return nil, err
-	}
-	defer f.Close() // only read from
-	data, err := io.ReadAll(io.LimitReader(f, maxChain+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxChain {
-		return nil, fmt.Errorf("%s is longer than %d octets", chain, maxChain)
 	}
 	c := &tls.Certificate{PrivateKey: key}
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {

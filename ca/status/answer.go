@@ -64,7 +64,7 @@ func (r *Responder) make(ctx context.Context, k key) (*Answer, error) {
 		life := a.NextUpdate.Sub(a.ThisUpdate)
 		a.MaxAge = min(r.MaxAge, life/4)
 		a.refreshAt, a.staleAt = a.ThisUpdate.Add(life/2), a.NextUpdate.Add(-a.MaxAge)
-		r.prepare(a)
+		r.desk.prepare(a)
 		if r.desk.cache.put(k, a, func() bool {
 			e, found, ok := r.table.find(k.serial)
 			return ok && found == s.revoked && e == s.entry
@@ -156,7 +156,7 @@ func (r *Responder) live(ctx context.Context, g int, ids []pkix.CertID, nonce []
 		}
 	}
 	if outcome == Several || outcome == Unknown {
-		if err := r.take(); err != nil {
+		if err := r.bucket.take(r.desk.Now()); err != nil {
 			return nil, err
 		}
 	}
@@ -165,7 +165,7 @@ func (r *Responder) live(ctx context.Context, g int, ids []pkix.CertID, nonce []
 		return nil, err
 	}
 	a.outcome = outcome
-	r.prepare(a)
+	r.desk.prepare(a)
 	return a, nil
 }
 
@@ -187,19 +187,23 @@ func (r *Responder) about(ctx context.Context, g int, content []byte, asOf time.
 	return single, Unknown, err
 }
 
-func (r *Responder) prepare(a *Answer) {
-	if r.desk.Prepare != nil {
-		a.Prepared = r.desk.Prepare(a)
+func (d *Desk) prepare(a *Answer) {
+	if d.Prepare != nil {
+		a.Prepared = d.Prepare(a)
 	}
 }
 
-// sign encodes and signs; nothing is promised beyond the signer's own end.
 func (r *Responder) sign(ctx context.Context, g int, singles []pkix.OCSPSingle, nonce []byte, extended bool) (*Answer, error) {
-	who, err := r.Signer(r.Issuers()[g]).Signatory(ctx)
+	return r.desk.sign(ctx, r.Signer(r.Issuers()[g]), singles, nonce, extended)
+}
+
+// sign encodes and signs; nothing is promised beyond the signer's own end.
+func (d *Desk) sign(ctx context.Context, signer Signer, singles []pkix.OCSPSingle, nonce []byte, extended bool) (*Answer, error) {
+	who, err := signer.Signatory(ctx)
 	if err != nil {
 		return nil, err
 	}
-	now := r.desk.Now().UTC()
+	now := d.Now().UTC()
 	a := &Answer{ProducedAt: now.Truncate(time.Second)}
 	for i := range singles {
 		s := &singles[i]

@@ -39,14 +39,13 @@ type Answer struct {
 	used      atomic.Bool // since it was signed, or since a search for room
 }
 
-// cache keeps answers about issued certificates and nothing else, so that
-// made-up serial numbers take no place in it.
-type cache struct {
+// cache keeps answers by what names them; size bounds how many.
+type cache[K comparable] struct {
 	size int
 
 	mu      sync.RWMutex
-	answers map[key]*Answer
-	flights map[key]*flight
+	answers map[K]*Answer
+	flights map[K]*flight
 }
 
 // flight is one signature that others wait for.
@@ -56,12 +55,12 @@ type flight struct {
 	err    error
 }
 
-func newCache(size int) *cache {
-	return &cache{size: size, answers: map[key]*Answer{}, flights: map[key]*flight{}}
+func newCache[K comparable](size int) *cache[K] {
+	return &cache[K]{size: size, answers: map[K]*Answer{}, flights: map[K]*flight{}}
 }
 
 // get gives a kept answer that is still good.
-func (c *cache) get(k key, now time.Time) *Answer {
+func (c *cache[K]) get(k K, now time.Time) *Answer {
 	c.mu.RLock()
 	a := c.answers[k]
 	c.mu.RUnlock()
@@ -76,7 +75,7 @@ func (c *cache) get(k key, now time.Time) *Answer {
 
 // put keeps an answer if right says, while nothing can change in between, that
 // it still is.
-func (c *cache) put(k key, a *Answer, right func() bool) bool {
+func (c *cache[K]) put(k K, a *Answer, right func() bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !right() {
@@ -91,7 +90,7 @@ func (c *cache) put(k key, a *Answer, right func() bool) bool {
 
 // makeRoom takes out an answer that nobody asked for lately: of a few that the
 // map happens to give, the first such, or the last.
-func (c *cache) makeRoom() {
+func (c *cache[K]) makeRoom() {
 	looked := 0
 	for k, a := range c.answers {
 		if looked++; !a.used.Swap(false) || looked == 16 {
@@ -102,7 +101,7 @@ func (c *cache) makeRoom() {
 }
 
 // drop takes out a key and tells whether it was there.
-func (c *cache) drop(k key) bool {
+func (c *cache[K]) drop(k K) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, there := c.answers[k]
@@ -111,7 +110,7 @@ func (c *cache) drop(k key) bool {
 }
 
 // due lists what to sign again, and takes out what nobody gets any more.
-func (c *cache) due(now time.Time) (keys []key) {
+func (c *cache[K]) due(now time.Time) (keys []K) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for k, a := range c.answers {
@@ -126,14 +125,14 @@ func (c *cache) due(now time.Time) (keys []key) {
 	return keys
 }
 
-func (c *cache) len() int {
+func (c *cache[K]) len() int {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return len(c.answers)
 }
 
 // join gives the flight for a key; first tells that the caller must make it.
-func (c *cache) join(k key) (f *flight, first bool) {
+func (c *cache[K]) join(k K) (f *flight, first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f = c.flights[k]; f != nil {
@@ -145,7 +144,7 @@ func (c *cache) join(k key) (f *flight, first bool) {
 }
 
 // land ends a flight that the caller made.
-func (c *cache) land(k key, f *flight, a *Answer, err error) {
+func (c *cache[K]) land(k K, f *flight, a *Answer, err error) {
 	f.answer, f.err = a, err
 	c.mu.Lock()
 	delete(c.flights, k)

@@ -65,14 +65,14 @@ type Certificates interface {
 // Desk is where the responders of one replica share cache and bounds.
 type Desk struct {
 	Options
-	cache *cache
+	cache *cache[key] // answers about issued certificates and nothing else: made-up serial numbers take no place
 	cold  chan struct{}
 	again chan key // answers whose certificate changed, to be signed ahead
 }
 
 // NewDesk makes one without responders.
 func NewDesk(o Options) *Desk {
-	return &Desk{Options: o, cache: newCache(CacheSize), cold: make(chan struct{}, coldAtOnce), again: make(chan key, 1024)}
+	return &Desk{Options: o, cache: newCache[key](CacheSize), cold: make(chan struct{}, coldAtOnce), again: make(chan key, 1024)}
 }
 
 // Kept counts the signed answers that are kept.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,13 +45,10 @@ type Rules struct {
 // Responder answers for one CA.
 type Responder struct {
 	Rules
-	desk  *Desk
-	table *Table
-	last  atomic.Pointer[generations] // as Issuers last gave them
-
-	mu     sync.Mutex // of the bucket
-	tokens float64
-	filled time.Time
+	desk   *Desk
+	table  *Table
+	last   atomic.Pointer[generations] // as Issuers last gave them
+	bucket bucket
 }
 
 // generations are those of the CA, with what is found out about them once.
@@ -64,7 +60,7 @@ type generations struct {
 // generation is one CA certificate. Several may be of the same key and name.
 type generation struct {
 	*ca.Facts
-	name, key   map[pkix.OCSPHash][]byte
+	issuerHashes
 	first, last ca.Month // in which certificates of this key and name can end
 }
 
@@ -72,10 +68,7 @@ func gather(issuers []ca.Issuer) *generations {
 	all := &generations{issuers: issuers}
 	for _, i := range issuers {
 		f := i.Facts()
-		g := generation{Facts: f, name: map[pkix.OCSPHash][]byte{}, key: map[pkix.OCSPHash][]byte{}, first: ca.MonthOf(f.NotBefore), last: ca.MonthOf(f.NotAfter)}
-		for _, algorithm := range []pkix.OCSPHash{pkix.OCSPSHA1, pkix.OCSPSHA1Bare, pkix.OCSPSHA256, pkix.OCSPSHA256Bare} {
-			g.name[algorithm], g.key[algorithm] = pkix.IssuerHashes(algorithm, f.Subject, f.Key)
-		}
+		g := generation{Facts: f, issuerHashes: hashesOf(f.Subject, f.Key), first: ca.MonthOf(f.NotBefore), last: ca.MonthOf(f.NotAfter)}
 		for _, other := range issuers {
 			if o := other.Facts(); same(o, f) {
 				g.first, g.last = min(g.first, ca.MonthOf(o.NotBefore)), max(g.last, ca.MonthOf(o.NotAfter))
@@ -106,7 +99,7 @@ func (r *Responder) generations() []generation {
 // Bind makes the responder of one CA. It reads nothing: a CA's statuses are
 // read when somebody first asks.
 func (d *Desk) Bind(rules Rules) *Responder {
-	r := &Responder{Rules: rules, desk: d, tokens: liveEvery, filled: d.Now()}
+	r := &Responder{Rules: rules, desk: d}
 	r.table = d.View.Table(rules.Tenant, rules.CA, r.changed)
 	return r
 }
@@ -130,11 +123,8 @@ func (r *Responder) changed(s *ca.Status) {
 
 // issuer finds the generation that a CertID names; -1 where it is none of ours.
 func (r *Responder) issuer(id *pkix.CertID) int {
-	if id.Algorithm == pkix.OCSPHashUnknown {
-		return -1
-	}
 	for n, g := range r.generations() {
-		if bytes.Equal(g.key[id.Algorithm], id.KeyHash) && bytes.Equal(g.name[id.Algorithm], id.NameHash) {
+		if g.match(id) {
 			return n
 		}
 	}
@@ -226,18 +216,4 @@ func (r *Responder) ours(g int, content []byte) (s ca.Serial, ok bool) {
 	copy(s[:], content)
 	of := r.generations()[g]
 	return s, s.Month() >= of.first && s.Month() <= of.last
-}
-
-// take takes from the bucket of answers that are not kept.
-func (r *Responder) take() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := r.desk.Now()
-	r.tokens = min(liveEvery, r.tokens+now.Sub(r.filled).Seconds()*liveEvery)
-	r.filled = now
-	if r.tokens < 1 {
-		return errNeeds
-	}
-	r.tokens--
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
@@ -34,14 +35,18 @@ type describedCRL struct {
 	Entries    int       `json:"entries"`
 	Size       int       `json:"size"`
 	SHA256     string    `json:"sha256"`
-	Path       string    `json:"path"`                 // below base_url.http
+	Path       string    `json:"path,omitempty"`       // below base_url.http; a foreign CA's list is kept and not published
 	RevokesCA  bool      `json:"revokes_ca,omitempty"` // an imported list has the certificate of this CA
 }
 
 func describeCRL(c *ca.CRL) describedCRL {
 	name := listName(c)
+	path := ca.CRLPath(c.Tenant, c.CA, name)
+	if strings.HasPrefix(c.Scope, ca.ForeignCRLPrefix) {
+		path = ""
+	}
 	return describedCRL{Tenant: c.Tenant, CA: c.CA, List: name, Number: c.Number, Base: c.Base, ThisUpdate: c.ThisUpdate, NextUpdate: c.NextUpdate,
-		Entries: c.Entries, Size: c.Size, SHA256: hex.EncodeToString(c.SHA256[:]), Path: ca.CRLPath(c.Tenant, c.CA, name)}
+		Entries: c.Entries, Size: c.Size, SHA256: hex.EncodeToString(c.SHA256[:]), Path: path}
 }
 
 func printCRLs(c console, asJSON bool, lists []describedCRL) error {

@@ -30,6 +30,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/service"
 	"github.com/enrollgate/enrollgate/ca/status"
 	"github.com/enrollgate/enrollgate/ca/status/crl"
+	"github.com/enrollgate/enrollgate/ca/status/foreign"
 	"github.com/enrollgate/enrollgate/config"
 	"github.com/enrollgate/enrollgate/protocols/acme"
 	"github.com/enrollgate/enrollgate/protocols/acme/recent"
@@ -75,6 +76,10 @@ type daemon struct {
 	desk       *status.Desk
 	ocsp       *ocsp.Door
 	responders []*service.Responder
+	foreign    []*foreignCA      // CAs that are not ours
+	importer   *foreign.Importer // fetches their lists; nil without any
+	elsewhere  *foreign.Shelf    // holds them
+	hungUp     chan struct{}     // a reload was asked for
 
 	metrics   *operations.Metrics
 	retention *retention.Keeper

@@ -53,6 +53,14 @@ func TestDocumentedConfiguration(t *testing.T) {
 	if c, err := config.ParseOver(text, "docs/keys.md", []byte(block), config.Options{}); !found || err != nil || len(c.PKCS11.Modules) != 1 {
 		t.Errorf("docs/keys.md: %v, %v", found, err)
 	}
+	if page, err = os.ReadFile(filepath.Join(treeRoot, "docs", "status.md")); err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ = strings.Cut(string(page), "```yaml\n")
+	block, _, found = strings.Cut(rest, "```")
+	if c, err := config.ParseOver(text, "docs/status.md", []byte(block), config.Options{}); !found || err != nil || len(c.Foreign) != 1 {
+		t.Errorf("docs/status.md: %v, %v", found, err)
+	}
 }
 
 // elsewhere names, for each documented command of another program, the test

@@ -196,7 +196,7 @@ func (e *examination) lookOutside(ctx context.Context, generations []ca.Generati
 			Found: "there is no http listener, so certificates name no CRL, OCSP responder or CA certificate", Do: "Set listen.http and base_url.http."})
 		return
 	}
-	asking := &doctor.Asking{Store: e.store, Fetch: fetch, OpenSSL: doctor.OpenSSL, Now: time.Now()}
+	asking := &doctor.Asking{Store: e.store, Fetch: ask, OpenSSL: doctor.OpenSSL, Now: time.Now()}
 	for i := range generations {
 		g := &generations[i]
 		c := e.authority(g)
@@ -217,8 +217,8 @@ func (e *examination) lookOutside(ctx context.Context, generations []ca.Generati
 	}
 }
 
-// fetch asks the operator's own base URL, wherever that leads; it follows no redirect.
-func fetch(ctx context.Context, url string, body []byte) ([]byte, string, error) {
+// ask asks the operator's own base URL, wherever that leads; it follows no redirect.
+func ask(ctx context.Context, url string, body []byte) ([]byte, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	method, content := http.MethodGet, io.Reader(http.NoBody)

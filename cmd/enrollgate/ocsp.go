@@ -67,6 +67,9 @@ func (d *daemon) openStatus(ctx context.Context, dir string) error {
 		responders[c.Tenant+"/"+c.ID] = d.desk.Bind(rules)
 		d.metrics.BoundOCSP(c.Tenant, c.ID)
 	}
+	if err := d.openForeign(ctx, responders); err != nil {
+		return err
+	}
 	d.ocsp = ocsp.New(ocsp.Options{Responders: responders, Observer: d.metrics, Log: d.log})
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/background"
 	"github.com/enrollgate/enrollgate/ca/status/crl"
+	"github.com/enrollgate/enrollgate/ca/status/foreign"
 	"github.com/enrollgate/enrollgate/protocols/operations"
 )
 
@@ -22,7 +24,8 @@ func (d *daemon) observe() (err error) {
 	d.metrics, err = operations.NewMetrics(operations.Sources{
 		Store:        d.store.Counters,
 		Certificates: d.expiries,
-		CRLs:         d.publishedCRLs,
+		CRLs:         func() []operations.CRL { return append(d.publishedCRLs(), d.foreignLists()...) },
+		Foreign:      d.foreignFetches,
 		Pulse:        func() background.Pulse { return d.heartbeat.Pulse() },
 		Status:       d.statusCounters,
 		Jobs:         func() []background.Status { return d.upkeep.Status() },
@@ -74,6 +77,9 @@ func (d *daemon) startUpkeep(ctx context.Context) error {
 		jobs = append(jobs, background.Job{Name: "crl", Every: crl.Pulse, Run: d.lists.Run})
 		d.working.Go(func() { d.shelf.Follow(d.background) })
 	}
+	if d.importer != nil {
+		jobs = append(jobs, background.Job{Name: "foreign", Every: foreign.Every, Run: d.importer.Run})
+	}
 	d.upkeep, err = background.New(background.Options{Leases: d.store, Holder: d.replica, TTL: leaseTime, Log: d.log, Jobs: jobs})
 	if err != nil {
 		return err
@@ -101,6 +107,9 @@ func (d *daemon) expiries() (all []operations.Expiry) {
 		if end := r.NotAfter(); !end.IsZero() {
 			all = append(all, operations.Expiry{Kind: "own", Tenant: r.Tenant, Name: "ocsp/" + r.CA, NotAfter: end})
 		}
+	}
+	for _, f := range d.foreign {
+		all = append(all, operations.Expiry{Kind: "foreign", Tenant: f.Tenant, Name: "ocsp/" + f.ID, NotAfter: f.delegate.NotAfter()})
 	}
 	for _, c := range d.cfg.CAs {
 		if i, err := d.issuers.Issuer(c.Tenant, c.ID); err == nil { // every CA of the configuration was opened at start
@@ -209,7 +218,12 @@ func (d *daemon) checkCertificates(context.Context) (warning string, err error) 
 		if e.Kind == "ca" {
 			name = "the certificate of CA " + e.Tenant + "/" + e.Name
 		}
+		if e.Kind == "foreign" { // whoever asks about that CA is told to try later
+			name = "the OCSP certificate that foreign CA " + e.Tenant + "/" + strings.TrimPrefix(e.Name, "ocsp/") + " issued"
+		}
 		switch left := time.Until(e.NotAfter); {
+		case left < soon && e.Kind == "foreign":
+			warning = fmt.Sprintf("%s ends at %s", name, e.NotAfter.UTC().Format(time.RFC3339))
 		case left <= 0:
 			return "", ca.Errorf(ca.Unavailable, "%s ended at %s", name, e.NotAfter.UTC().Format(time.RFC3339))
 		case left < soon && e.Kind == "ca":

@@ -99,7 +99,7 @@ func (d *daemon) checkCRLs(context.Context) (warning string, err error) {
 	if d.shelf == nil {
 		return "", nil
 	}
-	var late []string
+	late := d.lateForeign()
 	for _, p := range d.shelf.All() {
 		least := importSoon
 		if _, _, ours := ca.ParseCRLScope(p.Scope); ours {

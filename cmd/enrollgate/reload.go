@@ -25,6 +25,10 @@ func (d *daemon) followSignals(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			case <-hangups:
+				select {
+				case d.hungUp <- struct{}{}:
+				default: // one is waiting
+				}
 				// The outcome is in the log: a signal has nobody to answer.
 				_, _ = d.reload(ctx, "service:signal")
 			}

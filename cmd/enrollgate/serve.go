@@ -65,7 +65,7 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 		again := s.source // load fills in defaults
 		return again.load()
 	}
-	d = &daemon{cfg: cfg, log: log, failed: make(chan error, 5), reread: reread, written: &written, level: level}
+	d = &daemon{cfg: cfg, log: log, failed: make(chan error, 5), hungUp: make(chan struct{}, 1), reread: reread, written: &written, level: level}
 	d.background, d.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -148,6 +148,7 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 	d.followTrust(d.background)
 	d.working.Go(func() { d.issuers.Follow(d.background, generationsPoll, d.log) })
 	d.followStatus(d.background)
+	d.followForeign(d.background)
 	d.followSignals(d.background)
 	d.serve()
 	return d, nil

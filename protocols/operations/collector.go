@@ -14,6 +14,7 @@ type Sources struct {
 	Store        func() ca.StoreCounters
 	Certificates func() []Expiry
 	CRLs         func() []CRL
+	Foreign      func() []Fetches
 	Pulse        func() background.Pulse
 	Jobs         func() []background.Status
 	Tokens       func() []Token
@@ -53,6 +54,13 @@ type CRL struct {
 	Entries    int
 }
 
+// Fetches are this replica's fetches of a foreign CA's CRL.
+type Fetches struct {
+	Tenant, CA               string
+	Taken, Unchanged, Failed int64
+	Last                     time.Time // that did not fail; zero: none
+}
+
 // collector turns sources into metrics.
 type collector struct{ sources Sources }
 
@@ -75,6 +83,8 @@ var (
 	daysLeft       = scrape("certificate_days_left", "Days until a certificate of the gateway or of a CA ends; negative after.", "kind", "tenant", "name")
 	crlLeft        = scrape("crl_left_seconds", "Time until a published CRL ends; negative after.", "tenant", "ca", "list")
 	crlEntries     = scrape("crl_entries", "Entries of a published CRL.", "tenant", "ca", "list")
+	fetches        = scrape("foreign_crl_fetches_total", "Fetches of a foreign CA's CRL by this replica.", "tenant", "ca", "outcome")
+	lastFetch      = scrape("foreign_crl_last_fetch_timestamp_seconds", "When this replica last fetched a foreign CA's CRL without error.", "tenant", "ca")
 	replicas       = scrape("replicas", "Replicas that run on this store, this one included.")
 	configDiffers  = scrape("replicas_config_differs", "Replicas with another configuration than this one.")
 	schemaDiffers  = scrape("replicas_schema_differs", "Replicas whose program knows another version of the tables.")
@@ -92,7 +102,7 @@ var (
 )
 
 // everyScraped lists them all.
-var everyScraped = []scraped{storeCommits, storeMembers, storeWaiting, storeFailures, notesDropped, daysLeft, crlLeft, crlEntries, replicas,
+var everyScraped = []scraped{storeCommits, storeMembers, storeWaiting, storeFailures, notesDropped, daysLeft, crlLeft, crlEntries, fetches, lastFetch, replicas,
 	configDiffers, schemaDiffers, clockSkew, lastBeat, statusAge, statusKnown, ocspKept, monthsDropped, certsDropped, monthsWaiting, leaseHeld, backgroundRuns, backgroundLast,
 	tokenWorkers, tokenLogins, tokenLapses, tokenRestarts}
 
@@ -129,6 +139,16 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		for _, l := range s.CRLs() {
 			send(crlLeft, gauge, l.NextUpdate.Sub(now).Seconds(), l.Tenant, l.CA, l.List)
 			send(crlEntries, gauge, float64(l.Entries), l.Tenant, l.CA, l.List)
+		}
+	}
+	if s.Foreign != nil {
+		for _, f := range s.Foreign() {
+			send(fetches, counter, float64(f.Taken), f.Tenant, f.CA, "taken")
+			send(fetches, counter, float64(f.Unchanged), f.Tenant, f.CA, "unchanged")
+			send(fetches, counter, float64(f.Failed), f.Tenant, f.CA, "failed")
+			if !f.Last.IsZero() {
+				send(lastFetch, gauge, seconds(f.Last), f.Tenant, f.CA)
+			}
 		}
 	}
 	if s.Pulse != nil {

@@ -31,8 +31,8 @@ http {
 
 // Nginx runs the distribution's nginx until the end of the test. servers are the
 // server blocks of its configuration, one of which listens on 127.0.0.1:port
-// (see [FreePort]).
-func Nginx(t testing.TB, port int, servers string) {
+// (see [FreePort]). It gives what nginx has logged so far.
+func Nginx(t testing.TB, port int, servers string) (logged func() string) {
 	t.Helper()
 	NeedPrograms(t)
 	path, err := exec.LookPath("nginx")
@@ -66,7 +66,7 @@ func Nginx(t testing.TB, port int, servers string) {
 	for deadline := time.Now().Add(startLimit); ; time.Sleep(20 * time.Millisecond) {
 		if conn, err := net.Dial("tcp", address); err == nil {
 			conn.Close()
-			return
+			return log.String
 		}
 		if !c.running() || time.Now().After(deadline) {
 			t.Fatalf("harness: nginx does not listen on %s", address)

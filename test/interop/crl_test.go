@@ -27,9 +27,8 @@ type lists struct {
 	root    string
 }
 
-func startLists(t *testing.T, store, settings string) *lists {
+func startLists(t *testing.T, lines string) *lists {
 	t.Helper()
-	lines := store + "cas: [{id: issuing, crl: " + settings + "}]\n"
 	s := start(t, lines)
 	l := &lists{site: s, dir: t.TempDir(), root: s.File("root.pem")}
 	overlay := filepath.Join(l.dir, "operator.yaml")
@@ -134,9 +133,9 @@ func (l *lists) rootList(number string) string {
 // delta list, before and after a revocation.
 func TestCRLs(t *testing.T) {
 	harness.NeedPrograms(t)
-	for name, store := range stores {
+	for name, lines := range withTokens("crl: {on_revocation: 1s, delta_interval: 10m}") {
 		t.Run(name, func(t *testing.T) {
-			l := startLists(t, store(t), "{on_revocation: 1s, delta_interval: 10m}")
+			l := startLists(t, lines(t))
 			leaves := l.enroll(t, "good.example", "bad.example")
 			good, bad := leaves[0], leaves[1]
 			_, port, _ := strings.Cut(l.Addresses().HTTP, ":")
@@ -295,7 +294,7 @@ func (l *lists) imports() (file string) {
 // takes for it and no other does.
 func TestShardedCRLs(t *testing.T) {
 	harness.NeedPrograms(t)
-	l := startLists(t, "", "{on_revocation: 1s, shards: 2}")
+	l := startLists(t, "cas: [{id: issuing, crl: {on_revocation: 1s, shards: 2}}]\n")
 	leaf := l.enroll(t, "host.example")[0]
 	shard := 1 + binary.BigEndian.Uint32(leaf.SerialNumber.FillBytes(make([]byte, 16))[2:6])%2
 	name, other := fmt.Sprintf("g1-s%d", shard), fmt.Sprintf("g1-s%d", 3-shard)

@@ -81,15 +81,32 @@ func directly(t *testing.T, storeLines string) *door {
 	return &door{s, s.File("root.pem"), s.directory(t, "privatessl-tls-server"), t.TempDir()}
 }
 
+// inToken are the stores and ways on which the CA's key is in SoftHSM and not in
+// a file: every client meets both kinds of key on each store and over each way.
+var inToken = map[string]bool{"sqlite behind nginx": true, "postgres directly": true}
+
 // TestClients has every client enroll, renew and revoke over every way on every
-// store. One daemon serves all clients of a store and a way, one after the other.
+// store, with the CA's key in a file or a token. One daemon serves all clients of
+// a store and a way, one after the other.
 func TestClients(t *testing.T) {
 	harness.NeedPrograms(t)
+	hsm := harness.SoftHSM(t)
 	for store, lines := range stores {
 		for _, way := range ways {
-			t.Run(store+" "+way.name, func(t *testing.T) {
+			row := store + " " + way.name
+			if inToken[row] {
+				hsm.Add(row)
+			}
+			t.Run(row, func(t *testing.T) {
 				t.Parallel() // clients mostly wait
-				d := way.open(t, lines(t))
+				config := lines(t)
+				if inToken[row] {
+					config += "cas: [{id: issuing, " + tokenKey(t, hsm, row) + "}]\n"
+				}
+				d := way.open(t, config)
+				if _, err := os.Stat(d.File("keys/issuing.pem")); os.IsNotExist(err) != inToken[row] {
+					t.Errorf("the issuing key's file: %v", err)
+				}
 				for _, c := range clients {
 					t.Run(c.name, func(t *testing.T) { d.conversation(t, c.arrive(t, d)) })
 				}

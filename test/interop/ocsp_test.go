@@ -81,7 +81,7 @@ func (a *asker) curl(args ...string) (headers, body string) {
 // certificates, on each store.
 func TestOCSP(t *testing.T) {
 	harness.NeedPrograms(t)
-	for name, lines := range stores {
+	for name, lines := range withTokens("crl: {interval: 1h}") {
 		t.Run(name, func(t *testing.T) {
 			lines := lines(t)
 			s := start(t, lines)
@@ -214,11 +214,12 @@ func TestOCSPSettings(t *testing.T) {
 	a.revokedSoon(leaf)
 }
 
-// TestOCSPOnAnotherReplica: a revocation through one replica shows on another
-// within two seconds, by polling alone.
-func TestOCSPOnAnotherReplica(t *testing.T) {
+// TestStatusOnAnotherReplica: a revocation through one replica shows in another's
+// OCSP answers within two seconds, and then in the complete CRL that it serves.
+// Replicas only poll: nothing in the store uses NOTIFY.
+func TestStatusOnAnotherReplica(t *testing.T) {
 	harness.NeedPrograms(t)
-	lines := postgresLines(t)
+	lines := postgresLines(t) + "cas: [{id: issuing, crl: {on_revocation: 1s}}]\n"
 	one := start(t, lines)
 	second := t.TempDir()
 	for _, d := range []string{"secrets", "keys"} {
@@ -239,6 +240,11 @@ func TestOCSPOnAnotherReplica(t *testing.T) {
 		}
 		o.run(0, "cert", "revoke", hexOf(leaf), "--reason", "superseded", "--yes")
 		a.revokedSoon(leaf)
+	}
+	served := &lists{operator: o, site: two, dir: t.TempDir(), root: two.File("root.pem"), issuing: two.File("chain.pem")}
+	for _, leaf := range leaves {
+		served.awaits("g1", leaf)
+		served.verifies(leaf, "certificate revoked", []string{served.fetch("g1")}, "-crl_check")
 	}
 	r, err := http.Get("http://" + two.Addresses().Admin + "/metrics")
 	if err != nil {

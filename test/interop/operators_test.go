@@ -3,6 +3,7 @@ package interop
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
@@ -122,6 +123,12 @@ func TestOperators(t *testing.T) {
 // enroll gets a certificate for each name.
 func (s *site) enroll(t *testing.T, names ...string) (leaves []*x509.Certificate) {
 	t.Helper()
+	return s.enrollKey(t, newKey(t), names...)
+}
+
+// enrollKey is enroll for a key that goes on being used.
+func (s *site) enrollKey(t *testing.T, key *ecdsa.PrivateKey, names ...string) (leaves []*x509.Certificate) {
+	t.Helper()
 	responder := &http01{}
 	responder.listen(t, s.port)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
@@ -129,7 +136,7 @@ func (s *site) enroll(t *testing.T, names ...string) (leaves []*x509.Certificate
 	client := s.account(t, ctx, "privatessl-tls-server")
 	for _, name := range names {
 		order := responder.ready(t, ctx, client, name)
-		csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{name}}, newKey(t))
+		csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{name}}, key)
 		if err != nil {
 			t.Fatal(err)
 		}

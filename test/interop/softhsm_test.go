@@ -19,6 +19,28 @@ func tokenPIN(t *testing.T) string {
 	return "file:" + file
 }
 
+// tokenKey gives the settings of a CA whose key is made in a token.
+func tokenKey(t *testing.T, hsm *harness.Tokens, token string) string {
+	t.Helper()
+	return fmt.Sprintf("key: 'pkcs11:token=%s;object=issuing?module-path=%s', key_password: %q", strings.ReplaceAll(token, " ", "%20"), hsm.Module, tokenPIN(t))
+}
+
+// withTokens adds to the stores one whose CA has its key in SoftHSM, and its OCSP
+// responder, too; settings are the CA's.
+func withTokens(settings string) map[string]func(t *testing.T) string {
+	all := map[string]func(t *testing.T) string{}
+	for name, lines := range stores {
+		all[name] = func(t *testing.T) string { return lines(t) + "cas: [{id: issuing, " + settings + "}]\n" }
+	}
+	all["keys in SoftHSM"] = func(t *testing.T) string {
+		hsm := harness.SoftHSM(t)
+		hsm.Add("status")
+		hsm.Tool("status", "--keypairgen", "--key-type", "EC:prime256v1", "--label", "ocsp")
+		return fmt.Sprintf("cas: [{id: issuing, %s, %s, ocsp: {key: 'pkcs11:token=status;object=ocsp', key_password: %q}}]\n", settings, tokenKey(t, hsm, "status"), tokenPIN(t))
+	}
+	return all
+}
+
 // TestSoftHSM: the issuing CA's key is made in a token on the first start, and
 // found there on the second; certbot enrolls from both.
 func TestSoftHSM(t *testing.T) {

@@ -76,6 +76,9 @@ func (s *Shelf) Refresh(ctx context.Context) error {
 		return err
 	}
 	for _, h := range heads {
+		if strings.HasPrefix(h.Scope, ca.ForeignCRLPrefix) {
+			continue
+		}
 		s.mu.Lock()
 		s.heads[place{h.Tenant, h.CA, h.Scope}] = h
 		s.mu.Unlock()
