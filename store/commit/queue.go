@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -211,6 +212,9 @@ func (q *Queue[P]) gather(left []*Member[P]) (batch []*Member[P], ok bool) {
 			}
 		}
 	}
+	// Who is about to submit does so first: on a busy machine that makes fewer and
+	// larger commits; where nothing else can run it returns at once.
+	runtime.Gosched()
 	for len(batch) < q.opts.MaxBatch {
 		select {
 		case m := <-q.members:
