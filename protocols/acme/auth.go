@@ -5,6 +5,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/caller"
@@ -78,7 +79,7 @@ func (d *Door) byAccount(r *request, m *message, nonce state.Nonce) (*signed, er
 	if err != nil {
 		return nil, err
 	}
-	key, err := parseJWK(account.Key)
+	key, err := d.key(account)
 	if err != nil {
 		return nil, ca.InternalError(err)
 	}
@@ -97,6 +98,25 @@ func (d *Door) byAccount(r *request, m *message, nonce state.Nonce) (*signed, er
 		return nil, badNonce()
 	}
 	return &signed{payload: m.Payload, account: account, caller: who, nonce: nonce}, nil
+}
+
+// Parsed account keys: how long and how many are remembered at least.
+const (
+	keyLasts = 10 * time.Minute
+	keysKept = 2048
+)
+
+// key parses an account's stored key. The same text is the same key for ever,
+// so what it was parsed to is remembered by the text.
+func (d *Door) key(a *state.Account) (accountKey, error) {
+	if key, ok := d.keys.Get(string(a.Key)); ok {
+		return key, nil
+	}
+	key, err := parseJWK(a.Key)
+	if err == nil {
+		d.keys.Put(string(a.Key), key)
+	}
+	return key, err
 }
 
 // authenticateKey opens a newAccount request, which carries its key (RFC 8555

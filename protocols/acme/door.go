@@ -66,6 +66,7 @@ type Door struct {
 	struck      *struckSet
 	validations *validations
 	issued      *recent.Memory[issuedKey, issued]
+	keys        *recent.Memory[string, accountKey] // what parseJWK made of stored account keys
 }
 
 // endpoint is one directory with everything about it that never changes.
@@ -105,7 +106,7 @@ func New(o Options) (*Door, error) {
 		o.Observer = unobserved{}
 	}
 	d := &Door{Options: o, endpoints: map[string]*endpoint{}, nonces: newNoncer(o.Nonces, o.Now), struck: newStruckSet(0, o.Now),
-		issued: recent.NewMemory[issuedKey, issued](issuedLasts, issuedKept, o.Now)}
+		issued: recent.NewMemory[issuedKey, issued](issuedLasts, issuedKept, o.Now), keys: recent.NewMemory[string, accountKey](keyLasts, keysKept, o.Now)}
 	if o.Previous != nil {
 		d.struck, d.Previous = o.Previous.struck, nil
 	}

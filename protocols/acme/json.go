@@ -17,6 +17,9 @@ func jsonMembers(text []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(text) { // encoding/json would replace, and make two texts one
 		return nil, errors.New("not UTF-8")
 	}
+	if members, ok := plainMembers(text); ok {
+		return members, nil
+	}
 	rest := bytes.TrimLeft(text, jsonSpace)
 	if len(rest) == 0 || rest[0] != '{' || !json.Valid(rest) {
 		return nil, errors.New("not a JSON object")
@@ -34,6 +37,62 @@ func jsonMembers(text []byte) (map[string]json.RawMessage, error) {
 		}
 		members[name], rest = cutValue(bytes.TrimLeft(after, jsonSpace+":"))
 	}
+}
+
+// plainMembers is jsonMembers for the objects that clients send, whose names and
+// values are texts without escapes; ok is false for every other text.
+func plainMembers(text []byte) (members map[string]json.RawMessage, ok bool) {
+	whole := string(text) // names are parts of it
+	members = make(map[string]json.RawMessage, 8)
+	for at, first := 0, true; ; first = false {
+		at = skipSpace(text, at)
+		switch {
+		case at == len(text):
+			return nil, false
+		case first && text[at] == '{', !first && text[at] == ',':
+		case !first && text[at] == '}':
+			return members, skipSpace(text, at+1) == len(text)
+		default:
+			return nil, false
+		}
+		at = skipSpace(text, at+1)
+		afterName := skipPlain(text, at)
+		colon := skipSpace(text, afterName)
+		if afterName == at || colon == len(text) || text[colon] != ':' {
+			return nil, false
+		}
+		value := skipSpace(text, colon+1)
+		afterValue := skipPlain(text, value)
+		name := whole[at+1 : afterName-1]
+		if _, twice := members[name]; twice || afterValue == value {
+			return nil, false
+		}
+		members[name], at = text[value:afterValue], afterValue
+	}
+}
+
+func skipSpace(text []byte, at int) int {
+	for at < len(text) && (text[at] == ' ' || text[at] == '\t' || text[at] == '\r' || text[at] == '\n') {
+		at++
+	}
+	return at
+}
+
+// skipPlain gives the place after the quoted text without escapes at a place,
+// or that place if there is none.
+func skipPlain(text []byte, at int) int {
+	if at == len(text) || text[at] != '"' {
+		return at
+	}
+	for i := at + 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			return i + 1
+		case c == '\\' || c < ' ':
+			return at
+		}
+	}
+	return at
 }
 
 // cutValue splits off the value that text, the inside of valid JSON, starts with.

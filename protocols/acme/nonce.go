@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"hash"
+	"sync"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
@@ -47,6 +49,7 @@ type NonceKeys func() (current NonceKey, all []NonceKey)
 type noncer struct {
 	keys NonceKeys
 	now  func() time.Time
+	macs sync.Map // version -> *sync.Pool of hash.Hash that have the key in them
 }
 
 func newNoncer(keys NonceKeys, now func() time.Time) *noncer {
@@ -63,7 +66,7 @@ func (n *noncer) mint() string {
 	binary.BigEndian.PutUint64(clock[:], uint64(n.now().Unix()))
 	copy(b[5:10], clock[3:])
 	rand.Read(b[10:nonceSigned]) // never fails (crypto/rand)
-	tag := nonceTag(key.Secret, b[:nonceSigned])
+	tag := n.tag(key, b[:nonceSigned])
 	copy(b[nonceSigned:], tag[:])
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
@@ -84,7 +87,7 @@ func (n *noncer) check(nonce string) (id [16]byte, expiry time.Time, err error) 
 	authentic := false
 	for _, key := range all {
 		if key.Version == version {
-			tag := nonceTag(key.Secret, b[:nonceSigned])
+			tag := n.tag(key, b[:nonceSigned])
 			authentic = hmac.Equal(tag[:], b[nonceSigned:])
 		}
 	}
@@ -113,8 +116,16 @@ func nonceID(b [nonceSize]byte) (id [16]byte) {
 	return id
 }
 
-func nonceTag(secret, signed []byte) [16]byte {
-	mac := hmac.New(sha256.New, secret)
+// tag is the first half of the HMAC. Setting up a MAC costs more than a nonce's
+// two blocks, so those that are set up are used again.
+func (n *noncer) tag(key NonceKey, signed []byte) [16]byte {
+	pool, ok := n.macs.Load(key.Version)
+	if !ok {
+		pool, _ = n.macs.LoadOrStore(key.Version, &sync.Pool{New: func() any { return hmac.New(sha256.New, key.Secret) }})
+	}
+	mac := pool.(*sync.Pool).Get().(hash.Hash)
+	defer pool.(*sync.Pool).Put(mac)
+	mac.Reset()
 	mac.Write(signed)
 	var sum [sha256.Size]byte
 	return [16]byte(mac.Sum(sum[:0]))

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"database/sql/driver"
 	"errors"
 	"os"
 	"path/filepath"
@@ -75,6 +76,14 @@ func wholeOrNothing(t testing.TB, s *Store, want int) {
 	}
 }
 
+// direct runs a text on the writer's connection.
+func direct(t testing.TB, s *Store, text string) {
+	t.Helper()
+	if _, err := s.writer.conn.(driver.ExecerContext).ExecContext(t.Context(), text, nil); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+}
+
 // TestNoRoomLeft: while the disk is full or the file read-only, callers are
 // told to try later and nothing is half written; service resumes by itself.
 func TestNoRoomLeft(t *testing.T) {
@@ -87,9 +96,7 @@ func TestNoRoomLeft(t *testing.T) {
 			mustRecord(t, s)
 			recorded := 1
 			for range 3 {
-				if _, err := s.writer.conn.ExecContext(t.Context(), c.broken); err != nil {
-					t.Fatal(err)
-				}
+				direct(t, s, c.broken)
 				var mu sync.Mutex
 				refused := 0
 				var all sync.WaitGroup
@@ -113,9 +120,7 @@ func TestNoRoomLeft(t *testing.T) {
 				if refused == 0 {
 					t.Error("nobody was refused: the fault did not happen")
 				}
-				if _, err := s.writer.conn.ExecContext(t.Context(), c.mended); err != nil {
-					t.Fatal(err)
-				}
+				direct(t, s, c.mended)
 				mustRecord(t, s)
 				recorded++
 				wholeOrNothing(t, s, recorded)
@@ -128,9 +133,7 @@ func TestNoRoomLeft(t *testing.T) {
 func TestBusy(t *testing.T) {
 	s := fresh(t, Options{})
 	mustRecord(t, s)
-	if _, err := s.writer.conn.ExecContext(t.Context(), "PRAGMA busy_timeout = 50"); err != nil {
-		t.Fatal(err)
-	}
+	direct(t, s, "PRAGMA busy_timeout = 50")
 	tx, err := raw(t, s.opts.Path).Begin() // immediate
 	if err != nil {
 		t.Fatal(err)
@@ -183,9 +186,7 @@ func TestBrokenWriter(t *testing.T) {
 	if err := s.writer.rollback(); err == nil {
 		t.Fatal("there was a transaction to roll back")
 	}
-	if _, err := s.writer.conn.ExecContext(t.Context(), "BEGIN"); err != nil { // left open by some fault
-		t.Fatal(err)
-	}
+	direct(t, s, "BEGIN") // left open by some fault
 	mustRecord(t, s)
 	if err := s.Close(); err != nil { // what was recorded does not hang on the open transaction
 		t.Fatal(err)

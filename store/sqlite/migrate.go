@@ -68,13 +68,19 @@ func migrate(ctx context.Context, file string) (err error) {
 	return nil
 }
 
-// checkSchema refuses a file whose schema is not this program's.
-func checkSchema(ctx context.Context, db *sql.DB, file string) error {
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+func fileExists(file string) error {
+	_, err := os.Stat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("sqlite: there is no database %s: run `enrollgate migrate`", file)
-	} else if err != nil {
+	case err != nil:
 		return fmt.Errorf("sqlite: %w", err)
 	}
+	return nil
+}
+
+// checkSchema refuses a file whose schema is not this program's.
+func checkSchema(ctx context.Context, db *sql.DB, file string) error {
 	want, err := newestMigration()
 	if err != nil {
 		return err

@@ -42,8 +42,8 @@ const busyTimeout = 5 * time.Second
 // Store is an open database file.
 type Store struct {
 	opts   Options
-	writes *sql.DB // one connection, used by the queue's writer alone
-	writer *writer // nil until first used, and after it broke
+	dsn    string  // of the writer's connection
+	writer *writer // used by the queue's writer alone; nil after it broke
 	reads  *sql.DB
 	read   [queries]*sql.Stmt
 	queue  *commit.Queue[*write]
@@ -68,24 +68,46 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		o.Replica = "local"
 	}
 	s := &Store{opts: o, end: (*writer).commit, closing: make(chan struct{})}
-	var err error
-	if s.writes, err = openPool(o.Path, "rw", 1); err != nil {
+	if err := s.open(ctx); err != nil {
 		return nil, err
-	}
-	if err := checkSchema(ctx, s.writes, o.Path); err != nil {
-		return nil, errors.Join(err, s.writes.Close())
-	}
-	if s.reads, err = openPool(o.Path, "ro", max(4, 2*runtime.GOMAXPROCS(0))); err != nil {
-		return nil, errors.Join(err, s.writes.Close())
-	}
-	for _, q := range readStatements {
-		if s.read[q], err = s.reads.PrepareContext(ctx, statements[q]); err != nil {
-			return nil, errors.Join(fmt.Errorf("sqlite: %s: %w", o.Path, err), s.reads.Close(), s.writes.Close())
-		}
 	}
 	s.queue = commit.New(s.run, commit.Options{})
 	s.notes = trail.NewNotes(s.writeNotes, o.Log)
 	return s, nil
+}
+
+// open makes the connections. The writer's is first: it makes the log that
+// those for reading need.
+func (s *Store) open(ctx context.Context) (err error) {
+	if err := fileExists(s.opts.Path); err != nil {
+		return err
+	}
+	if s.dsn, err = dataSource(s.opts.Path, "rw"); err != nil {
+		return err
+	}
+	if s.reads, err = openPool(s.opts.Path, "ro", max(4, 2*runtime.GOMAXPROCS(0))); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.reads.Close())
+			if s.writer != nil {
+				err = errors.Join(err, s.writer.close())
+			}
+		}
+	}()
+	if err := s.openWriter(); err != nil {
+		return fmt.Errorf("sqlite: %s: %w", s.opts.Path, err)
+	}
+	if err := checkSchema(ctx, s.reads, s.opts.Path); err != nil {
+		return err
+	}
+	for _, q := range readStatements {
+		if s.read[q], err = s.reads.PrepareContext(ctx, statements[q]); err != nil {
+			return fmt.Errorf("sqlite: %s: %w", s.opts.Path, err)
+		}
+	}
+	return nil
 }
 
 // Close writes what is queued and closes the file.
@@ -105,10 +127,11 @@ func (s *Store) close() error {
 			errs = append(errs, st.Close())
 		}
 	}
-	if s.writer != nil {
+	errs = append(errs, s.reads.Close())
+	if s.writer != nil { // last: who only reads cannot write the log back into the file
 		errs = append(errs, s.writer.close())
 	}
-	return errors.Join(append(errs, s.reads.Close(), s.writes.Close())...)
+	return errors.Join(errs...)
 }
 
 // Stats counts commits and the writes they carried.
@@ -125,9 +148,24 @@ func (s *Store) now() time.Time { return s.opts.Clock().UTC().Truncate(time.Micr
 
 // openPool opens the file; mode is rw, ro or rwc.
 func openPool(path, mode string, conns int) (*sql.DB, error) {
+	dsn, err := dataSource(path, mode)
+	if err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
+
+// dataSource says how the driver opens the file.
+func dataSource(path, mode string) (string, error) {
 	full, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: %w", err)
+		return "", fmt.Errorf("sqlite: %w", err)
 	}
 	args := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_pragma": {
 		"busy_timeout(" + strconv.FormatInt(busyTimeout.Milliseconds(), 10) + ")", "foreign_keys(1)", "trusted_schema(0)", "cache_size(-16000)"}}
@@ -138,14 +176,7 @@ func openPool(path, mode string, conns int) (*sql.DB, error) {
 		args.Add("_pragma", "synchronous(full)")
 		args.Add("_pragma", "wal_autocheckpoint(4000)") // pages; hot ones are then written to the file less often
 	}
-	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(full), RawQuery: args.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
-	if err != nil {
-		return nil, fmt.Errorf("sqlite: %s: %w", path, err)
-	}
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
-	return db, nil
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(full), RawQuery: args.Encode()}).String(), nil
 }
 
 // point is the context of a lookup by key: it is done before anybody could give

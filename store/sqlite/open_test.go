@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -88,9 +90,16 @@ func TestFilesArePrivateAndDurable(t *testing.T) {
 		}
 	}
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1"} {
-		var got string
-		if err := s.writer.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
-			t.Errorf("%s is %s, want %s (%v)", pragma, got, want, err)
+		rows, err := s.writer.conn.(driver.QueryerContext).QueryContext(t.Context(), "PRAGMA "+pragma, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]driver.Value, 1)
+		if err := rows.Next(got); err != nil || fmt.Sprint(got[0]) != want {
+			t.Errorf("%s is %v, want %s (%v)", pragma, got[0], want, err)
+		}
+		if err := rows.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 	if _, err := s.reads.ExecContext(t.Context(), "DELETE FROM outbox"); err == nil {
@@ -106,7 +115,8 @@ var wholeReads = []query{insertDataKey, selectDataKeys, changeKEK, countDataKeys
 	selectCRLHeads} // has a row a scope
 
 // harmless is how lines of a plan begin that read no table from end to end.
-var harmless = []string{"SEARCH", "LIST SUBQUERY", "CORRELATED SCALAR SUBQUERY", "SCALAR SUBQUERY", "SCAN CONSTANT ROW", "CREATE BLOOM FILTER"}
+var harmless = []string{"SEARCH", "LIST SUBQUERY", "CORRELATED SCALAR SUBQUERY", "SCALAR SUBQUERY", "SCAN CONSTANT ROW", "CREATE BLOOM FILTER",
+	"MATERIALIZE tenants", "SETUP", "RECURSIVE STEP", "SCAN each"} // the tenants, each found by a SEARCH
 
 // TestPlans: no statement reads a table from end to end or sorts what it read.
 func TestPlans(t *testing.T) {

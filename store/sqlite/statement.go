@@ -267,7 +267,11 @@ var statements = [queries]string{
 	deactivateAuthorization: `UPDATE acme_authorizations SET status = 'deactivated'
 		WHERE tenant = ? AND id = ? AND endpoint = ? AND status IN ('pending', 'valid')`,
 
-	sweepNonces: `DELETE FROM acme_nonces WHERE (tenant, id) IN (SELECT tenant, id FROM acme_nonces WHERE expires <= ? ORDER BY expires LIMIT ?)`,
+	sweepNonces: `WITH RECURSIVE tenants (tenant) AS (SELECT min(tenant) FROM acme_nonces
+			UNION ALL SELECT (SELECT min(n.tenant) FROM acme_nonces n WHERE n.tenant > each.tenant) FROM tenants each WHERE each.tenant IS NOT NULL)
+		DELETE FROM acme_nonces WHERE (tenant, id) IN (SELECT n.tenant, n.id FROM tenants each CROSS JOIN acme_nonces n ON n.tenant = each.tenant
+			AND n.id < coalesce((SELECT m.id FROM acme_nonces m WHERE m.tenant = each.tenant ORDER BY m.id LIMIT 1 OFFSET ?2), x'ffffffffffffffffffffffffffffffffff')
+			AND n.expires <= ?1 LIMIT ?2)`, // of each tenant the first are looked at: ids rise with their expiries (state.Nonce)
 	sweepIdempotency: `DELETE FROM idempotency WHERE (tenant, key) IN
 		(SELECT tenant, key FROM idempotency WHERE expires <= ? ORDER BY expires LIMIT ?)`,
 	endOrders: `UPDATE acme_orders SET status = 'invalid' WHERE (tenant, id) IN
@@ -282,7 +286,7 @@ var statements = [queries]string{
 	forgetReplicas: `DELETE FROM replicas WHERE id IN (SELECT id FROM replicas WHERE id > '' AND seen < ? LIMIT ?)`,
 
 	findBySerial:    findColumns + `certificates c` + findWhere + findOrder,
-	findBySubject:   findColumns + `certificates c INDEXED BY certificates_by_subject` + findWhere + ` AND c.subject = ?11` + findOrder,
+	findBySubject:   findColumns + `certificates c INDEXED BY certificates_by_subject` + findWhere + ` AND c.subject = ?11 AND c.subject <> ''` + findOrder,
 	findByRequester: findColumns + `certificates c INDEXED BY certificates_by_requester` + findWhere + ` AND c.requester = ?10` + findOrder,
 	findByKey:       findColumns + `certificates c INDEXED BY certificates_by_key` + findWhere + ` AND c.key_id = ?12` + findOrder,
 	findByName: findColumns + `certificates c` + findWhere + ` AND c.id IN (SELECT certificate FROM sans INDEXED BY sans_by_name

@@ -90,7 +90,8 @@ type Challenge struct {
 	Record    []byte    `json:"record,omitempty"` // JSON: what the validator saw (hops, addresses)
 }
 
-// Nonce is a used nonce that must not be accepted again before it expires.
+// Nonce is a used nonce that must not be accepted again before it expires. Ids
+// sort by the time of minting, so that those that expired come first.
 type Nonce struct {
 	ID      [16]byte
 	Expires time.Time

@@ -3,80 +3,84 @@ package outbound
 import (
 	"context"
 	"errors"
-	"net"
-	"strings"
+	"slices"
 
 	"github.com/miekg/dns"
 )
 
-var (
-	errForeign   = errors.New("the answer is to another question")
-	errMalformed = errors.New("the answer is malformed")
-)
+// reply is the outcome of one question; err is nil if msg holds a usable answer.
+type reply struct {
+	msg *dns.Msg
+	err *Error
+}
 
-// query asks one question of the servers in order, round after round, until one
-// gives a usable answer: NOERROR, perhaps empty. NXDOMAIN ends the search at once;
-// every other code, a timeout or nonsense leads to the next server.
-func (r *Resolver) query(ctx context.Context, name string, qtype uint16) (*dns.Msg, *Error) {
-	var failure *Error
+// query asks questions about one name of the servers in order, round after round,
+// until each has a usable answer: NOERROR, perhaps empty. NXDOMAIN ends the search
+// at once; every other code, a timeout or nonsense leads to the next server.
+func (r *Resolver) query(ctx context.Context, name string, qtypes ...uint16) []reply {
+	replies := make([]reply, len(qtypes))
+	open := make([]int, len(qtypes)) // places of the questions that go on
+	for i := range open {
+		open[i] = i
+	}
 	for range r.rounds {
 		for _, server := range r.servers {
 			if err := ctx.Err(); err != nil {
-				return nil, &Error{Kind: DNS, Host: name, Reason: dialReason(err), Err: err}
+				for _, i := range open {
+					replies[i].err = &Error{Kind: DNS, Host: name, Reason: dialReason(err), Err: err}
+				}
+				return replies
 			}
-			msg, err := r.exchange(ctx, name, qtype, server)
-			switch {
-			case err != nil:
-				failure = &Error{Kind: DNS, Host: name, Reason: exchangeReason(err), Err: err}
-			case msg.Rcode == dns.RcodeSuccess:
-				return msg, nil
-			case msg.Rcode == dns.RcodeNameError:
-				return nil, &Error{Kind: DNS, Host: name, Reason: "there is no such name (NXDOMAIN)"}
-			default:
-				failure = &Error{Kind: DNS, Host: name, Reason: "the resolver answered " + rcodeText(msg.Rcode)}
+			asks := make([]*question, len(open))
+			for n, i := range open {
+				asks[n] = newQuestion(name, qtypes[i], asks[:n])
+			}
+			r.exchange(ctx, asks, server)
+			left := open[:0]
+			for n, i := range open {
+				var final bool
+				if replies[i], final = asks[n].judge(name); !final {
+					left = append(left, i)
+				}
+			}
+			if open = left; len(open) == 0 {
+				return replies
 			}
 		}
 	}
-	return nil, failure
+	return replies
 }
 
-// exchange sends the question to one server from a fresh socket, hence with a
-// random port beside the random id (RFC 5452 section 9.2), and again over TCP if
-// the answer was truncated (RFC 7766 section 5).
-func (r *Resolver) exchange(ctx context.Context, name string, qtype uint16, server string) (*dns.Msg, error) {
-	ask := new(dns.Msg)
-	ask.SetQuestion(dns.Fqdn(name), qtype) // a random id and the recursion bit
-	ask.SetEdns0(udpPayloadSize, false)
-	for _, network := range []string{"udp", "tcp"} {
-		client := &dns.Client{Net: network, Timeout: r.timeout}
-		attempt, cancel := context.WithTimeout(ctx, r.timeout)
-		msg, _, err := client.ExchangeContext(attempt, ask, server)
-		cancel()
-		if err != nil {
-			var netErr net.Error
-			if errors.As(err, &netErr) || ctx.Err() != nil {
-				return nil, err
-			}
-			return nil, errMalformed // the parser's text may quote the answer
-		}
-		if !answers(msg, ask) {
-			return nil, errForeign
-		}
-		if !msg.Truncated {
-			return msg, nil
-		}
-	}
-	return nil, errMalformed // truncated over TCP
+// question is one that was asked of one server, and what came of it.
+type question struct {
+	ask, msg *dns.Msg
+	err      error
 }
 
-// answers tells whether msg replies to the question of ask; the client has
-// compared the ids already.
-func answers(msg, ask *dns.Msg) bool {
-	if !msg.Response || len(msg.Question) != 1 {
-		return false
+// newQuestion has a random id that none of the others has, and the recursion bit.
+func newQuestion(name string, qtype uint16, others []*question) *question {
+	q := &question{ask: new(dns.Msg)}
+	q.ask.SetQuestion(dns.Fqdn(name), qtype)
+	for slices.ContainsFunc(others, func(o *question) bool { return o.ask.Id == q.ask.Id }) {
+		q.ask.Id = dns.Id()
 	}
-	got, want := msg.Question[0], ask.Question[0]
-	return got.Qtype == want.Qtype && got.Qclass == want.Qclass && strings.EqualFold(got.Name, want.Name)
+	q.ask.SetEdns0(udpPayloadSize, false)
+	return q
+}
+
+// judge tells what a server's answer means; final is false where the next server
+// may know better.
+func (q *question) judge(name string) (out reply, final bool) {
+	switch {
+	case q.err != nil:
+		return reply{err: &Error{Kind: DNS, Host: name, Reason: exchangeReason(q.err), Err: q.err}}, false
+	case q.msg.Rcode == dns.RcodeSuccess:
+		return reply{msg: q.msg}, true
+	case q.msg.Rcode == dns.RcodeNameError:
+		return reply{err: &Error{Kind: DNS, Host: name, Reason: "there is no such name (NXDOMAIN)"}}, true
+	default:
+		return reply{err: &Error{Kind: DNS, Host: name, Reason: "the resolver answered " + rcodeText(q.msg.Rcode)}}, false
+	}
 }
 
 func exchangeReason(err error) string {

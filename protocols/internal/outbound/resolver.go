@@ -100,34 +100,20 @@ func (r *Resolver) Lookup(ctx context.Context, host string) ([]netip.Addr, error
 	if r.loopback && isLocalhost(name) {
 		return []netip.Addr{netip.IPv6Loopback(), netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
 	}
-	type answer struct {
-		addrs    []netip.Addr
-		err      *Error
-		panicked any
+	replies := r.query(ctx, name, dns.TypeAAAA, dns.TypeA)
+	six, four := replies[0], replies[1]
+	var all []netip.Addr
+	if six.err == nil {
+		all = addresses(six.msg, name, dns.TypeAAAA)
 	}
-	ask := func(qtype uint16) (a answer) {
-		defer func() { a.panicked = recover() }()
-		msg, err := r.query(ctx, name, qtype)
-		if err != nil {
-			return answer{err: err}
-		}
-		return answer{addrs: addresses(msg, name, qtype)}
+	if four.err == nil {
+		all = append(all, addresses(four.msg, name, dns.TypeA)...)
 	}
-	four := make(chan answer, 1)
-	go func() { four <- ask(dns.TypeA) }()
-	six := ask(dns.TypeAAAA)
-	v4 := <-four
-	for _, a := range []answer{six, v4} {
-		if a.panicked != nil {
-			panic(a.panicked) // in the request's goroutine, where it ends one request only
-		}
-	}
-	all := append(six.addrs, v4.addrs...)
 	switch {
 	case len(all) > 0:
 		return all, nil
-	case v4.err != nil: // the question that matters to most hosts first
-		return nil, v4.err
+	case four.err != nil: // the question that matters to most hosts first
+		return nil, four.err
 	case six.err != nil:
 		return nil, six.err
 	default:

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -173,6 +174,41 @@ func TestLookupForgedIDIsIgnored(t *testing.T) {
 	}))
 	if got, err := resolver(t, addr).Lookup(t.Context(), "host.example"); err == nil {
 		t.Errorf("a forged answer was taken: %v", got)
+	}
+}
+
+// TestLookupAsksFromOneSocket: both questions leave together, and the answers
+// may come in any order.
+func TestLookupAsksFromOneSocket(t *testing.T) {
+	for _, first := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		answered := make(chan struct{})
+		from := make(chan string, 2)
+		addr := dnstest.Serve(t, dns.HandlerFunc(func(w dns.ResponseWriter, ask *dns.Msg) {
+			from <- w.RemoteAddr().String()
+			text := ask.Question[0].Name + " 1 IN A 192.0.2.1"
+			if ask.Question[0].Qtype == dns.TypeAAAA {
+				text = ask.Question[0].Name + " 1 IN AAAA 2001:db8::1"
+			}
+			rr, err := dns.NewRR(text)
+			if err != nil {
+				t.Error(err)
+			}
+			answer := new(dns.Msg).SetReply(ask)
+			answer.Answer = []dns.RR{rr}
+			if ask.Question[0].Qtype == first {
+				defer close(answered)
+			} else {
+				<-answered
+			}
+			w.WriteMsg(answer)
+		}))
+		got, err := resolver(t, addr).Lookup(t.Context(), "host.example")
+		if want := []string{"2001:db8::1", "192.0.2.1"}; err != nil || !slices.Equal(texts(got), want) {
+			t.Errorf("type %d first: got %v, %v", first, got, err)
+		}
+		if a, b := <-from, <-from; a != b {
+			t.Errorf("asked from %s and %s", a, b)
+		}
 	}
 }
 

@@ -21,12 +21,12 @@ func (r *Resolver) LookupTXT(ctx context.Context, name string) ([]string, error)
 	if err != nil {
 		return nil, &Error{Kind: DNS, Host: "the record", Reason: ErrName.Error(), Err: err}
 	}
-	msg, failure := r.query(ctx, name, dns.TypeTXT)
-	if failure != nil {
-		return nil, failure
+	answer := r.query(ctx, name, dns.TypeTXT)[0]
+	if answer.err != nil {
+		return nil, answer.err
 	}
 	var texts []string
-	for _, rr := range records(msg, name, dns.TypeTXT) {
+	for _, rr := range records(answer.msg, name, dns.TypeTXT) {
 		if txt, ok := rr.(*dns.TXT); ok && len(texts) < maxTexts {
 			texts = append(texts, strings.Join(txt.Txt, ""))
 		}
