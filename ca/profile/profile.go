@@ -3,11 +3,11 @@ package profile
 import (
 	"bytes"
 	"crypto/sha256"
-	"slices"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
@@ -25,7 +25,10 @@ type Profile struct {
 	subject     subjectRule
 	cnFromDNS   bool
 	copyCN      bool
-	dns, ip     *nameRule
+	names       [nameTypes]*nameRule
+	others      []*nameRule
+	rules       []*nameRule // all of them
+	assertedBy  []caller.Door
 	requestable []requestedExtension
 	policies    *pkix.Extension
 	policyText  string
@@ -57,6 +60,10 @@ func (p *Profile) Title() string { return p.written.Title }
 // Kind is end-entity, ca, responder or ra.
 func (p *Profile) Kind() string { return p.kind }
 
+// Written is the profile as it was written, flat and with every default filled
+// in. The caller may change what it gets.
+func (p *Profile) Written() Written { return deepCopy(p.written) }
+
 // Text is the canonical text: the written profile as YAML with every default
 // filled in, the same bytes for the same rules. The store keeps it by Hash.
 func (p *Profile) Text() []byte { return bytes.Clone(p.text) }
@@ -84,16 +91,4 @@ func (p *Profile) denied(field, rule, format string, args ...any) error {
 	err := ca.Errorf(ca.Denied, format, args...)
 	err.Field, err.Rule = field, "profile "+p.id+" "+rule
 	return err
-}
-
-// clone copies what Compile fills in, so that the caller's value stays as written.
-func (w Written) clone() Written {
-	w.Keys = slices.Clone(w.Keys)
-	for _, names := range []**WrittenNames{&w.SubjectAltName.DNS, &w.SubjectAltName.IP} {
-		if *names != nil {
-			copied := **names
-			*names = &copied
-		}
-	}
-	return w
 }

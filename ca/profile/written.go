@@ -8,6 +8,12 @@ type Written struct {
 	// - _ ~ (it is a path segment), 1 to 64 characters. Required.
 	ID string `yaml:"id"`
 
+	// Extends names a profile whose keys hold where this one writes none: a
+	// built-in one or one of the same configuration. A list replaces the whole
+	// list, a block is taken over key by key, `max: 0` takes a type of names
+	// away. By its own id a profile extends the built-in one that it replaces.
+	Extends string `yaml:"extends,omitempty"`
+
 	// Title says in a few words what certificates of this profile are for.
 	// Printed by `profile list`; default: the id.
 	Title string `yaml:"title,omitempty"`
@@ -33,6 +39,13 @@ type Written struct {
 	Validity       WrittenValidity    `yaml:"validity"`
 	Subject        WrittenSubject     `yaml:"subject,omitempty"`
 	SubjectAltName WrittenAltName     `yaml:"subject_alt_name,omitempty"`
+
+	// AssertedBy lists the doors whose callers may use the grants of
+	// subject.asserted and of asserted in subject_alt_name: est, scep, cmp,
+	// wstep, operator, system, acme. Default: each but acme, where names are
+	// proven by challenges. Who is let in at a door, and to which names, is the
+	// business of its endpoint and credential.
+	AssertedBy []string `yaml:"asserted_by,omitempty"`
 
 	// CopyCNToDNS puts each CN of the subject that is a DNS name and not yet
 	// among the dNSNames there too. Default false. Prevents server
@@ -123,72 +136,6 @@ type WrittenValidity struct {
 	// issuer: cut (default) ends it with the issuer, refuse refuses the
 	// request, so that a certificate is never shorter than promised.
 	BeyondIssuer string `yaml:"beyond_issuer,omitempty"`
-}
-
-// WrittenSubject says what the subject name holds. With nothing written the
-// subject is empty and subjectAltName critical.
-type WrittenSubject struct {
-	// CNFromFirstDNS makes the subject a single CN: the one the request
-	// asserts where that is one of the certificate's proven DNS names, else
-	// the first DNS name. A name longer than 64 characters, the bound of CN,
-	// leaves the subject empty and subjectAltName critical. A request that
-	// asserts another CN is refused: its owner would get a certificate that
-	// does not do what it was asked for. Excludes Template and Asserted.
-	CNFromFirstDNS bool `yaml:"cn_from_first_dns,omitempty"`
-
-	// Template lists the RDNs in encoding order: `- O: Example Ltd` is a
-	// constant, `- CN: <dns.1>` a variable; two attributes in one item make a
-	// multi-valued RDN. Variables: <dns.N> and <ip.N> are the N-th proven name
-	// of the certificate; <ATTRIBUTE.N> is the N-th value of that attribute in
-	// the asserted subject and needs a grant in Asserted. <x> is <x.1>. A
-	// variable without a value refuses the request.
-	Template []map[string]string `yaml:"template,omitempty"`
-
-	// Asserted grants subject attributes that a request may set by itself.
-	// With a Template they are what its variables may use; without one, the
-	// granted attributes are copied in the order asked, string types kept.
-	// Attributes that are not granted are dropped and noted. Default: none.
-	Asserted []WrittenGrant `yaml:"asserted,omitempty"`
-}
-
-// WrittenGrant lets a request set one subject attribute.
-type WrittenGrant struct {
-	// Attribute is an attribute name such as CN, O or SERIALNUMBER, or a dotted OID.
-	Attribute string `yaml:"attribute"`
-
-	// Match lists patterns, one of which the whole value must match: * stands
-	// for any run of characters, everything else for itself, case counts.
-	// Required; `*` alone grants any value.
-	Match []string `yaml:"match"`
-}
-
-// WrittenAltName says which subject alternative names certificates may carry.
-// A type that is not written never gets in.
-type WrittenAltName struct {
-	DNS *WrittenNames `yaml:"dns,omitempty"`
-	IP  *WrittenNames `yaml:"ip,omitempty"`
-}
-
-// WrittenNames rules over the names of one type.
-type WrittenNames struct {
-	// Methods lists how a name must have been proven: http-01, dns-01, service.
-	// Required: a name is never issued because it was merely asked for.
-	Methods []string `yaml:"methods"`
-
-	// Min and Max bound how many names of the type a certificate has.
-	// Defaults 0 and 100; Max at most 256.
-	Min int  `yaml:"min,omitempty"`
-	Max *int `yaml:"max,omitempty"`
-
-	// Allow lists patterns, one of which each name must match. DNS:
-	// host.example is that name, *.example any name below example at any
-	// depth (not example itself), * any name. IP: an address, or a prefix such
-	// as 10.0.0.0/8. Default: any.
-	Allow []string `yaml:"allow,omitempty"`
-
-	// Wildcard permits names that start with the wildcard label. DNS only;
-	// default false, because one such certificate stands for every host of a domain.
-	Wildcard bool `yaml:"wildcard,omitempty"`
 }
 
 // WrittenURLs switches the extensions that point at the CA's publications.
