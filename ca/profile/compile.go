@@ -3,7 +3,6 @@ package profile
 import (
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/caller"
@@ -43,7 +42,15 @@ func Compile(w Written) (*Profile, error) {
 	p.compileAltName(&w.SubjectAltName, &problems)
 	p.compileAssertedBy(&w.AssertedBy, &problems)
 	p.requestable = compileRequestExtensions(w.RequestExtensions, &problems)
-	p.compilePolicies(w.Policies, &problems)
+	p.compilePolicies(&w, &problems)
+	p.compileExtensions(w.Extensions, &problems)
+	p.compileCapabilities(w.SMIMECapabilities, &problems)
+	p.compileMSTemplate(w.MSTemplate, &problems)
+	w.MSSID = oneOf(w.MSSID, []string{"ms_sid"}, []string{"omit", "include", "require"}, &problems)
+	p.sid = w.MSSID
+	p.compileLife(&w, &problems)
+	p.compileServerKeys(w.ServerKeys, &problems)
+	p.extra = compileRules(w.Rules, w.ID, &problems)
 	p.compileBasicConstraints(w.PathLen, &problems)
 	p.compileURLs(&w.URLs)
 	p.crossCheck(&w, &problems)
@@ -122,30 +129,6 @@ func (p *Profile) hears(r *ca.Request) bool {
 		return door != caller.ACME
 	}
 	return door == "" || slices.Contains(p.assertedBy, door)
-}
-
-func (p *Profile) compilePolicies(written []string, problems *problemList) {
-	var policies []pkix.OID
-	for i, text := range written {
-		path := []string{"policies", strconv.Itoa(i)}
-		oid, ok := pkix.ParseOID(text)
-		switch {
-		case !ok:
-			problems.add(path, "%q is not a dotted OID", clip(text))
-		case slices.ContainsFunc(policies, oid.Equal):
-			problems.add(path, "%q is listed twice (RFC 5280 section 4.2.1.4)", clip(text))
-		default:
-			policies = append(policies, oid)
-		}
-	}
-	if len(policies) == 0 {
-		return
-	}
-	extension, err := pkix.MarshalCertificatePolicies(policies)
-	if err != nil {
-		problems.add([]string{"policies"}, "%v", err)
-	}
-	p.policies, p.policyText = &extension, strings.Join(written, " ")
 }
 
 func (p *Profile) compileBasicConstraints(pathLen *int, problems *problemList) {

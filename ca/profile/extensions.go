@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"slices"
@@ -30,19 +31,25 @@ func (d *deciding) decideExtensions() error {
 	}
 	id := key.KeyID()
 	d.field("subject_key_id", hex.EncodeToString(id), "key", "")
-	d.field("authority_key_id", hex.EncodeToString(f.KeyID), "issuer", "")
 	out = append(out, subjectKeyID(id))
 	if len(f.KeyID) == 0 || len(f.KeyID) > 64 {
 		return ca.InternalError(errors.New("the issuer has no usable key identifier"))
 	}
-	out = append(out, authorityKeyID(f.KeyID))
+	if p.kind != KindCA || !bytes.Equal(key.Raw(), f.Key.Raw()) { // RFC 5280 section 4.2.1.1: a self-signed certificate needs none
+		out = append(out, authorityKeyID(f.KeyID))
+		d.field("authority_key_id", hex.EncodeToString(f.KeyID), "issuer", "")
+	}
 
 	if out, err = d.addURLs(out); err != nil {
 		return err
 	}
 	if p.policies != nil {
 		out = append(out, *p.policies)
-		d.field("policies", p.policyText, p.source.policies, "")
+		if p.policyNote == "" {
+			d.field("policies", p.policyText, p.source.policies, "")
+		} else {
+			d.field("extension.certificatePolicies", clip(hex.EncodeToString(p.policies.Value)), p.source.policies, p.policyNote)
+		}
 	}
 	if len(d.out.AltNames) > 0 {
 		// RFC 5280 section 4.2.1.6: critical exactly where the subject is empty
@@ -55,6 +62,9 @@ func (d *deciding) decideExtensions() error {
 	if p.kind == KindResponder && p.ocsp {
 		out = append(out, noCheck)
 		d.field("ocsp_no_check", "true", p.source.kind, "")
+	}
+	if out, err = d.addOwnExtensions(out); err != nil {
+		return err
 	}
 	d.out.Extensions, err = d.addRequested(out)
 	return err

@@ -32,6 +32,13 @@ type Profile struct {
 	requestable []requestedExtension
 	policies    *pkix.Extension
 	policyText  string
+	policyNote  string
+	own         []ownExtension
+	sid         string // omit, include, require
+	life        life
+	unique      []uniqueRule
+	serverKeys  []string
+	extra       []extraRule
 	constraints pkix.Extension
 
 	constraintText string
@@ -40,7 +47,7 @@ type Profile struct {
 
 // sources are the record's source texts, made once.
 type sources struct {
-	keys, keyUsage, extKeyUsage, kind, policies, validity, notBefore, requested, subject, template, copyCN, requestExtensions string
+	keys, keyUsage, extKeyUsage, kind, policies, validity, notBefore, requested, subject, template, copyCN, requestExtensions, exactStart, exactEnd string
 }
 
 func sourcesOf(id string) sources {
@@ -48,7 +55,8 @@ func sourcesOf(id string) sources {
 	return sources{keys: p + "keys", keyUsage: p + "key_usage", extKeyUsage: p + "ext_key_usage", kind: p + "kind",
 		policies: p + "policies", validity: p + "validity.default", notBefore: p + "validity.backdate",
 		requested: "asserted, granted by " + p + "validity.requested", subject: p + "subject", template: p + "subject.template",
-		copyCN: p + "copy_cn_to_dns", requestExtensions: "asserted, granted by " + p + "request_extensions"}
+		copyCN: p + "copy_cn_to_dns", requestExtensions: "asserted, granted by " + p + "request_extensions",
+		exactStart: p + "validity.not_before", exactEnd: p + "validity.not_after"}
 }
 
 // ID is the profile's id.
@@ -83,7 +91,7 @@ func (p *Profile) seal() error {
 		return err
 	}
 	p.text, p.hash = b.Bytes(), sha256.Sum256(b.Bytes())
-	return nil
+	return p.placeRules()
 }
 
 // denied makes the refusal of one rule.

@@ -17,8 +17,6 @@ import (
 var requestable = map[string]pkix.OID{
 	"applicationPolicies": pkix.OIDMSApplicationPolicy,
 	"certificatePolicies": pkix.OIDCertificatePolicies,
-	"msTemplateName":      pkix.OIDMSTemplateName,
-	"msTemplateOID":       pkix.OIDMSTemplate,
 	"pivInterimIndicator": {2, 16, 840, 1, 101, 3, 6, 9, 1},
 	"smimeCapabilities":   pkix.OIDSMIMECapabilities,
 }
@@ -43,6 +41,8 @@ var forbidden = map[string]string{
 	pkix.OIDOCSPNoCheck.String():         "ocspNoCheck",
 	pkix.OIDNoRevAvail.String():          "noRevAvail",
 	pkix.OIDMSSecurityID.String():        "the Microsoft security identifier",
+	pkix.OIDMSTemplateName.String():      "msTemplateName",
+	pkix.OIDMSTemplate.String():          "msTemplateOID",
 	"2.5.29.9":                           "subjectDirectoryAttributes",
 	"2.5.29.18":                          "issuerAltName",
 	"2.5.29.27":                          "deltaCRLIndicator",

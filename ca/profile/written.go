@@ -55,19 +55,56 @@ type Written struct {
 
 	// RequestExtensions lists the extensions that are taken from a request,
 	// always non-critical: applicationPolicies, certificatePolicies,
-	// msTemplateName, msTemplateOID, pivInterimIndicator, smimeCapabilities, or
-	// a dotted OID. Default: none. Everything else in a request is dropped and
+	// pivInterimIndicator, smimeCapabilities, or a dotted OID. Default: none. Everything else in a request is dropped and
 	// noted. Extensions that say who somebody is or what a certificate may do
-	// (subjectAltName, keyUsage, basicConstraints, the Microsoft SID and so on)
-	// cannot be listed here at all.
+	// (subjectAltName, keyUsage, basicConstraints, the Microsoft SID and
+	// template and so on) cannot be listed here at all.
 	RequestExtensions []string `yaml:"request_extensions,omitempty"`
 
 	// Policies are the certificatePolicies of every certificate, as dotted
-	// OIDs without qualifiers. Default: none. Where set, certificatePolicies of
-	// a request are dropped.
+	// OIDs. Default: none. Where set, certificatePolicies of a request are dropped.
 	Policies []string `yaml:"policies,omitempty"`
 
+	// PolicyQualifiers adds statements to policies. Default: none.
+	PolicyQualifiers []WrittenQualifier `yaml:"policy_qualifiers,omitempty"`
+
+	// Extensions lists further extensions of every certificate. Default: none.
+	Extensions []WrittenExtension `yaml:"extensions,omitempty"`
+
+	// SMIMECapabilities lists what the holder's mail program can decrypt, best
+	// first: aes128-cbc, aes192-cbc, aes256-cbc, aes128-gcm, aes192-gcm,
+	// aes256-gcm, or a dotted OID (RFC 4262). Default: none.
+	SMIMECapabilities []string `yaml:"smime_capabilities,omitempty"`
+
+	// MSTemplate marks certificates with a Microsoft template. Default: none.
+	MSTemplate *WrittenMSTemplate `yaml:"ms_template,omitempty"`
+
+	// MSSID says whether certificates have the Microsoft security identifier
+	// of their holder: omit (default); include, where a directory said which;
+	// require, else the request is refused. It never comes from a request: with
+	// it a certificate is a logon.
+	MSSID string `yaml:"ms_sid,omitempty"`
+
 	URLs WrittenURLs `yaml:"urls,omitempty"`
+
+	// Approval is auto (default) or manual: requests then wait for an operator.
+	Approval string `yaml:"approval,omitempty"`
+
+	Renewal WrittenRenewal `yaml:"renewal,omitempty"`
+	Unique  WrittenUnique  `yaml:"unique,omitempty"`
+
+	// ServerKeys lists the keys that the gateway may make for the holder
+	// (server key generation), as in Keys without rsa>=N. Default: none, the
+	// holder makes its own.
+	ServerKeys []string `yaml:"server_keys,omitempty"`
+
+	// Rules are further conditions, as expressions over claims, asserted
+	// values, caller, key, names and times. Default: none.
+	Rules []WrittenRule `yaml:"rules,omitempty"`
+
+	// Acknowledge names findings of `profile lint` and of the linter that the
+	// author of the profile knows of and keeps. Default: none.
+	Acknowledge []string `yaml:"acknowledge,omitempty"`
 }
 
 // WrittenKeyUsage is the keyUsage extension, always present and critical
@@ -114,9 +151,10 @@ type WrittenExtKeyUsage struct {
 // whole numbers: P1Y, P90D, P1M15D, PT1H.
 type WrittenValidity struct {
 	// Default is the length of a certificate's validity, notBefore and
-	// notAfter included (RFC 5280 section 4.1.2.5), or issuing-ca-expiry.
-	// Required.
-	Default string `yaml:"default"`
+	// notAfter included (RFC 5280 section 4.1.2.5), or issuing-ca-expiry, or
+	// forever: the date 99991231235959Z of certificates without an end, such as
+	// IDevIDs. Required, or NotAfter.
+	Default string `yaml:"default,omitempty"`
 
 	// Maximum bounds what a request may ask for, or issuing-ca-expiry.
 	// Default: the same as Default. Used where Requested is within.
@@ -134,8 +172,15 @@ type WrittenValidity struct {
 
 	// BeyondIssuer says what happens to a certificate that would outlive its
 	// issuer: cut (default) ends it with the issuer, refuse refuses the
-	// request, so that a certificate is never shorter than promised.
+	// request, so that a certificate is never shorter than promised, allow
+	// issues it: what forever needs, and what few clients accept.
 	BeyondIssuer string `yaml:"beyond_issuer,omitempty"`
+
+	// NotBefore and NotAfter are exact dates, RFC 3339 to the second. NotBefore
+	// takes the place of the time of issuance and of Backdate, NotAfter that of
+	// Default and Maximum. With either, Requested is ignore. Default: none.
+	NotBefore string `yaml:"not_before,omitempty"`
+	NotAfter  string `yaml:"not_after,omitempty"`
 }
 
 // WrittenURLs switches the extensions that point at the CA's publications.
