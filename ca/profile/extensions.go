@@ -183,9 +183,45 @@ func (d *deciding) addRequested(out []pkix.Extension) ([]pkix.Extension, error) 
 		if err := checkRequested(e); err != nil {
 			return nil, p.denied(name, "request_extensions", "the requested extension %s %v", p.requestable[at].name, err)
 		}
+		if e.ID.Equal(pkix.OIDMSApplicationPolicy) {
+			ok, err := policiesAreUsages(e.Value, out)
+			if err != nil {
+				return nil, p.denied(name, "request_extensions", "%v", err)
+			}
+			if !ok {
+				d.field(name, "", "asserted", "names a usage that the certificate does not have, left out")
+				continue
+			}
+		}
 		e.Critical = false
 		out = append(out, e)
 		d.field(name, clip(hex.EncodeToString(e.Value)), p.source.requestExtensions, "")
 	}
 	return out, nil
+}
+
+// policiesAreUsages tells whether requested application policies stay within
+// the extended key usages of the certificate. Windows reads them in place of
+// those, so that any others would be usages on the requester's word
+// (CVE-2024-49019). Beside a certificate for any purpose, usages that never
+// come from a request do not come this way either.
+func policiesAreUsages(value []byte, out []pkix.Extension) (bool, error) {
+	asked, err := policyIDs(value)
+	if err != nil {
+		return false, err
+	}
+	var usages []pkix.OID
+	extension, limited := pkix.FindExtension(out, pkix.OIDExtKeyUsage)
+	if limited {
+		if usages, err = pkix.ParseExtKeyUsage(extension.Value); err != nil {
+			return false, err
+		}
+	}
+	for _, id := range asked {
+		_, grave := neverRequested[id.String()]
+		if limited && !slices.ContainsFunc(usages, id.Equal) || !limited && grave {
+			return false, nil
+		}
+	}
+	return true, nil
 }

@@ -25,15 +25,7 @@ func supposed(t fatal, kind claim.Kind, value string, method claim.Method) claim
 	return c
 }
 
-func account(t fatal) caller.Caller {
-	t.Helper()
-	c, err := caller.FromAccountSignature(caller.NewVerifier(caller.ACME), caller.AccountSignature{Tenant: "default", Endpoint: "e", Account: "a",
-		Status: "valid", KeyThumbprint: [32]byte{1}, AccountKey: [32]byte{1}, At: now})
-	if err != nil {
-		t.Fatalf("caller: %v", err)
-	}
-	return c
-}
+func account(t fatal) caller.Caller { return accountAt(t, "e") }
 
 func otherName(t fatal, g pkix.GeneralName, err error) pkix.GeneralName {
 	t.Helper()

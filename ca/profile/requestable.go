@@ -147,6 +147,25 @@ func checkRequested(e pkix.Extension) error {
 	return nil
 }
 
+// policyIDs reads the policies of a certificatePolicies or applicationPolicies value.
+func policyIDs(value []byte) (ids []pkix.OID, err error) {
+	in := cryptobyte.String(value)
+	var body cryptobyte.String
+	malformed := errors.New("the requested policies are malformed")
+	if !in.ReadASN1(&body, casn1.SEQUENCE) || !in.Empty() {
+		return nil, malformed
+	}
+	for !body.Empty() {
+		var policy cryptobyte.String
+		var id pkix.OID
+		if !body.ReadASN1(&policy, casn1.SEQUENCE) || !policy.ReadASN1ObjectIdentifier(&id) {
+			return nil, malformed
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
 // isPolicyList reads a non-empty list of PolicyInformation, each policy once;
 // qualifiers are only held to be one SEQUENCE.
 func isPolicyList(body cryptobyte.String) bool {

@@ -94,6 +94,7 @@ var neverRequested = map[string]string{
 	"1.3.6.1.5.2.3.4":         "the Kerberos client usage",
 	"1.3.6.1.5.2.3.5":         "the Kerberos KDC usage",
 	"1.3.6.1.4.1.311.10.3.13": "the lifetime signing usage",
+	"1.3.6.1.4.1.311.10.12.1": "the any-application-policy",
 }
 
 func compileExtKeyUsage(w *WrittenExtKeyUsage, kind string, problems *problemList) (rule extKeyUsage) {
