@@ -77,7 +77,8 @@ func (d *deciding) decideNames() error {
 	}
 	if p.cnFromDNS && len(asked) > 0 { // a CN that names a proven host counts as asked for (RFC 8555 section 7.4)
 		for _, cn := range d.assertedCNs {
-			if n := pkix.DNS(lowerASCII(cn)); !containsName(chosen, n) && indexProven(claims, n) >= 0 {
+			n := pkix.DNS(lowerASCII(cn))
+			if at := indexProven(claims, n); !containsName(chosen, n) && at >= 0 && slices.Contains(p.names[typeDNS].methods, claims[at].claim.Method()) {
 				chosen = append(chosen, n)
 			}
 		}
