@@ -349,3 +349,27 @@ func TestApplicationPoliciesAreUsages(t *testing.T) {
 		}
 	}
 }
+
+// A claim that only an offline tool supposes decides, and never issues.
+func TestOfflineClaimsDoNotIssue(t *testing.T) {
+	p := builtin(t, "privatessl-tls-server")
+	r := &ca.Request{Trace: ca.NewTrace(), Endpoint: "e", Operation: ca.Enroll, Caller: account(t), Possession: possession(t, "ecdsa-p256"),
+		Claims: []claim.Claim{supposed(t, claim.DNS, "a.example", claim.HTTP01)}}
+	if d := decided(t, p, r); sans(d) != "dns:a.example" {
+		t.Errorf("decided %s", sans(d))
+	}
+	engine, err := NewEngine(map[string]*Profile{"e": p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ledger := memory.New(memory.Options{})
+	defer ledger.Close()
+	authority, err := ca.NewAuthority(ca.Parts{Endpoints: []ca.Endpoint{{ID: "e", Door: caller.ACME, Tenant: "default", CA: "issuing", Profile: p.ID(), Policies: [][]caller.Method{{caller.ACMEAccount}}}},
+		Policy: engine, Linter: lint.Linter{}, Issuers: exampleCA{facts(t)}, Ledger: ledger, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result := authority.Enroll(t.Context(), r)[0]; !ca.IsKind(result.Err, ca.Internal) || result.Certificate != nil {
+		t.Errorf("an offline claim issued: %v", result.Err)
+	}
+}
