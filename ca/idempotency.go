@@ -17,7 +17,7 @@ func idempotency(e *Endpoint, r *Request) Idempotency {
 	digest.bytes(r.Possession.Key().Raw())
 	claims := make([]string, 0, len(r.Claims))
 	for _, c := range r.Claims {
-		claims = append(claims, string(c.Kind())+"\x00"+c.Name().Key())
+		claims = append(claims, string(c.Kind())+"\x00"+c.Key())
 	}
 	slices.Sort(claims)
 	digest.text(strings.Join(slices.Compact(claims), "\x01"))

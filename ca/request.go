@@ -71,6 +71,36 @@ type Decision struct {
 	Extensions  []pkix.Extension // complete and in encoding order
 	AltNames    []pkix.GeneralName
 	Fields      []Field
+
+	Manual  bool         // an operator must approve before anything is signed
+	Renewal RenewalTerms // zero: the profile says nothing of renewal
+	Unique  []Unique     // what no other valid certificate may have
+}
+
+// RenewalTerms say how a certificate may be renewed by whoever shows that
+// certificate and holds its key.
+type RenewalTerms struct {
+	From, Until      time.Time     // a renewal is taken from From until Until, which may lie after the certificate's end
+	Overlap          time.Duration // how long the old certificate stays valid beside the new one
+	RevokeSuperseded bool          // the old one is revoked, reason superseded, after Overlap
+}
+
+// What can be unique, and within what.
+const (
+	UniqueSubject = "subject"
+	UniqueSAN     = "san"
+	UniqueKey     = "key"
+
+	WithinProfile = "profile"
+	WithinCA      = "ca"
+	WithinTenant  = "tenant"
+)
+
+// Unique is one thing that only one valid certificate may have at a time;
+// renewals count as the certificate that they replace.
+type Unique struct {
+	What, Scope string
+	Value       [32]byte // of tenant, scope and what is unique: equal values are in each other's way
 }
 
 // Field is one line of the decision record.

@@ -134,7 +134,7 @@ func TestBroken(t *testing.T) {
 		}},
 		{"dangling references", "    tenant: t\n    ca: c\n    profile: privatessl-tls-server\n", "    tenant: t\n    ca: d\n    profile: privatessl-tls-sever\n", []string{
 			`f:22: endpoints[e].ca: "d" does not name a CA of tenant "t" that is configured and enabled (allowed: c)`,
-			`f:23: endpoints[e].profile: "privatessl-tls-sever" does not name a profile that is configured and enabled; did you mean "privatessl-tls-server"? (allowed: gateway-ocsp-signing, gateway-tls-server, privatessl-tls-client, privatessl-tls-client-server, privatessl-tls-client-server-data-encipherment, privatessl-tls-client-server-supply-san, privatessl-tls-server, privatessl-tls-server-supply-san)`,
+			`f:23: endpoints[e].profile: "privatessl-tls-sever" does not name a profile that is configured and enabled; did you mean "privatessl-tls-server"?` + "; `enrollgate profile list` prints the 81 that there are",
 		}},
 		{"disabled CA", "    tenant: t\n    key: file:/c.key\n", "    tenant: t\n    key: file:/c.key\n    enabled: false\n", []string{
 			`f:23: endpoints[e].ca: "c" does not name a CA of tenant "t" that is configured and enabled`,
@@ -168,7 +168,7 @@ func TestBroken(t *testing.T) {
 			"f:20: profiles[p].keys[0]: RSA keys have 2048 to 8192 bits; the global floor refuses others in any profile",
 			`f:22: profiles[p].ext_key_usage.critcal: unknown key; did you mean "critical"? (allowed: mode, values, default, critical)`,
 			"f:23: profiles[p].validity.default: text is wanted here, and YAML reads this as another type; put it in quotes if it is meant so",
-			`f:25: profiles[p].subject_alt_name.dns.methods[1]: "smtp" is not a way to prove a name (allowed: http-01, dns-01, service)`,
+			`f:25: profiles[p].subject_alt_name.dns.methods[1]: "smtp" is not a way to prove a name (allowed: http-01, dns-01, service, directory, credential, certificate)`,
 		}},
 		{"listeners", "  https: 127.0.0.1:8443\n", "  https: pki.example:443\n  http: ':8443'\n  est: '[::]:8443'\n  admin: 127.0.0.1:0\n", []string{
 			"f:2: listen.https: an address to listen on is HOST:PORT, where HOST is an IP address (IPv6 in brackets), localhost, or nothing for all addresses",

@@ -196,7 +196,7 @@ func TestAccountStranger(t *testing.T) {
 		"extension the Microsoft security identifier 0500": {ID: pkix.OIDMSSecurityID, Value: []byte{5, 0}},
 		"extension 1.2.3.6 0500":                           {ID: pkix.OID{1, 2, 3, 6}, Value: []byte{5, 0}},
 		"extension 1.2.3.5 0500":                           {ID: pkix.OID{1, 2, 3, 5}, Value: []byte{5, 0}}, // not the recorded value
-		"san.uniformResourceIdentifier uri:urn:x":          san,
+		"san.uri uri:urn:x":                                san,
 	} {
 		cert := certificateOf(t, d, r, facts)
 		cert.Extensions = append(cert.Extensions, e)

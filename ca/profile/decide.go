@@ -2,6 +2,7 @@ package profile
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
@@ -47,7 +48,7 @@ func (p *Profile) Decide(r *ca.Request, f *ca.Facts, now time.Time) (*ca.Decisio
 		}
 		d.assertedRDNs, d.assertedCNs = rdns, pkix.CommonNames(rdns)
 	}
-	for _, step := range [...]func() error{d.decideKey, d.decideNames, d.decideSubject, d.finishNames, d.decideValidity, d.decideExtensions} {
+	for _, step := range [...]func() error{d.decideKey, d.decideNames, d.decideSubject, d.finishNames, d.decideValidity, d.decideExtensions, d.decideLife, d.holdRules} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -59,6 +60,9 @@ func (d *deciding) decideKey() error {
 	p, key := d.profile, d.request.Possession.Key()
 	if !p.keys.allows(key) {
 		return p.denied("key", "keys", "keys of type %s are not issued to under this profile", key.Algorithm())
+	}
+	if d.request.Operation == ca.KeyGen && !slices.Contains(p.serverKeys, key.Algorithm()) {
+		return p.denied("key", "server_keys", "keys of type %s are not made for holders under this profile", key.Algorithm())
 	}
 	if f, ok := familyOf(key); !ok || !p.keyUsage[f].usable {
 		return p.denied("key", "key_usage", "the key usages of this profile cannot be given to a key of type %s", key.Algorithm())

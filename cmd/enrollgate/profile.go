@@ -30,18 +30,14 @@ type shownProfile struct {
 // catalogue gives the profiles by id. Without a configuration these are the
 // built-in ones, bound nowhere.
 func (s *source) catalogue() ([]shownProfile, error) {
-	builtin, err := profile.Builtin()
+	builtin, err := profile.BuiltinProfiles()
 	if err != nil {
 		return nil, err
 	}
 	all, cfg := map[string]*profile.Profile{}, &config.Config{}
 	hashes := map[[32]byte]bool{}
-	for _, w := range builtin {
-		p, err := profile.Compile(w)
-		if err != nil {
-			return nil, err
-		}
-		all[w.ID], hashes[p.Hash()] = p, true
+	for _, p := range builtin {
+		all[p.ID()], hashes[p.Hash()] = p, true
 	}
 	if s.Dev || s.Config != "" {
 		if cfg, err = s.load(); err != nil {

@@ -127,6 +127,8 @@ type restricted struct {
 var restrictedNames = []restricted{
 	{name: "NewVerifier", made: []string{"ca/caller", "ca/claim"}, allowed: []string{"cmd/enrollgate"},
 		why: "a verifier token is handed to a door by cmd, never made by one"},
+	{name: "NewOfflineVerifier", made: []string{"ca/claim"}, allowed: []string{"cmd/enrollgate"},
+		why: "claims that nothing proved are for the offline tools of cmd alone"},
 }
 
 // bannedNames say nothing about what they hold.
