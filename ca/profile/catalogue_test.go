@@ -96,6 +96,9 @@ func TestBuiltinMatchesTheCatalogue(t *testing.T) {
 		if common := []string{"ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "rsa-2048", "rsa-3072", "rsa-4096"}; !slices.Equal(w.Keys, common) {
 			t.Errorf("%s: keys %v", p.ID(), w.Keys)
 		}
+		if slices.Contains(w.AssertedBy, "acme") || slices.Contains(w.AssertedBy, "wstep") || p.heard() != (len(w.AssertedBy) > 0) {
+			t.Errorf("%s: the doors %v may assert", p.ID(), w.AssertedBy)
+		}
 		if upn := w.SubjectAltName.UPN; upn != nil && len(upn.Asserted) > 0 {
 			t.Errorf("%s: a user principal name on the requester's word", p.ID())
 		}
