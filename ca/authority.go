@@ -171,6 +171,9 @@ func (a *Authority) prepare(ctx context.Context, r *Request) (*Entry, [][]byte, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := actable(decision); err != nil {
+		return nil, nil, err
+	}
 	signed, err := a.sign(ctx, issuer, r, decision, serial.Until(decision.NotAfter))
 	if err != nil {
 		return nil, nil, err

@@ -140,3 +140,20 @@ func (e *Endpoint) satisfied(c caller.Caller) bool {
 	}
 	return false
 }
+
+// actable refuses a decision that asks for what the core does not do yet: to
+// issue without it would be more than the profile lets.
+func actable(d *Decision) error {
+	var err *Error
+	switch {
+	case d.Manual:
+		err = Errorf(Denied, "requests under this profile wait for an operator's approval, which this version cannot record")
+		err.Rule = "profile " + d.Profile + " approval"
+	case len(d.Unique) > 0:
+		err = Errorf(Denied, "this profile wants something to be unique, which this version cannot hold")
+		err.Rule = "profile " + d.Profile + " unique"
+	default:
+		return nil
+	}
+	return err
+}

@@ -82,7 +82,9 @@ func CheckURI(text string) error {
 	if !strings.Contains(text, "//") || u.Opaque != "" {
 		return nil
 	}
-	if host := strings.ToLower(u.Hostname()); host != "" && CheckDNSName(host) != nil {
+	if host := strings.ToLower(u.Hostname()); strings.HasPrefix(host, "*.") {
+		return errors.New("the host of a URI has no wildcard")
+	} else if host != "" && CheckDNSName(host) != nil {
 		if _, err := netip.ParseAddr(host); err != nil {
 			return errors.New("the host of a URI is a DNS name or an address")
 		}

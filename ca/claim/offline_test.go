@@ -54,7 +54,7 @@ func TestCheckEmailAndURI(t *testing.T) {
 			t.Errorf("%q passes as an email address", bad)
 		}
 	}
-	for _, bad := range []string{"", "host.example", "//host.example", "https:", "https://", "https://a b/", "https://b\u00fccher.example/", "https://-a.example/", "spiffe:///x"} {
+	for _, bad := range []string{"", "host.example", "//host.example", "https:", "https://", "https://a b/", "https://b\u00fccher.example/", "https://-a.example/", "https://*.example/", "spiffe:///x"} {
 		if CheckURI(bad) == nil {
 			t.Errorf("%q passes as a URI", bad)
 		}

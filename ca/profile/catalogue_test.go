@@ -96,6 +96,9 @@ func TestBuiltinMatchesTheCatalogue(t *testing.T) {
 		if common := []string{"ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "rsa-2048", "rsa-3072", "rsa-4096"}; !slices.Equal(w.Keys, common) {
 			t.Errorf("%s: keys %v", p.ID(), w.Keys)
 		}
+		if slices.Contains(w.AssertedBy, "acme") || slices.Contains(w.AssertedBy, "wstep") || p.heard() != (len(w.AssertedBy) > 0) {
+			t.Errorf("%s: the doors %v may assert", p.ID(), w.AssertedBy)
+		}
 		if upn := w.SubjectAltName.UPN; upn != nil && len(upn.Asserted) > 0 {
 			t.Errorf("%s: a user principal name on the requester's word", p.ID())
 		}
@@ -352,6 +355,30 @@ func TestApplicationPoliciesAreUsages(t *testing.T) {
 	}
 }
 
+// authorityOf is a core with one ACME endpoint, e, of a profile.
+func authorityOf(t *testing.T, p *Profile) *ca.Authority {
+	t.Helper()
+	engine, err := NewEngine(map[string]*Profile{"e": p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ledger := memory.New(memory.Options{})
+	t.Cleanup(func() {
+		if err := ledger.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := ledger.KeepProfile(t.Context(), p.Hash(), p.Text()); err != nil {
+		t.Fatal(err)
+	}
+	authority, err := ca.NewAuthority(ca.Parts{Endpoints: []ca.Endpoint{{ID: "e", Door: caller.ACME, Tenant: "default", CA: "issuing", Profile: p.ID(), Policies: [][]caller.Method{{caller.ACMEAccount}}}},
+		Policy: engine, Linter: lint.Linter{}, Issuers: exampleCA{facts(t)}, Ledger: ledger, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authority
+}
+
 // A claim that only an offline tool supposes decides, and never issues.
 func TestOfflineClaimsDoNotIssue(t *testing.T) {
 	p := builtin(t, "privatessl-tls-server")
@@ -360,18 +387,28 @@ func TestOfflineClaimsDoNotIssue(t *testing.T) {
 	if d := decided(t, p, r); sans(d) != "dns:a.example" {
 		t.Errorf("decided %s", sans(d))
 	}
-	engine, err := NewEngine(map[string]*Profile{"e": p})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ledger := memory.New(memory.Options{})
-	defer ledger.Close()
-	authority, err := ca.NewAuthority(ca.Parts{Endpoints: []ca.Endpoint{{ID: "e", Door: caller.ACME, Tenant: "default", CA: "issuing", Profile: p.ID(), Policies: [][]caller.Method{{caller.ACMEAccount}}}},
-		Policy: engine, Linter: lint.Linter{}, Issuers: exampleCA{facts(t)}, Ledger: ledger, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if result := authority.Enroll(t.Context(), r)[0]; !ca.IsKind(result.Err, ca.Internal) || result.Certificate != nil {
+	if result := authorityOf(t, p).Enroll(t.Context(), r)[0]; !ca.IsKind(result.Err, ca.Internal) || result.Certificate != nil {
 		t.Errorf("an offline claim issued: %v", result.Err)
+	}
+}
+
+// What the core cannot act on yet is not passed over: nothing is issued.
+func TestNothingIsPassedOver(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Written)
+		issued bool
+	}{
+		"as it is": {func(*Written) {}, true},
+		"manual":   {func(w *Written) { w.Approval = "manual" }, false},
+		"unique":   {func(w *Written) { w.Unique.Key = "tenant" }, false},
+	} {
+		w := minimal()
+		c.change(&w)
+		r := request(t, "a.example")
+		r.Trace, r.Caller = ca.NewTrace(), account(t)
+		result := authorityOf(t, compiled(t, w)).Enroll(t.Context(), r)[0]
+		if c.issued != (result.Err == nil) || !c.issued && !ca.IsKind(result.Err, ca.Denied) {
+			t.Errorf("%s: %v", name, result.Err)
+		}
 	}
 }

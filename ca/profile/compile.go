@@ -90,10 +90,6 @@ func (p *Profile) crossCheck(w *Written, problems *problemList) {
 			problems.add([]string{"subject", "cn_from", strconv.Itoa(i)}, "subject_alt_name has no such names")
 		}
 	}
-	heard := len(p.subject.grants) > 0 || slices.ContainsFunc(p.rules, func(r *nameRule) bool { return r.asserted.written() })
-	if len(w.AssertedBy) > 0 && !heard {
-		problems.add([]string{"asserted_by"}, "nothing is granted by assertion here: neither subject.asserted nor asserted in subject_alt_name")
-	}
 }
 
 // checkVariables finds variables that never have a value.
@@ -105,13 +101,27 @@ func (p *Profile) checkVariables(parts []part, path []string, problems *problemL
 	}
 }
 
-// compileAssertedBy fills in the doors whose callers may use grants by
-// assertion. Through ACME names are proven by challenges, so that it is not
-// among them unless a profile says so.
+// hearing are the doors whose callers may use grants by assertion unless a
+// profile says otherwise: not those where names are proven, by challenges
+// (ACME) or by the directory (WSTEP: what a domain user asks for decides
+// nothing; CVE-2022-26923).
+var hearing = []string{string(caller.EST), string(caller.SCEP), string(caller.CMP), string(caller.Operator), string(caller.System)}
+
+// heard tells whether anything is granted by assertion.
+func (p *Profile) heard() bool {
+	return len(p.subject.grants) > 0 || slices.ContainsFunc(p.rules, func(r *nameRule) bool { return r.asserted.written() })
+}
+
 func (p *Profile) compileAssertedBy(w *[]string, problems *problemList) {
 	var doors []string
 	for _, d := range caller.Doors() {
 		doors = append(doors, string(d))
+	}
+	switch {
+	case len(*w) > 0 && !p.heard():
+		problems.add([]string{"asserted_by"}, "nothing is granted by assertion here: neither subject.asserted nor asserted in subject_alt_name")
+	case len(*w) == 0 && p.heard():
+		*w = slices.Clone(hearing)
 	}
 	for i, text := range *w {
 		switch {
@@ -128,9 +138,6 @@ func (p *Profile) compileAssertedBy(w *[]string, problems *problemList) {
 // caller of a door at all decides offline: the core refuses that before.
 func (p *Profile) hears(r *ca.Request) bool {
 	door := r.Caller.Door()
-	if len(p.assertedBy) == 0 {
-		return door != caller.ACME
-	}
 	return door == "" || slices.Contains(p.assertedBy, door)
 }
 

@@ -110,6 +110,9 @@ func (p *Profile) Acknowledged() []string { return slices.Clone(p.written.Acknow
 func (p *Profile) Renewal(notBefore, notAfter time.Time) ca.RenewalTerms {
 	l := &p.life
 	t := ca.RenewalTerms{From: notBefore, Until: l.grace.From(notAfter), RevokeSuperseded: l.revokeSuperseded}
+	if t.Until.After(pkix.NoExpiry) {
+		t.Until = pkix.NoExpiry
+	}
 	if !l.overlap.IsZero() {
 		t.Overlap = l.overlap.From(notAfter).Sub(notAfter)
 	}

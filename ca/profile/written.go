@@ -44,9 +44,11 @@ type Written struct {
 
 	// AssertedBy lists the doors whose callers may use the grants of
 	// subject.asserted and of asserted in subject_alt_name: est, scep, cmp,
-	// wstep, operator, system, acme. Default: each but acme, where names are
-	// proven by challenges. Who is let in at a door, and to which names, is the
-	// business of its endpoint and credential.
+	// wstep, operator, system, acme. Default: est, scep, cmp, operator, system.
+	// Not acme, where names are proven by challenges, nor wstep, where the
+	// directory says who somebody is: to list them is "supply in the request".
+	// Who is let in at a door, and to which names, is the business of its
+	// endpoint and credential.
 	AssertedBy []string `yaml:"asserted_by,omitempty"`
 
 	// CopyCNToDNS puts each CN of the subject that is a DNS name and not yet
