@@ -36,7 +36,7 @@ func Differences(was, is *ca.Decision) (all []Difference) {
 	add("validity.not_after", stamp(was.NotAfter), stamp(is.NotAfter), was.NotAfter.Equal(is.NotAfter))
 	for _, e := range was.Extensions {
 		other, there := pkix.FindExtension(is.Extensions, e.ID)
-		if e.ID.Equal(pkix.OIDSubjectAltName) && there && e.Critical == other.Critical {
+		if e.ID.Equal(pkix.OIDSubjectAltName) && (!there || e.Critical == other.Critical) {
 			continue // compared as names
 		}
 		field, text := printExtension(was, e)
@@ -44,7 +44,7 @@ func Differences(was, is *ca.Decision) (all []Difference) {
 		add(field, text, with, there && e.Critical == other.Critical && bytes.Equal(e.Value, other.Value))
 	}
 	for _, e := range is.Extensions {
-		if _, there := pkix.FindExtension(was.Extensions, e.ID); !there {
+		if _, there := pkix.FindExtension(was.Extensions, e.ID); !there && !e.ID.Equal(pkix.OIDSubjectAltName) {
 			field, text := printExtension(is, e)
 			add(field, "", text, false)
 		}

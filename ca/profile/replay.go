@@ -58,28 +58,74 @@ type Replayed struct {
 // ReplayNone; so does a request that the very profile it was issued under
 // decides otherwise now.
 func (r *Replayer) Replay(in *Issued, issuer *ca.Facts) *Replayed {
+	if r.New.usesFacts() && r.New.hash != r.Old.hash {
+		return &Replayed{Verdict: ReplayNone, Why: "the new profile writes claims that are no names, and the record holds only those that were used"}
+	}
 	t, why := r.request(in, issuer)
 	if why != "" {
 		return &Replayed{Verdict: ReplayNone, Why: why}
 	}
+	out, why := r.judge(in, t)
+	if why != "" {
+		out = &Replayed{Verdict: ReplayNone, Why: why}
+	}
+	if !onlyProven(in.Fields) {
+		return out
+	}
+	t.Request.Asserted.AltNames = nil // a request that names nothing gets all that was proven, too
+	other, whyNot := r.judge(in, t)
+	switch {
+	case whyNot != "", why == "" && out.Verdict == other.Verdict && slices.Equal(out.Changes, other.Changes):
+		return out
+	case why != "":
+		return other
+	}
+	return &Replayed{Verdict: ReplayNone, Why: "the record does not tell whether the request named what was proven, on which it depends"}
+}
+
+// onlyProven tells whether all that was proven, and nothing else, is among the names.
+func onlyProven(fields []ca.Field) bool {
+	for _, f := range fields {
+		_, proven := provenBy(f.Source)
+		if f.Name == "san" || strings.HasPrefix(f.Name, "san.") && !proven && !strings.HasSuffix(f.Source, " copy_cn_to_dns") {
+			return false
+		}
+	}
+	return true
+}
+
+// judge decides a trial under both profiles; why is not empty where the
+// certificate shows that the request was another one.
+func (r *Replayer) judge(in *Issued, t *Trial) (out *Replayed, why string) {
 	was, is := r.Old.Try(t, in.At), r.New.Try(t, in.At)
 	if in.ProfileHash == r.Old.hash {
 		if why := unlike(was, in.Certificate); why != "" {
-			return &Replayed{Verdict: ReplayNone, Why: why}
+			return nil, why
 		}
 	}
 	switch {
 	case was.Err != nil && is.Err != nil:
-		return &Replayed{Verdict: ReplayRefused, Refusal: ca.AsError(is.Err)}
+		return &Replayed{Verdict: ReplayRefused, Refusal: ca.AsError(is.Err)}, ""
 	case is.Err != nil:
-		return &Replayed{Verdict: ReplayNewlyRefused, Refusal: ca.AsError(is.Err)}
+		return &Replayed{Verdict: ReplayNewlyRefused, Refusal: ca.AsError(is.Err)}, ""
 	case was.Err != nil:
-		return &Replayed{Verdict: ReplayNewlyAccepted, Refusal: ca.AsError(was.Err)}
+		return &Replayed{Verdict: ReplayNewlyAccepted, Refusal: ca.AsError(was.Err)}, ""
 	}
 	if changes := Differences(was.Decision, is.Decision); len(changes) > 0 {
-		return &Replayed{Verdict: ReplayChanged, Changes: changes}
+		return &Replayed{Verdict: ReplayChanged, Changes: changes}, ""
 	}
-	return &Replayed{Verdict: ReplayUnchanged}
+	return &Replayed{Verdict: ReplayUnchanged}, ""
+}
+
+// usesFacts tells whether the profile writes claims that are no names.
+func (p *Profile) usesFacts() bool {
+	of := func(parts []part) bool { return slices.ContainsFunc(parts, func(p part) bool { return p.kind == fact }) }
+	for _, rdn := range p.subject.template {
+		if slices.ContainsFunc(rdn, func(a attributeProgram) bool { return of(a.parts) }) {
+			return true
+		}
+	}
+	return p.sid != "omit" || slices.ContainsFunc(p.own, func(e ownExtension) bool { return of(e.parts) })
 }
 
 // clockSlack is how far the recorded time of an issuance may lie behind that of
@@ -155,7 +201,7 @@ func (r *Replayer) names(in *Issued, out *ca.Request) (why string) {
 	if err != nil {
 		return "the names of the certificate do not read"
 	}
-	copied := map[string]bool{}
+	copied, left := map[string]bool{}, []pkix.GeneralName(nil)
 	for _, f := range in.Fields {
 		if f.Name != "san" && !strings.HasPrefix(f.Name, "san.") || f.Value == "" {
 			continue
@@ -163,11 +209,14 @@ func (r *Replayer) names(in *Issued, out *ca.Request) (why string) {
 		if strings.HasSuffix(f.Source, " copy_cn_to_dns") {
 			copied[f.Value] = true
 		}
+		kind, value, _ := strings.Cut(f.Value, ":")
+		if f.Source == "asserted" && kind == "uri" { // a security identifier, which was left out
+			left = append(left, pkix.NewURI(value))
+		}
 		method, proven := provenBy(f.Source)
 		if !proven {
 			continue
 		}
-		kind, value, _ := strings.Cut(f.Value, ":")
 		c, err := claim.FromOffline(r.Claims, claim.Offline{Kind: claim.Kind(kind), Value: value, Method: method, At: in.At})
 		if err != nil {
 			return "a proven name of the record cannot be read: " + clip(f.Value)
@@ -179,6 +228,7 @@ func (r *Replayer) names(in *Issued, out *ca.Request) (why string) {
 			out.Asserted.AltNames = append(out.Asserted.AltNames, n)
 		}
 	}
+	out.Asserted.AltNames = append(out.Asserted.AltNames, left...)
 	return ""
 }
 
