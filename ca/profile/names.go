@@ -67,7 +67,7 @@ func (d *deciding) decideNames() error {
 				d.field(rule.field, clip(n.String()), "asserted", "a security identifier never comes from a request, left out")
 				continue
 			case rule != nil && d.grants(rule, n):
-			case rule != nil && rule.asserted.written() && p.hears(d.request):
+			case rule != nil && rule.asserted.written() && d.hears():
 				return p.denied(clip(n.String()), rule.path+".asserted", "the name was not proven, and it is not one that a request may name here")
 			default:
 				return p.denied(clip(n.String()), "subject_alt_name", "control of the name was not proven")
@@ -98,7 +98,7 @@ func (d *deciding) decideNames() error {
 
 // grants tells whether the profile takes a name on this caller's word.
 func (d *deciding) grants(rule *nameRule, n pkix.GeneralName) bool {
-	return d.profile.hears(d.request) && checkName(n, rule.kind) == nil && rule.asserted.match(n)
+	return d.hears() && checkName(n, rule.kind) == nil && rule.asserted.match(n)
 }
 
 // provenNames gives the claims that are names, each name once; where a name was

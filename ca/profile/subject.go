@@ -316,7 +316,7 @@ func (d *deciding) copyGranted() error {
 
 // granted finds the grant that this caller may use for an attribute, nil for none.
 func (d *deciding) granted(a pkix.Attribute) *grant {
-	if len(d.profile.subject.grants) == 0 || !d.profile.hears(d.request) {
+	if len(d.profile.subject.grants) == 0 || !d.hears() {
 		return nil
 	}
 	return grantFor(d.profile.subject.grants, a.Type)

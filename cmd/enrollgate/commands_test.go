@@ -28,6 +28,7 @@ var runElsewhere = map[string][2]string{
 	"cert unhold":      {"../../test/interop/bulk_test.go", "TestBulkStatus"},
 	"retention list":   {"retention_test.go", "TestRetentionCommands"},
 	"retention drop":   {"retention_test.go", "TestRetentionCommands"},
+	"profile diff":     {"profile_diff_test.go", "TestProfileDiff"},
 	"explain":          {"../../test/interop/operators_test.go", "TestOperators"},
 }
 

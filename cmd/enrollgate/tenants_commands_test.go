@@ -34,6 +34,8 @@ var commandSwaps = map[string]commandSwap{
 	"migrate":          {nothing: "the tables are every tenant's"},
 	"profile list":     {nothing: "profiles are the configuration's, not a tenant's"},
 	"profile show":     {nothing: "profiles are the configuration's, not a tenant's"},
+	"profile lint":     {nothing: "profiles are the configuration's, not a tenant's"},
+	"profile test":     {nothing: "decides offline, with a CA that it makes up"},
 	"seal rotate":      {nothing: "data keys belong to the installation; what they seal is bound to its tenant"},
 	"retention list":   {nothing: "a month holds every tenant's certificates"},
 	"retention drop":   {nothing: "a month holds every tenant's certificates"},
@@ -95,6 +97,9 @@ var commandSwaps = map[string]commandSwap{
 	}},
 	"crl import": {tries: func(s *twoTenants) []commandTry {
 		return []commandTry{{"crl import --file ID", s.rootList, s.strangerList, exitFailed}, {"crl import --json --file ID", s.laterList, s.strangerList, exitFailed}}
+	}},
+	"profile diff": {tries: func(*twoTenants) []commandTry {
+		return []commandTry{{"profile diff gateway-tls-server gateway-tls-server", "", "", exitOK}, {"profile diff gateway-tls-server privatessl-tls-server --json", "", "", exitOK}}
 	}},
 	"explain": {tries: func(s *twoTenants) []commandTry {
 		all := s.bySerial("explain ID", "explain ID --json", "explain ID --profile")
