@@ -312,35 +312,63 @@ func TestRASealRotates(t *testing.T) {
 	}
 }
 
+// heldKeys is a token with one RSA and one EC key, behind one PIN.
+type heldKeys struct{ rsa, ec keys.Signer }
+
+func (h *heldKeys) Open(_ context.Context, uri string, secret keys.Secret) (keys.Signer, error) {
+	pin, err := secret.Resolve()
+	switch {
+	case err != nil || string(pin) != "pin":
+		return nil, ca.Errorf(ca.BadProof, "wrong PIN")
+	case uri == "token:ec":
+		return h.ec, nil
+	}
+	return h.rsa, nil
+}
+
+func (h *heldKeys) Generate(context.Context, string, string, keys.Secret) error {
+	return ca.Errorf(ca.Denied, "read-only")
+}
+
+func (h *heldKeys) Close() error { return nil }
+
 // Another key in the configuration is taken up at once; one that cannot decrypt
 // is refused and leaves what there is.
 func TestRAKeyChanges(t *testing.T) {
 	s := newRASite(t)
-	a := s.replica("a")
+	a, b := s.replica("a"), s.replica("b")
 	first := s.current(a)
-	a.Secret = keys.LiteralSecret("a password")
-	uri := func(algorithm string) string {
-		uri := "file:" + t.TempDir() + "/" + algorithm + ".pem"
-		if err := a.Ring.Generate(t.Context(), uri, algorithm, a.Secret); err != nil {
-			t.Fatal(err)
-		}
-		return uri
+	key, err := a.Ring.FromPKCS8(drawer()[2])
+	if err != nil {
+		t.Fatal(err)
 	}
-	a.KeyURI = uri("ecdsa-p256")
+	for _, r := range []*RA{a, b} {
+		r.Ring = keys.NewRing(keys.WithBackend("token", &heldKeys{rsa: key, ec: &heldKey{key: freshKey(t)}}))
+		r.Secret = keys.LiteralSecret("pin")
+	}
+	a.KeyURI = "token:ec"
 	if err := a.Look(t.Context()); !ca.IsKind(err, ca.BadRequest) || s.current(a).Number != 1 {
 		t.Errorf("a key that cannot decrypt: %v", err)
 	}
-	a.KeyURI = uri("rsa-2048")
+	a.KeyURI, b.KeyURI = "token:ra", "token:ra"
 	s.look(a)
 	second := s.current(a)
 	rows, err := s.store.ServiceCertificates(t.Context(), "t", "issuing", RAName)
 	if err != nil || len(rows) != 2 || rows[1].Sealed != nil || rows[1].KeyURI != a.KeyURI || second.Number != 2 || !s.opens(a, first) || !s.opens(a, second) {
 		t.Errorf("%+v, %v", rows, err)
 	}
-	b := s.replica("b")
-	b.KeyURI, b.Secret = a.KeyURI, keys.LiteralSecret("another password")
-	if err := b.Look(t.Context()); err == nil || s.current(b).Number != 1 || s.made != 2 {
+	b.Secret = keys.LiteralSecret("another")
+	if err := b.Look(t.Context()); !ca.IsKind(err, ca.BadProof) || s.current(b).Number != 1 || s.made != 2 {
 		t.Errorf("a replica that cannot open the new key: %v, certificate %d of %d", err, s.current(b).Number, s.made)
+	}
+	b.Secret = a.Secret
+	if s.look(b); !s.opens(b, first) || !s.opens(b, second) {
+		t.Error("the key does not open once the PIN is right")
+	}
+	// With the same key the certificate alone is renewed.
+	s.now = s.now.AddDate(0, 0, 60)
+	if s.look(b, a); s.made != 3 || !bytes.Equal(subjectKeyID(s.current(a).Certificate), subjectKeyID(second.Certificate)) || !s.opens(a, second) {
+		t.Errorf("renewed with the same key: %d certificates", s.made)
 	}
 }
 
