@@ -63,6 +63,8 @@ type Sealing interface {
 type RAStore interface {
 	ca.ServiceCertificates
 	ca.Leases
+	// Certificate is the ledger's.
+	Certificate(ctx context.Context, tenant, ca string, s ca.Serial) (*ca.Certificate, error)
 }
 
 // RAKey is a certificate of a registration authority with its key.
@@ -223,6 +225,9 @@ func (s *RA) due() string {
 	cert, err := pkix.ParseCertificate(row.DER)
 	if err != nil {
 		return "the stored one is damaged"
+	}
+	if h.revoked {
+		return "it was revoked"
 	}
 	issuer, err := s.Issuer()
 	if err != nil {

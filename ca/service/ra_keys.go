@@ -19,9 +19,10 @@ import (
 
 // raKeys is what the store held of an RA at one time. It does not change.
 type raKeys struct {
-	rows   []ca.ServiceCertificate // by number
-	keys   []*RAKey                // of those that can be used here, by number
-	closed error                   // why one that has not ended cannot
+	rows    []ca.ServiceCertificate // by number
+	keys    []*RAKey                // of those that can be used here, by number
+	closed  error                   // why one that has not ended cannot
+	revoked bool                    // the newest is
 }
 
 // newest is the current certificate, or before anybody made one nil. Where its
@@ -80,8 +81,27 @@ func (s *RA) refresh(ctx context.Context) error {
 		}
 		next.keys = append(next.keys, k)
 	}
+	if next.revoked, err = s.revoked(ctx, next); err != nil {
+		return err
+	}
 	s.held.Store(next)
 	return nil
+}
+
+// revoked asks how the newest certificate stands.
+func (s *RA) revoked(ctx context.Context, h *raKeys) (bool, error) {
+	newest := h.newest()
+	if newest == nil || newest.Number != h.rows[len(h.rows)-1].Number || len(newest.Certificate.Serial) != ca.SerialSize {
+		return false, nil
+	}
+	c, err := s.Store.Certificate(ctx, s.Tenant, s.CA, ca.Serial(newest.Certificate.Serial))
+	switch {
+	case ca.IsKind(err, ca.NotFound): // dropped with its month
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return c.State == ca.Revoked, nil
 }
 
 // take opens a row, where that was not done before.

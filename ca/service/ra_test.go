@@ -55,10 +55,12 @@ func (s *raSite) Enroll(ctx context.Context, requests ...*ca.Request) []ca.Resul
 		return []ca.Result{{Err: s.fail}}
 	}
 	s.made++
-	template := &x509.Certificate{SerialNumber: big.NewInt(int64(1 + s.made)), NotBefore: s.now, NotAfter: s.now.AddDate(0, 0, 90)}
+	template := &x509.Certificate{NotBefore: s.now, NotAfter: s.now.AddDate(0, 0, 90)}
 	if template.NotAfter.After(s.ca.NotAfter) {
 		template.NotAfter = s.ca.NotAfter
 	}
+	serial := ca.NewSerial(template.NotAfter)
+	template.SerialNumber = new(big.Int).SetBytes(serial[:])
 	public := requests[0].Possession.Key()
 	der, err := x509.CreateCertificate(rand.Reader, template, s.ca, public.Parsed(), s.key)
 	if err != nil {
@@ -67,7 +69,7 @@ func (s *raSite) Enroll(ctx context.Context, requests ...*ca.Request) []ca.Resul
 	if s.before != nil {
 		s.before()
 	}
-	c := ca.Certificate{Tenant: "t", CA: "issuing", Serial: ca.NewSerial(template.NotAfter), DER: der, NotBefore: template.NotBefore, NotAfter: template.NotAfter}
+	c := ca.Certificate{Tenant: "t", CA: "issuing", Serial: serial, DER: der, NotBefore: template.NotBefore, NotAfter: template.NotAfter}
 	_, err = s.store.Record(ctx, &ca.Entry{Certificate: c, KeyHash: public.Hash(), Decision: []byte("[]"), ProfileHash: sha256.Sum256(nil),
 		Audit: ca.Audit{Tenant: "t", Event: "certificate.issued", Detail: []byte("{}")}, Effects: requests[0].Effects})
 	return []ca.Result{{Err: err, Certificate: &c}}
@@ -241,6 +243,26 @@ func TestRARollsOver(t *testing.T) {
 	s.now = s.ca.NotAfter
 	if _, err := a.Current(t.Context()); !ca.IsKind(err, ca.Unavailable) {
 		t.Errorf("after its end: %v", err)
+	}
+}
+
+// One that an operator revokes is replaced, and what is under way still opens.
+func TestRARevoked(t *testing.T) {
+	s := newRASite(t)
+	a := s.replica("a")
+	first := s.current(a)
+	for _, c := range []struct {
+		reason ca.Reason
+		made   int
+	}{{ca.CertificateHold, 1}, {ca.Superseded, 2}} {
+		_, err := s.store.Revoke(t.Context(), &ca.Revocation{Tenant: "t", CA: "issuing", Serial: ca.Serial(first.Certificate.Serial), Reason: c.reason,
+			Audit: ca.Audit{Tenant: "t", Event: "certificate.revoked", Detail: []byte("{}")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.look(a); s.made != c.made || s.current(a).Number != c.made || !s.opens(a, first) {
+			t.Errorf("%v: %d certificates", c.reason, s.made)
+		}
 	}
 }
 
