@@ -14,7 +14,10 @@ type row struct {
 // whatever a door handed in.
 var table = map[row]bool{
 	{caller.ACME, HTTP01, DNS}:    true,
+	{caller.ACME, HTTP01, IP}:     true, // RFC 8738 section 4
 	{caller.ACME, DNS01, DNS}:     true,
+	{caller.ACME, TLSALPN01, DNS}: true,
+	{caller.ACME, TLSALPN01, IP}:  true, // RFC 8738 section 6
 	{caller.System, Service, DNS}: true,
 	{caller.System, Service, IP}:  true,
 }
@@ -22,4 +25,17 @@ var table = map[row]bool{
 // Permitted tells whether a door may bring a claim of this kind verified by this method.
 func Permitted(door caller.Door, method Method, kind Kind) bool {
 	return table[row{door, method, kind}]
+}
+
+// MethodsFor lists the methods that prove claims of a kind, through any door.
+func MethodsFor(kind Kind) (out []Method) {
+	for _, m := range Methods() {
+		for r := range table {
+			if r.method == m && r.kind == kind {
+				out = append(out, m)
+				break
+			}
+		}
+	}
+	return out
 }

@@ -40,7 +40,7 @@ func compileNames(w *WrittenNames, kind claim.Kind, problems *problemList) *name
 	}
 	rule := &nameRule{path: "subject_alt_name." + string(kind), field: "san." + string(kind), min: w.Min, wildcard: w.Wildcard, limited: len(w.Allow) > 0}
 	var methods []string
-	for _, m := range claim.Methods() {
+	for _, m := range claim.MethodsFor(kind) {
 		methods = append(methods, string(m))
 	}
 	if len(w.Methods) == 0 {
@@ -48,7 +48,7 @@ func compileNames(w *WrittenNames, kind claim.Kind, problems *problemList) *name
 	}
 	for i, text := range w.Methods {
 		if !slices.Contains(methods, text) {
-			problems.choose(path("methods", i), methods, "%q is not a way to prove a name", clip(text))
+			problems.choose(path("methods", i), methods, "%q is not a way to prove a name of this type", clip(text))
 		}
 		rule.methods = append(rule.methods, claim.Method(text))
 	}
@@ -120,6 +120,19 @@ func (p *Profile) permit(n pkix.GeneralName) error {
 		return p.denied(clip(n.String()), rule.path+".allow", "the name is outside what is issued here")
 	}
 	return nil
+}
+
+// Methods lists how a name of a kind may be proven under the profile; nil where
+// no such name is issued.
+func (p *Profile) Methods(kind claim.Kind) []claim.Method {
+	rule := p.dns
+	if kind == claim.IP {
+		rule = p.ip
+	}
+	if rule == nil {
+		return nil
+	}
+	return slices.Clone(rule.methods)
 }
 
 // Permit says whether these names could be in one certificate of the profile

@@ -182,7 +182,8 @@ type WrittenAltName struct {
 
 // WrittenNames rules over the names of one type.
 type WrittenNames struct {
-	// Methods lists how a name must have been proven: http-01, dns-01, service.
+	// Methods lists how a name must have been proven: http-01, dns-01,
+	// tls-alpn-01, service; an address by all but dns-01 (RFC 8738).
 	// Required: a name is never issued because it was merely asked for.
 	Methods []string `yaml:"methods"`
 

@@ -10,14 +10,32 @@ import (
 // Options configure the validators; zero values take their defaults.
 type Options struct {
 	Resolvers           []string       // host:port of DNS servers; empty: the system's
-	Allow               []netip.Prefix // http-01: refused address ranges that may be asked all the same
+	Allow               []netip.Prefix // http-01, tls-alpn-01: refused address ranges that may be asked all the same
 	LocalhostToLoopback bool           // localhost and *.localhost are loopback without DNS; dev only
 	Port                uint16         // http-01: asked first
 	Timeout             time.Duration  // http-01: of one attempt
+	TLSPort             uint16         // tls-alpn-01
 }
 
 // NewHTTP01 makes a validator with a resolver and an address policy of its own.
 func NewHTTP01(o Options) (*HTTP01, error) {
+	dialer, err := o.dialer()
+	if err != nil {
+		return nil, err
+	}
+	return &HTTP01{Dialer: dialer, Port: o.Port, Timeout: o.Timeout}, nil
+}
+
+// NewTLSALPN01 makes a validator under the same address policy.
+func NewTLSALPN01(o Options) (*TLSALPN01, error) {
+	dialer, err := o.dialer()
+	if err != nil {
+		return nil, err
+	}
+	return &TLSALPN01{Dialer: dialer, Port: o.TLSPort}, nil
+}
+
+func (o Options) dialer() (*outbound.Dialer, error) {
 	policy, err := outbound.NewPolicy(o.Allow)
 	if err != nil {
 		return nil, err
@@ -26,11 +44,7 @@ func NewHTTP01(o Options) (*HTTP01, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer, err := outbound.NewDialer(resolver, policy, 0)
-	if err != nil {
-		return nil, err
-	}
-	return &HTTP01{Dialer: dialer, Port: o.Port, Timeout: o.Timeout}, nil
+	return outbound.NewDialer(resolver, policy, 0)
 }
 
 // NewDNS01 makes a validator that asks the same resolvers.
