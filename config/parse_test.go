@@ -66,7 +66,7 @@ func TestMinimal(t *testing.T) {
 		t.Errorf("endpoints: %s", cmp.Diff(want, c.Endpoints))
 	}
 	if want := (ACME{
-		HTTP01:        HTTP01{Port: 80, Waits: []time.Duration{1e9, 2e9, 2e9, 2e9}, Timeout: 30 * time.Second},
+		HTTP01: HTTP01{Port: 80, Waits: []time.Duration{1e9, 2e9, 2e9, 2e9}, Timeout: 30 * time.Second}, TLSALPN01Port: 443,
 		OrderLifetime: 168 * time.Hour, AuthLifetime: 168 * time.Hour,
 	}); !cmp.Equal(c.ACME, want) {
 		t.Errorf("acme: %s", cmp.Diff(want, c.ACME))

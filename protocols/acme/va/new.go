@@ -56,6 +56,15 @@ func NewDNS01(o Options) (*DNS01, error) {
 	return &DNS01{Resolver: resolver}, nil
 }
 
+// NewCAA makes a check of CAA records that lets these issuer domain names issue.
+func NewCAA(o Options, issuers []string) (*CAA, error) {
+	resolver, err := o.resolver()
+	if err != nil {
+		return nil, err
+	}
+	return &CAA{Resolver: resolver, Issuers: issuers}, nil
+}
+
 func (o Options) resolver() (*outbound.Resolver, error) {
 	return outbound.NewResolver(outbound.ResolverConfig{Servers: o.Resolvers, LocalhostToLoopback: o.LocalhostToLoopback})
 }

@@ -20,6 +20,7 @@ import (
 const (
 	TypeDNS            = "dns"            // no address for a host, or no TXT record
 	TypeConnection     = "connection"     // no answer in HTTP, or a target that may not be asked
+	TypeCAA            = "caa"            // CAA records forbid it, or cannot be asked
 	TypeTLS            = "tls"            // no agreement on TLS
 	TypeUnauthorized   = "unauthorized"   // an answer, but not the key authorization
 	TypeMalformed      = "malformed"      // a domain or token that cannot be asked for

@@ -77,7 +77,7 @@ func (q *question) judge(name string) (out reply, final bool) {
 	case q.msg.Rcode == dns.RcodeSuccess:
 		return reply{msg: q.msg}, true
 	case q.msg.Rcode == dns.RcodeNameError:
-		return reply{err: &Error{Kind: DNS, Host: name, Reason: "there is no such name (NXDOMAIN)"}}, true
+		return reply{err: &Error{Kind: DNS, Host: name, Reason: "there is no such name (NXDOMAIN)", Absent: true}}, true
 	default:
 		return reply{err: &Error{Kind: DNS, Host: name, Reason: "the resolver answered " + rcodeText(q.msg.Rcode)}}, false
 	}
