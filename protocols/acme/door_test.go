@@ -264,6 +264,13 @@ func TestFinalize(t *testing.T) {
 		"upper case":               {[]string{"Host.Example"}, func() string { return c.csr("HOST.example", "HOST.EXAMPLE") }, "", "host.example"},
 		"long name, empty subject": {[]string{long}, func() string { return c.csr("", long) }, "", ""},
 		"CN is one of the names":   {[]string{"a.example", "b.example"}, func() string { return c.csr("b.example", "a.example", "b.example") }, "", "b.example"},
+		"CN longer than 64":        {[]string{long}, func() string { return c.csr(long, long) }, "", ""},
+		"long CN, short SAN":       {[]string{"host.example", long}, func() string { return c.csr(long, "host.example", long) }, "", ""},
+		"SANs twice":               {[]string{"a.example", "b.example"}, func() string { return c.csr("", "b.example", "a.example", "B.example", "a.example") }, "", "b.example"},
+		"ordered twice":            {[]string{"host.example", "HOST.example"}, func() string { return c.csr("", "host.example") }, "", "host.example"},
+		"A-labels":                 {[]string{"XN--bcher-kva.example"}, func() string { return c.csr("xn--bcher-kva.example", "xn--BCHER-kva.example") }, "", "xn--bcher-kva.example"},
+		"U-label as CN":            {[]string{"xn--bcher-kva.example"}, func() string { return c.csr("bücher.example", "xn--bcher-kva.example") }, typeBadCSR, ""},
+		"no name at all":           {[]string{"a.example", "b.example"}, func() string { return c.csr("") }, "", "a.example"},
 		"a name too many":          {[]string{"host.example"}, func() string { return c.csr("", "host.example", "evil.example") }, typeBadCSR, ""},
 		"a name missing":           {[]string{"a.example", "b.example"}, func() string { return c.csr("", "a.example") }, typeBadCSR, ""},
 		"CN is another name":       {[]string{"host.example"}, func() string { return c.csr("evil.example", "host.example") }, typeBadCSR, ""},
@@ -295,6 +302,7 @@ func TestFinalize(t *testing.T) {
 			for _, n := range test.names {
 				lower = append(lower, strings.ToLower(n))
 			}
+			lower = slices.Compact(lower)
 			if leaf := b.checkChain(chain, lower...); leaf.Subject.CommonName != test.cn {
 				t.Errorf("CN %q, want %q", leaf.Subject.CommonName, test.cn)
 			}

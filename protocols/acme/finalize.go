@@ -155,24 +155,24 @@ func (d *Door) answerOrder(w http.ResponseWriter, r *request, id string) error {
 // subjectAltName and common names together (RFC 8555 section 7.4). A CSR
 // without any name is read as asking for the order's.
 func sameNames(order *state.Order, csr *pkix.CSR) error {
-	ordered := map[string]bool{}
+	ordered := map[state.Identifier]bool{}
 	for _, id := range order.Identifiers {
-		ordered[id.Value] = true
+		ordered[id] = true
 	}
 	rdns, err := pkix.ParseName(csr.Subject)
 	if err != nil {
 		return fail(http.StatusBadRequest, typeBadCSR, "%s", err)
 	}
-	named := map[string]bool{}
+	named := map[state.Identifier]bool{}
 	for _, cn := range pkix.CommonNames(rdns) {
-		named[commonNameValue(cn)] = true
+		named[commonNameIdentifier(cn)] = true
 	}
 	for _, n := range csr.AltNames {
-		value, ok := identifierValue(n)
+		id, ok := identifierOf(n)
 		if !ok {
 			return fail(http.StatusBadRequest, typeBadCSR, "the CSR asks for %s, which is not an identifier of the order (RFC 8555 section 7.4)", n.Kind)
 		}
-		named[value] = true
+		named[id] = true
 	}
 	if len(named) == 0 {
 		return nil
@@ -180,12 +180,12 @@ func sameNames(order *state.Order, csr *pkix.CSR) error {
 	var extra, missing []string
 	for n := range named {
 		if !ordered[n] {
-			extra = append(extra, clip(n))
+			extra = append(extra, clip(n.Value))
 		}
 	}
 	for n := range ordered {
 		if !named[n] {
-			missing = append(missing, n)
+			missing = append(missing, n.Value)
 		}
 	}
 	slices.Sort(extra)

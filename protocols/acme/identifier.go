@@ -108,23 +108,23 @@ func evidenceOf(id state.Identifier) (name string, addr netip.Addr) {
 	return id.Value, netip.Addr{}
 }
 
-// identifierValue gives a name of a CSR as an order has it; ok is false for names
+// identifierOf gives a name of a CSR as an order has it; ok is false for names
 // that cannot be ordered.
-func identifierValue(n pkix.GeneralName) (value string, ok bool) {
+func identifierOf(n pkix.GeneralName) (id state.Identifier, ok bool) {
 	switch n.Kind {
 	case pkix.DNSName:
-		return strings.ToLower(string(n.Raw)), true
+		return state.Identifier{Type: identifierDNS, Value: strings.ToLower(string(n.Raw))}, true
 	case pkix.IPAddress:
 		addr, ok := netip.AddrFromSlice(n.Raw)
-		return addr.String(), ok
+		return state.Identifier{Type: identifierIP, Value: addr.String()}, ok
 	}
-	return "", false
+	return id, false
 }
 
-// commonNameValue gives a common name as an order would have it.
-func commonNameValue(cn string) string {
+// commonNameIdentifier gives a common name as an order would have it.
+func commonNameIdentifier(cn string) state.Identifier {
 	if addr, err := netip.ParseAddr(cn); err == nil {
-		return addr.String()
+		return state.Identifier{Type: identifierIP, Value: addr.String()}
 	}
-	return strings.ToLower(cn)
+	return state.Identifier{Type: identifierDNS, Value: strings.ToLower(cn)}
 }
