@@ -38,6 +38,14 @@ func lowerASCII(s string) string {
 	}, s)
 }
 
+// nameOfCN reads a common name as the name or address that it stands for.
+func nameOfCN(cn string) pkix.GeneralName {
+	if a, err := netip.ParseAddr(cn); err == nil && a.Zone() == "" {
+		return pkix.IP(a)
+	}
+	return pkix.DNS(lowerASCII(cn))
+}
+
 func indexProven(claims []proven, n pkix.GeneralName) int {
 	return slices.IndexFunc(claims, func(c proven) bool { return sameName(c.name, n) })
 }
@@ -78,7 +86,7 @@ func (d *deciding) decideNames() error {
 	}
 	if p.cnFromDNS && len(asked) > 0 { // a CN that names a proven host counts as asked for (RFC 8555 section 7.4)
 		for _, cn := range d.assertedCNs {
-			if n := pkix.DNS(lowerASCII(cn)); !containsName(chosen, n) && indexProven(claims, n) >= 0 {
+			if n := nameOfCN(cn); !containsName(chosen, n) && indexProven(claims, n) >= 0 {
 				chosen = append(chosen, n)
 			}
 		}

@@ -185,7 +185,13 @@ func TestAddresses(t *testing.T) {
 	if leaf, r := c.certificateFor(o, &x509.CertificateRequest{}); leaf == nil || len(leaf.IPAddresses) != 1 || leaf.Subject.CommonName != "" {
 		t.Errorf("an address alone, asked for by the order alone: %d %s", r.status, r.body)
 	}
-	if b.validator.count() != 4 {
+	url, o, _ = c.open(nil, state.Identifier{Type: "ip", Value: "192.0.2.9"}, state.Identifier{Type: "dns", Value: "a.example"})
+	o = c.prove(url, o)
+	leaf, r = c.certificateFor(o, &x509.CertificateRequest{Subject: stdpkix.Name{CommonName: "192.0.2.9"}, DNSNames: []string{"a.example"}}) // as clients do whose first name is an address
+	if leaf == nil || len(leaf.IPAddresses) != 1 || len(leaf.DNSNames) != 1 || leaf.Subject.CommonName != "a.example" {
+		t.Errorf("an address as the CN: %d %s", r.status, r.body)
+	}
+	if b.validator.count() != 3+1+2 {
 		t.Errorf("%d validations", b.validator.count())
 	}
 }
