@@ -12,7 +12,7 @@ import (
 // resolvers, where there are any, take the place of the configuration's.
 func validation(c config.ACME, resolvers []string) va.Options {
 	o := va.Options{Resolvers: c.Resolvers, Allow: c.AllowTargets, LocalhostToLoopback: c.LocalhostToLoopback,
-		Port: c.HTTP01.Port, Timeout: c.HTTP01.Timeout, TLSPort: c.TLSALPN01Port}
+		Port: c.HTTP01.Port, Timeout: c.HTTP01.Timeout, TLSPort: c.TLSALPN01Port, Authoritative: c.Authoritative}
 	if len(resolvers) > 0 {
 		o.Resolvers = resolvers
 	}

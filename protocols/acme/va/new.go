@@ -1,6 +1,7 @@
 package va
 
 import (
+	"context"
 	"net/netip"
 	"time"
 
@@ -15,6 +16,23 @@ type Options struct {
 	Port                uint16         // http-01: asked first
 	Timeout             time.Duration  // http-01: of one attempt
 	TLSPort             uint16         // tls-alpn-01
+	Authoritative       bool           // TXT and CAA records are asked of the zones' own servers
+}
+
+// records gives what TXT and CAA records are asked of.
+func (o Options) records() (interface {
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+	LookupCAA(ctx context.Context, name string) ([]outbound.CAA, error)
+}, error) {
+	resolver, err := o.resolver()
+	if err != nil || !o.Authoritative {
+		return resolver, err
+	}
+	policy, err := outbound.NewPolicy(o.Allow)
+	if err != nil {
+		return nil, err
+	}
+	return outbound.NewAuthoritative(resolver, policy), nil
 }
 
 // NewHTTP01 makes a validator with a resolver and an address policy of its own.
@@ -49,7 +67,7 @@ func (o Options) dialer() (*outbound.Dialer, error) {
 
 // NewDNS01 makes a validator that asks the same resolvers.
 func NewDNS01(o Options) (*DNS01, error) {
-	resolver, err := o.resolver()
+	resolver, err := o.records()
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +76,7 @@ func NewDNS01(o Options) (*DNS01, error) {
 
 // NewCAA makes a check of CAA records that lets these issuer domain names issue.
 func NewCAA(o Options, issuers []string) (*CAA, error) {
-	resolver, err := o.resolver()
+	resolver, err := o.records()
 	if err != nil {
 		return nil, err
 	}

@@ -30,13 +30,18 @@ func (r *Resolver) LookupCAA(ctx context.Context, name string) ([]CAA, error) {
 	}
 	answer := r.query(ctx, name, dns.TypeCAA)[0]
 	if answer.err != nil {
-		var e *Error
-		if errors.As(answer.err, &e) && e.Absent {
+		if answer.err.Absent {
 			return nil, nil
 		}
 		return nil, answer.err
 	}
 	return caaRecords(answer.msg, name)
+}
+
+// isAbsent tells whether a server that knows said that there is no such name.
+func isAbsent(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Absent
 }
 
 func caaRecords(msg *dns.Msg, name string) (all []CAA, err error) {

@@ -41,6 +41,7 @@ type Resolver struct {
 	timeout  time.Duration
 	rounds   int
 	loopback bool
+	direct   bool // asks authoritative servers: no recursion, and answers of their own
 }
 
 // NewResolver checks the configuration and makes a Resolver. The file
