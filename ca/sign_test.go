@@ -37,6 +37,8 @@ func (c *crooked) Decide(*Endpoint, *Request, *Facts, time.Time) (*Decision, err
 	return &Decision{Profile: "p", Subject: c.facts.Subject, NotBefore: at, NotAfter: at.Add(24 * time.Hour), Extensions: []pkix.Extension{usage}}, err
 }
 
+func (c *crooked) Methods(*Endpoint, claim.Kind) []claim.Method { return nil }
+
 func (c *crooked) Permit(*Endpoint, []pkix.GeneralName) error { return nil }
 func (c *crooked) Lint([]byte, *pkix.Template, string) error  { return nil }
 func (c *crooked) Issuer(string, string) (Issuer, error)      { return c, nil }

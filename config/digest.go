@@ -32,10 +32,11 @@ func (c *Config) Digest() [32]byte {
 		Endpoints []ca.Endpoint
 		Profiles  map[string]string // id to hash; encoding/json sorts keys
 		ACME      ACME
-		Retention int `json:",omitempty"` // months
+		ACMEOf    map[string]ACMEEndpoint // by endpoint
+		Retention int                     `json:",omitempty"` // months
 	}{
 		Format: 1, Retention: c.Retention.Certificates, BaseURL: c.BaseURL, Tenants: slices.Clone(c.Tenants), Endpoints: slices.Clone(c.Endpoints),
-		Profiles: map[string]string{}, ACME: c.ACME,
+		Profiles: map[string]string{}, ACME: c.ACME, ACMEOf: c.ACMEOf,
 	}
 	for _, a := range c.CAs {
 		responder := a.OCSP

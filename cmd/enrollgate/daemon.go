@@ -34,7 +34,6 @@ import (
 	"github.com/enrollgate/enrollgate/config"
 	"github.com/enrollgate/enrollgate/protocols/acme"
 	"github.com/enrollgate/enrollgate/protocols/acme/recent"
-	"github.com/enrollgate/enrollgate/protocols/acme/va"
 	"github.com/enrollgate/enrollgate/protocols/admin"
 	"github.com/enrollgate/enrollgate/protocols/aia"
 	crldoor "github.com/enrollgate/enrollgate/protocols/crl"
@@ -147,6 +146,9 @@ func (d *daemon) keyring() *keys.Ring {
 // them in force; previous is the one that is, or nil.
 func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *policy) (*policy, error) {
 	endpoints := append([]ca.Endpoint(nil), cfg.Endpoints...)
+	for i := range cfg.Endpoints {
+		endpoints = append(endpoints, cfg.Variants(&cfg.Endpoints[i])...)
+	}
 	if own, ok := d.serviceEndpoint(); ok {
 		endpoints = append(endpoints, own)
 	}
@@ -196,7 +198,7 @@ func (d *daemon) assembleACME(ctx context.Context, p, previous *policy) error {
 	if err != nil {
 		return err
 	}
-	validators, err := newValidators(p.cfg.ACME)
+	validators, err := newValidators(p.cfg.ACME, nil)
 	if err != nil {
 		return err
 	}
@@ -213,26 +215,15 @@ func (d *daemon) assembleACME(ctx context.Context, p, previous *policy) error {
 	if previous != nil {
 		before = previous.acme
 	}
+	own, err := ownOf(p.cfg, endpoints)
+	if err != nil {
+		return err
+	}
 	p.acme, err = acme.New(acme.Options{Observer: d.metrics, BaseURL: p.cfg.BaseURL.HTTPS, Endpoints: endpoints, Core: p.authority, Issuers: d.issuers,
-		Alternates: d.issuers.Alternates, Certificates: d.store, Store: d.recent, Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME),
+		Alternates: d.issuers.Alternates, Generations: d.issuers.All, Windows: d.store, Own: own, Certificates: d.store, Store: d.recent, Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME),
 		Nonces: nonces, Validators: validators, Log: d.log, Now: time.Now, OrderLifetime: p.cfg.ACME.OrderLifetime,
 		AuthorizationLifetime: p.cfg.ACME.AuthLifetime, Schedule: p.cfg.ACME.HTTP01.Waits, Previous: before})
 	return err
-}
-
-// newValidators make the challenge types that every ACME endpoint offers.
-func newValidators(c config.ACME) (map[claim.Method]acme.Validator, error) {
-	options := va.Options{Resolvers: c.Resolvers, Allow: c.AllowTargets, LocalhostToLoopback: c.LocalhostToLoopback,
-		Port: c.HTTP01.Port, Timeout: c.HTTP01.Timeout}
-	http01, err := va.NewHTTP01(options)
-	if err != nil {
-		return nil, err
-	}
-	dns01, err := va.NewDNS01(options)
-	if err != nil {
-		return nil, err
-	}
-	return map[claim.Method]acme.Validator{claim.HTTP01: http01, claim.DNS01: dns01}, nil
 }
 
 // serve starts answering on every socket.

@@ -38,6 +38,7 @@ endpoints:
   - {id: acme-server, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account]]}
 acme:
   http01: {port: 5002}
+  tlsalpn01: {port: 5001}
   allow_targets: ["127.0.0.0/8", "::1/128"]
   localhost_to_loopback: true
 `))

@@ -35,6 +35,7 @@ type store interface {
 	state.Store
 	ca.Upkeep
 	ca.Replicas
+	ca.Renewals
 	state.Upkeep
 	Counters() ca.StoreCounters
 	Durability(ctx context.Context) ([]ca.Durability, error)

@@ -64,7 +64,7 @@ func (d *daemon) startUpkeep(ctx context.Context) error {
 		return err
 	}
 	jobs := []background.Job{
-		background.Sweep("sweep", time.Minute, d.store.SweepNonces, d.store.SweepIdempotency, d.store.EndOrders,
+		background.Sweep("sweep", time.Minute, d.store.SweepNonces, d.store.SweepIdempotency, d.store.EndOrders, d.store.SweepRenewals,
 			func(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 				return d.store.RemoveOrders(ctx, l, ordersKept, limit)
 			},

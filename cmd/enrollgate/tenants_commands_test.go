@@ -89,6 +89,9 @@ var commandSwaps = map[string]commandSwap{
 	"cert unhold": {tries: func(s *twoTenants) []commandTry {
 		return append(s.bySelection("cert unhold", ""), s.bySerial("cert unhold ID --yes", "cert unhold ID --yes --json", "cert unhold ID")...)
 	}},
+	"cert renew": {tries: func(s *twoTenants) []commandTry {
+		return append(s.bySelection("cert renew", "--within 24h"), commandTry{"cert renew ID --within P1D --dry-run --json", s.serial, ca.NewSerial(time.Now()).String(), exitOK})
+	}},
 	"crl list": {tries: func(*twoTenants) []commandTry {
 		return []commandTry{{"crl list", "", "", exitOK}, {"crl list --json", "", "", exitOK}}
 	}},

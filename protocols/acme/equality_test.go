@@ -25,7 +25,7 @@ func TestSameCertificateByGoAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	core, _, endpoints := b.core(slog.New(slog.DiscardHandler))
+	core, _, endpoints := b.core(slog.New(slog.DiscardHandler), further{})
 	now := time.Now()
 	who, err := caller.FromAccountSignature(caller.NewVerifier(caller.ACME), caller.AccountSignature{Tenant: "one", Endpoint: endpoints[0].ID,
 		Account: "go", Status: "valid", KeyThumbprint: [32]byte{1}, AccountKey: [32]byte{1}, At: now})

@@ -59,6 +59,8 @@ var grants = map[string]string{
 	"acme_orders":         "select, insert, update, delete",
 	"acme_authorizations": "select, insert, update, delete",
 	"acme_nonces":         "select, insert, update, delete",
+	"acme_replacements":   "select, insert, update, delete",
+	"renewal_windows":     "select, insert, update, delete",
 }
 
 // functions is what the runtime role may ask of the owner.

@@ -30,6 +30,8 @@ const (
 	classBlockedKey
 	classCRL
 	classMonth
+	classReplacement
+	classWindow
 	classIdempotency
 )
 

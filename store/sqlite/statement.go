@@ -91,6 +91,13 @@ const (
 	endChallenge
 	deactivateAuthorization
 
+	insertReplacement
+	selectReplacement
+	putWindow
+	selectWindow
+	sweepReplacements
+	sweepWindows
+
 	sweepNonces
 	sweepIdempotency
 	endOrders
@@ -140,7 +147,7 @@ const (
 
 const (
 	accountColumns       = `tenant, endpoint, id, status, key, thumbprint, contact, terms_agreed, created_at`
-	orderColumns         = `tenant, endpoint, id, account, status, identifiers, authorizations, not_before, not_after, created_at, expires, certificate, ca, serial, error`
+	orderColumns         = `tenant, endpoint, id, account, status, identifiers, authorizations, not_before, not_after, created_at, expires, certificate, ca, serial, error, profile, replaces`
 	authorizationColumns = `tenant, endpoint, id, account, identifier, wildcard, status, created_at, expires, challenges`
 )
 
@@ -258,7 +265,7 @@ var statements = [queries]string{
 	selectAccountByKey: `SELECT ` + accountColumns + ` FROM acme_accounts WHERE tenant = ? AND endpoint = ? AND thumbprint = ?`,
 	updateAccount: `UPDATE acme_accounts SET status = ?, contact = ?, terms_agreed = ?
 		WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'valid'`,
-	insertOrder:              `INSERT INTO acme_orders (` + orderColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	insertOrder:              `INSERT INTO acme_orders (` + orderColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 	selectOrder:              `SELECT ` + orderColumns + ` FROM acme_orders WHERE tenant = ? AND id = ? AND endpoint = ?`,
 	selectOrderByCertificate: `SELECT ` + orderColumns + ` FROM acme_orders WHERE tenant = ? AND certificate = ? AND endpoint = ?`,
 	finishOrder: `UPDATE acme_orders AS o SET status = 'valid', certificate = ?1, ca = ?2, serial = ?3
@@ -276,6 +283,16 @@ var statements = [queries]string{
 	endChallenge: `UPDATE acme_authorizations SET status = ?, challenges = ? WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'pending'`,
 	deactivateAuthorization: `UPDATE acme_authorizations SET status = 'deactivated'
 		WHERE tenant = ? AND id = ? AND endpoint = ? AND status IN ('pending', 'valid')`,
+
+	insertReplacement: `INSERT INTO acme_replacements (tenant, ca, serial, order_id, expires) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	selectReplacement: `SELECT order_id FROM acme_replacements WHERE tenant = ? AND ca = ? AND serial = ?`,
+	putWindow: `INSERT INTO renewal_windows (tenant, ca, serial, opens, closes, explanation, expires) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (tenant, ca, serial) DO UPDATE SET opens = excluded.opens, closes = excluded.closes, explanation = excluded.explanation`,
+	selectWindow: `SELECT opens, closes, explanation, expires FROM renewal_windows WHERE tenant = ? AND ca = ? AND serial = ?`,
+	sweepReplacements: `DELETE FROM acme_replacements WHERE (tenant, ca, serial) IN
+		(SELECT tenant, ca, serial FROM acme_replacements WHERE expires <= ? ORDER BY expires LIMIT ?)`,
+	sweepWindows: `DELETE FROM renewal_windows WHERE (tenant, ca, serial) IN
+		(SELECT tenant, ca, serial FROM renewal_windows WHERE expires <= ? ORDER BY expires LIMIT ?)`,
 
 	sweepNonces: `WITH RECURSIVE tenants (tenant) AS (SELECT min(tenant) FROM acme_nonces
 			UNION ALL SELECT (SELECT min(n.tenant) FROM acme_nonces n WHERE n.tenant > each.tenant) FROM tenants each WHERE each.tenant IS NOT NULL)
@@ -358,6 +375,7 @@ const removableOrders = `SELECT tenant, id FROM acme_orders WHERE status = 'inva
 var readStatements = []query{selectCertificate, selectDecision, selectFeed, selectProfile, selectOutbox, selectUses, selectDataKeys,
 	selectUncovered, selectLastCheckpoint, selectAuditKeys,
 	selectGenerations, selectActivations, selectServices, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
+	selectReplacement, selectWindow,
 	selectReplicas,
 	findBySerial, findBySubject, findByRequester, findByKey, findByName, findByState, selectRevocation, selectAuditByTrace, selectAuditBySerial,
 	selectStatusPage, selectFeedEnd, selectCRLParts, selectCRLHeads, selectCRL, selectMonths, selectDropped, selectMonth, nextCA, countMonth, inMonth, selectNewest}
