@@ -18,8 +18,9 @@ type CAAChecker interface {
 }
 
 const (
-	caaLasts  = 8 * time.Hour // how long an answer counts, as between public CAs
-	caaAtOnce = 8             // names of one order that are asked about at the same time
+	caaLasts  = 8 * time.Hour    // how long an answer counts, as between public CAs
+	caaWithin = 30 * time.Second // for all names of one order, while its client waits
+	caaAtOnce = 8                // names of one order that are asked about at the same time
 )
 
 // checkCAA asks about the name of an authorization that a challenge type has
@@ -36,6 +37,8 @@ func (e *endpoint) checkCAAAgain(ctx context.Context, authorizations []*state.Au
 	if e.caa == nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, caaWithin)
+	defer cancel()
 	found := make([]error, len(authorizations))
 	slots := make(chan struct{}, caaAtOnce)
 	var running sync.WaitGroup

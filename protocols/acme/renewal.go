@@ -55,13 +55,18 @@ func newRenewals(now func() time.Time) *renewals {
 
 // renewalInfo says when a certificate of the endpoint's CA is best renewed (RFC
 // 9773 section 4.1). Nobody is authenticated: what is said is in the certificate,
-// in public revocation lists, or for everybody who has the certificate.
+// in public revocation lists, or for everybody who has the certificate. Ids that
+// no certificate of the CA can have are neither looked up nor remembered.
 func (d *Door) renewalInfo(w http.ResponseWriter, r *request) error {
 	key := renewalKey{r.endpoint.Tenant, r.endpoint.CA, r.param("id")}
+	serial, ok := d.parseRenewalID(r.endpoint, key.id)
+	if !ok {
+		return noSuchCertificate()
+	}
 	answered, ok := d.renewals.known.Get(key)
 	if !ok {
 		var err error
-		if answered, err = d.lookUpRenewal(r.Context(), r.endpoint, key.id); err != nil {
+		if answered, err = d.lookUpRenewal(r.Context(), r.endpoint, key.id, serial); err != nil {
 			return err
 		}
 		d.renewals.known.Put(key, answered)
@@ -77,13 +82,8 @@ func noSuchCertificate() *problem {
 	return fail(http.StatusNotFound, typeMalformed, "there is no such certificate of this CA (RFC 9773 section 4.1: the id is its authority key identifier and its serial number)")
 }
 
-// lookUpRenewal makes the answer about a certificate. Ids that no certificate of
-// the CA can have do not reach the store; of others a bounded number does at once.
-func (d *Door) lookUpRenewal(ctx context.Context, e *endpoint, id string) (out renewal, err error) {
-	serial, ok := d.parseRenewalID(e, id)
-	if !ok {
-		return renewal{}, nil
-	}
+// lookUpRenewal makes the answer about a certificate, a bounded number at once.
+func (d *Door) lookUpRenewal(ctx context.Context, e *endpoint, id string, serial ca.Serial) (out renewal, err error) {
 	select {
 	case d.renewals.slots <- struct{}{}:
 		defer func() { <-d.renewals.slots }()
@@ -113,23 +113,29 @@ func (d *Door) lookUpRenewal(ctx context.Context, e *endpoint, id string) (out r
 }
 
 // parseRenewalID reads the id of a certificate that the endpoint's CA can have
-// issued: base64url of the key identifier, a dot, base64url of the serial number's
-// octets (RFC 9773 section 4.1).
+// issued.
 func (d *Door) parseRenewalID(e *endpoint, id string) (serial ca.Serial, ok bool) {
+	keyID, serial, ok := splitRenewalID(id)
+	return serial, ok && slices.ContainsFunc(d.Generations(e.Tenant, e.CA), func(i ca.Issuer) bool { return bytes.Equal(i.Facts().KeyID, keyID) })
+}
+
+// splitRenewalID reads base64url of the key identifier, a dot, and base64url of
+// the serial number's octets (RFC 9773 section 4.1), which are as ours are.
+func splitRenewalID(id string) (keyID []byte, serial ca.Serial, ok bool) {
 	if len(id) > maxRenewalID {
-		return serial, false
+		return nil, serial, false
 	}
 	first, second, _ := strings.Cut(id, ".")
 	keyID, err := base64.RawURLEncoding.Strict().DecodeString(first)
 	if err != nil || len(keyID) == 0 {
-		return serial, false
+		return nil, serial, false
 	}
 	octets, err := base64.RawURLEncoding.Strict().DecodeString(second)
-	if err != nil || len(octets) != len(serial) || octets[0] == 0 || octets[0] >= 0x80 { // as ours are
-		return serial, false
+	if err != nil || len(octets) != len(serial) || octets[0] == 0 || octets[0] >= 0x80 {
+		return nil, serial, false
 	}
 	copy(serial[:], octets)
-	return serial, slices.ContainsFunc(d.Generations(e.Tenant, e.CA), func(i ca.Issuer) bool { return bytes.Equal(i.Facts().KeyID, keyID) })
+	return keyID, serial, true
 }
 
 // certificateOf finds the certificate that an id names: with this serial number

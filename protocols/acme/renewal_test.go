@@ -228,3 +228,18 @@ func TestReplaces(t *testing.T) {
 		})
 	}
 }
+
+func FuzzSplitRenewalID(f *testing.F) {
+	for _, id := range []string{"", ".", "AA.", renewalID([]byte{1, 2, 3}, ca.Serial{0x5f, 1}), renewalID([]byte{1}, ca.Serial{0x80}), "AA.AA.AA", "AB.X6E7B8LZ6IQfYKWyxNbn-A"} {
+		f.Add(id)
+	}
+	f.Fuzz(func(t *testing.T, id string) {
+		keyID, serial, ok := splitRenewalID(id)
+		if ok && renewalID(keyID, serial) != id {
+			t.Errorf("%q is another way to write %q", id, renewalID(keyID, serial))
+		}
+		if !ok && keyID != nil {
+			t.Errorf("%q is none and yet names a key", id)
+		}
+	})
+}
