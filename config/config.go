@@ -78,6 +78,7 @@ type CA struct {
 	Certificate string // absolute path of a PEM file to import, or empty
 	CRL         CRL
 	OCSP        OCSP
+	RA          RA
 }
 
 // CRL says how a CA publishes its revocation lists. Everything but Shards and

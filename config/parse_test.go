@@ -134,7 +134,7 @@ func TestBroken(t *testing.T) {
 		}},
 		{"dangling references", "    tenant: t\n    ca: c\n    profile: privatessl-tls-server\n", "    tenant: t\n    ca: d\n    profile: privatessl-tls-sever\n", []string{
 			`f:22: endpoints[e].ca: "d" does not name a CA of tenant "t" that is configured and enabled (allowed: c)`,
-			`f:23: endpoints[e].profile: "privatessl-tls-sever" does not name a profile that is configured and enabled; did you mean "privatessl-tls-server"?` + "; `enrollgate profile list` prints the 81 that there are",
+			`f:23: endpoints[e].profile: "privatessl-tls-sever" does not name a profile that is configured and enabled; did you mean "privatessl-tls-server"?` + "; `enrollgate profile list` prints the 82 that there are",
 		}},
 		{"disabled CA", "    tenant: t\n    key: file:/c.key\n", "    tenant: t\n    key: file:/c.key\n    enabled: false\n", []string{
 			`f:23: endpoints[e].ca: "c" does not name a CA of tenant "t" that is configured and enabled`,

@@ -84,6 +84,7 @@ type writtenCA struct {
 	Certificate string      `yaml:"certificate"`
 	CRL         writtenCRL  `yaml:"crl"`
 	OCSP        writtenOCSP `yaml:"ocsp"`
+	RA          writtenRA   `yaml:"ra"`
 	Enabled     *bool       `yaml:"enabled"`
 }
 

@@ -19,10 +19,11 @@ type Purpose string
 const (
 	Nonce Purpose = "nonce" // authenticates ACME nonces
 	Audit Purpose = "audit" // seals the key that signs audit checkpoints
+	RA    Purpose = "ra"    // seals the keys of registration authorities
 )
 
 // Purposes lists every purpose, for `seal rotate --purpose all`.
-func Purposes() []Purpose { return []Purpose{Nonce, Audit} }
+func Purposes() []Purpose { return []Purpose{Nonce, Audit, RA} }
 
 // KeySize is the length of key-encryption and data keys in octets.
 const KeySize = 32

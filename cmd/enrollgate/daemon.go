@@ -76,6 +76,7 @@ type daemon struct {
 	desk       *status.Desk
 	ocsp       *ocsp.Door
 	responders []*service.Responder
+	ras        []*service.RA     // registration authorities
 	foreign    []*foreignCA      // CAs that are not ours
 	importer   *foreign.Importer // fetches their lists; nil without any
 	elsewhere  *foreign.Shelf    // holds them
@@ -149,7 +150,7 @@ func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *pol
 	if own, ok := d.serviceEndpoint(); ok {
 		endpoints = append(endpoints, own)
 	}
-	endpoints = append(endpoints, d.responderEndpoints()...)
+	endpoints = append(append(endpoints, d.responderEndpoints()...), d.raEndpoints()...)
 	bound := map[string]*profile.Profile{}
 	for _, e := range endpoints {
 		bound[e.ID] = cfg.Profiles[e.Profile]

@@ -28,6 +28,7 @@ type store interface {
 	ca.Leases
 	ca.Outbox
 	ca.Generations
+	ca.ServiceCertificates
 	seal.Store
 	audit.Store
 	credential.Burner

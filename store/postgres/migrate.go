@@ -38,6 +38,8 @@ var grants = map[string]string{
 	"generations":    "select, insert",
 	"activations":    "select, insert",
 
+	"service_certificates": "select, insert, delete", // of keys that nothing can be encrypted to any more; a trigger holds the newest fast
+
 	"audit_checkpoints": "select, insert",
 	"audit_keys":        "select, insert",
 

@@ -11,6 +11,7 @@ var sql = struct {
 	Strike, Check, Idempotency                                                                                       string
 	Burn, LeaseHeld, LeaseAcquire, LeaseRelease                                                                      string
 	UsesAdd, UsesLeft, ProfileKeep, Profile, GenerationAdd, Generations, Activate, Activations, DataKeyAdd, DataKeys string
+	ServiceAdd, Services, ServiceForget                                                                              string
 	RevocationLock, Revoke, Unhold, BlockKey                                                                         string
 	Certificates, Names, Decisions, Audit, Feed, Outbox, Batch                                                       string
 	Settle, Settled                                                                                                  string
@@ -86,6 +87,14 @@ var sql = struct {
 			where g.tenant = $2 and g.ca = $3 and g.number = $5 on conflict do nothing`,
 	Activations: `select ca, position, generation, signs_from, created_at from enrollgate.activations
 		where tenant = $1 order by ca, position`,
+	ServiceAdd: `insert into enrollgate.service_certificates (tenant, ca, service, number, der, not_after, sealed, key_uri, created_at)
+		select $2, $3, $4, $5, $6, $7, $8, $9, now() + $1::interval
+			where not exists (select from enrollgate.service_certificates where tenant = $2 and ca = $3 and service = $4 and number >= $5)
+		on conflict do nothing`,
+	Services: `select number, der, not_after, sealed, key_uri, created_at from enrollgate.service_certificates
+		where tenant = $1 and ca = $2 and service = $3 order by number`,
+	ServiceForget: `delete from enrollgate.service_certificates where tenant = $1 and ca = $2 and service = $3 and number = $4
+		and exists (select from enrollgate.service_certificates where tenant = $1 and ca = $2 and service = $3 and number > $4)`,
 	DataKeyAdd: `insert into enrollgate.data_keys (purpose, version, wrapped, created_at)
 		select $2, $3, $4, now() + $1::interval from enrollgate.seal_kek k where k.id = $5 for share of k on conflict do nothing`,
 	DataKeys:      `select purpose, version, wrapped, created_at from enrollgate.data_keys order by purpose, version`,

@@ -25,6 +25,7 @@ const (
 	classOrder
 	classGeneration
 	classActivation
+	classService
 	classRevocation
 	classBlockedKey
 	classCRL

@@ -59,6 +59,9 @@ const (
 	selectGenerations
 	insertActivation
 	selectActivations
+	insertService
+	selectServices
+	forgetService
 
 	selectNonce
 	selectUncovered
@@ -227,6 +230,13 @@ var statements = [queries]string{
 		SELECT ?1, ?2, ?3, number, ?5, ?6 FROM ca_generations WHERE tenant = ?1 AND ca = ?2 AND number = ?4 ON CONFLICT DO NOTHING`,
 	selectActivations: `SELECT ca, position, generation, signs_from, created_at FROM ca_activations WHERE tenant = ? ORDER BY ca, position`,
 
+	insertService: `INSERT INTO service_certificates (tenant, ca, service, number, der, not_after, sealed, key_uri, created_at)
+		SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS (SELECT 1 FROM service_certificates WHERE tenant = ?1 AND ca = ?2 AND service = ?3 AND number >= ?4)`,
+	selectServices: `SELECT number, der, not_after, sealed, key_uri, created_at FROM service_certificates
+		WHERE tenant = ? AND ca = ? AND service = ? ORDER BY number`,
+	forgetService: `DELETE FROM service_certificates WHERE tenant = ?1 AND ca = ?2 AND service = ?3 AND number = ?4
+		AND EXISTS (SELECT 1 FROM service_certificates WHERE tenant = ?1 AND ca = ?2 AND service = ?3 AND number > ?4)`,
+
 	selectNonce: `SELECT 1 FROM acme_nonces WHERE tenant = ? AND id = ?`,
 	selectUncovered: `SELECT h.chain, h.seq, h.hash, coalesce(k.rows, 0) + sum(b.rows), sum(b.rows), min(b.at) FROM chains h
 		LEFT JOIN audit_checkpoints k ON k.number = (SELECT number FROM audit_checkpoints l WHERE l.chain = h.chain ORDER BY seq DESC LIMIT 1)
@@ -347,7 +357,7 @@ const removableOrders = `SELECT tenant, id FROM acme_orders WHERE status = 'inva
 // readStatements are those that the read pool prepares.
 var readStatements = []query{selectCertificate, selectDecision, selectFeed, selectProfile, selectOutbox, selectUses, selectDataKeys,
 	selectUncovered, selectLastCheckpoint, selectAuditKeys,
-	selectGenerations, selectActivations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
+	selectGenerations, selectActivations, selectServices, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
 	selectReplicas,
 	findBySerial, findBySubject, findByRequester, findByKey, findByName, findByState, selectRevocation, selectAuditByTrace, selectAuditBySerial,
 	selectStatusPage, selectFeedEnd, selectCRLParts, selectCRLHeads, selectCRL, selectMonths, selectDropped, selectMonth, nextCA, countMonth, inMonth, selectNewest}

@@ -75,7 +75,7 @@ var rules = []rule{
 	{class: "issuer", packages: []string{"ca/issuer"}, may: join(core, []string{"ca/keys"}), denyDeep: transport},
 	{class: "status", packages: []string{"ca/status", "ca/status/crl", "ca/status/foreign"}, may: join(core, []string{"ca/keys", "ca/issuer"}), denyDeep: transport},
 	{class: "service", packages: []string{"ca/service"},
-		may: join(core, []string{"ca/keys", "ca/issuer", "ca/profile", "ca/status"}), denyDeep: transport},
+		may: join(core, []string{"ca/keys", "ca/issuer", "ca/profile", "ca/seal", "ca/status"}), denyDeep: transport},
 	{class: "hierarchy", packages: []string{"ca/hierarchy"},
 		may: join(core, []string{"ca/keys", "ca/issuer"}), denyDeep: transport},
 	{class: "background", packages: []string{"ca/background"}, may: core, denyDeep: transport},
