@@ -11,7 +11,6 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/caller"
-	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/keys"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/ca/seal"
@@ -236,17 +235,5 @@ func (s *RA) key(ctx context.Context, row *ca.ServiceCertificate) (crypto.Public
 }
 
 func (s *RA) request(key crypto.PublicKey) (*ca.Request, error) {
-	who, err := caller.FromService(s.Callers, caller.ServiceIdentity{Tenant: s.Tenant, Name: RAName, At: s.Now()})
-	if err != nil {
-		return nil, err
-	}
-	public, err := pkix.NewPublicKey(key)
-	if err != nil {
-		return nil, err
-	}
-	possession, err := claim.OwnKey(s.Claims, public)
-	if err != nil {
-		return nil, err
-	}
-	return &ca.Request{Trace: ca.NewTrace(), Endpoint: s.Endpoint, Operation: ca.Enroll, Caller: who, Possession: possession}, nil
+	return asking{s.Callers, s.Claims, caller.ServiceIdentity{Tenant: s.Tenant, Name: RAName, At: s.Now()}}.request(s.Endpoint, key)
 }
