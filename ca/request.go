@@ -41,6 +41,9 @@ type Request struct {
 
 	// Effects are committed together with the certificate, or not at all.
 	Effects []Effect
+	// Parked are committed in their place where the request is parked for an
+	// operator's approval; the door's Completion makes those of its end.
+	Parked []Effect
 }
 
 // Asserted is what the requester merely said. A value gets into a certificate
@@ -101,6 +104,20 @@ const (
 type Unique struct {
 	What, Scope string
 	Value       [32]byte // of tenant, scope and what is unique: equal values are in each other's way
+	Of          string   // what it is the value of, for a refusal: "dns:host.example"; may be empty
+}
+
+// NotUnique is the refusal of a certificate under a profile when another valid
+// one has what it must have alone. It does not say which one has it.
+func NotUnique(profile string, u *Unique) *Error {
+	where := map[string]string{WithinProfile: "under this profile", WithinCA: "of this CA", WithinTenant: "of this tenant"}[u.Scope]
+	what := map[string]string{UniqueSubject: "subject", UniqueSAN: "name", UniqueKey: "key"}[u.What]
+	err := Errorf(Denied, "another valid certificate %s has the same %s already: renew that one, or have it revoked", where, what)
+	err.Field, err.Rule = u.Of, "profile "+profile+" unique."+u.What
+	if err.Field == "" {
+		err.Field = u.What
+	}
+	return err
 }
 
 // Field is one line of the decision record.
@@ -139,21 +156,4 @@ func (e *Endpoint) satisfied(c caller.Caller) bool {
 		}
 	}
 	return false
-}
-
-// actable refuses a decision that asks for what the core does not do yet: to
-// issue without it would be more than the profile lets.
-func actable(d *Decision) error {
-	var err *Error
-	switch {
-	case d.Manual:
-		err = Errorf(Denied, "requests under this profile wait for an operator's approval, which this version cannot record")
-		err.Rule = "profile " + d.Profile + " approval"
-	case len(d.Unique) > 0:
-		err = Errorf(Denied, "this profile wants something to be unique, which this version cannot hold")
-		err.Rule = "profile " + d.Profile + " unique"
-	default:
-		return nil
-	}
-	return err
 }

@@ -35,6 +35,11 @@ type Replicas interface {
 type Upkeep interface {
 	// SweepIdempotency deletes idempotency keys past their window.
 	SweepIdempotency(ctx context.Context, l *Lease, limit int) (int64, error)
+	// SweepUnique forgets what was unique to certificates that have ended.
+	SweepUnique(ctx context.Context, l *Lease, limit int) (int64, error)
+	// SweepPending forgets requests that waited for an approval and ended
+	// longer ago than kept; the audit trail remembers them.
+	SweepPending(ctx context.Context, l *Lease, kept time.Duration, limit int) (int64, error)
 	// MakeMonths makes room for certificates that expire in the n months from
 	// first on; a month that is there already is not counted.
 	MakeMonths(ctx context.Context, l *Lease, first Month, n int) (int64, error)

@@ -76,6 +76,8 @@ type Store struct {
 	activations  map[genKey]ca.Activation // by position
 	crls         map[crlKey]ca.CRL
 	crlHeads     map[scopeKey]ca.CRLHead
+	unique       map[uniqueKey]holder
+	pending      map[nameKey]*pending
 	trail        []trail.Batch
 }
 
@@ -90,7 +92,8 @@ func New(o Options) *Store {
 	s := &Store{opts: o, certificates: map[certKey]*certificate{}, blocked: map[[32]byte]bool{}, answered: map[idemKey]answered{},
 		profiles: map[[32]byte][]byte{}, leases: map[string]ca.Lease{}, uses: map[nameKey]credential.Uses{},
 		dataKeys: map[dataKey]seal.WrappedKey{}, generations: map[genKey]ca.Generation{},
-		activations: map[genKey]ca.Activation{}, crls: map[crlKey]ca.CRL{}, crlHeads: map[scopeKey]ca.CRLHead{}}
+		activations: map[genKey]ca.Activation{}, crls: map[crlKey]ca.CRL{}, crlHeads: map[scopeKey]ca.CRLHead{},
+		unique: map[uniqueKey]holder{}, pending: map[nameKey]*pending{}}
 	s.queue = commit.New(s.run, commit.Options{})
 	s.notes = trail.NewNotes(func(ctx context.Context, rows []ca.Audit) error {
 		return s.queue.Submit(ctx, &write{change: func(*tx) error { return nil }, audits: rows})

@@ -29,6 +29,8 @@ const (
 	classBlockedKey
 	classCRL
 	classMonth
+	classUnique
+	classPending
 	classIdempotency
 )
 
