@@ -95,14 +95,14 @@ func readRequest(text []byte) (*Request, error) {
 	r := &Request{Trace: w.Trace, Endpoint: w.Endpoint, Operation: w.Operation, Transaction: w.Transaction, Window: w.Window,
 		Asserted: Asserted{Subject: w.Subject, AltNames: w.AltNames, Extensions: w.Extensions, NotBefore: w.NotBefore, NotAfter: w.NotAfter}}
 	var err error
-	if r.Caller, err = caller.Restore(w.Caller); err != nil {
+	if r.Caller, err = caller.FromRecord(w.Caller); err != nil {
 		return nil, InternalError(err)
 	}
-	if r.Possession, err = claim.RestorePossession(w.Possession); err != nil {
+	if r.Possession, err = claim.PossessionFromRecord(w.Possession); err != nil {
 		return nil, InternalError(err)
 	}
 	for _, record := range w.Claims {
-		c, err := claim.Restore(record)
+		c, err := claim.FromRecord(record)
 		if err != nil {
 			return nil, InternalError(err)
 		}
@@ -110,7 +110,7 @@ func readRequest(text []byte) (*Request, error) {
 	}
 	if w.Renews != nil {
 		r.Renews = &Renewal{Certificate: w.Renews}
-		if r.Renews.Possession, err = claim.RestorePossession(w.RenewsKey); err != nil {
+		if r.Renews.Possession, err = claim.PossessionFromRecord(w.RenewsKey); err != nil {
 			return nil, InternalError(err)
 		}
 	}

@@ -129,9 +129,9 @@ var restrictedNames = []restricted{
 		why: "a verifier token is handed to a door by cmd, never made by one"},
 	{name: "NewOfflineVerifier", made: []string{"ca/claim"}, allowed: []string{"cmd/enrollgate"},
 		why: "claims that nothing proved are for the offline tools of cmd alone"},
-	{name: "Restore", made: []string{"ca/caller", "ca/claim"}, allowed: []string{"ca"},
+	{name: "FromRecord", made: []string{"ca/caller", "ca/claim"}, allowed: []string{"ca"},
 		why: "what a sealed record says was proven comes back behind its seal, in the core alone"},
-	{name: "RestorePossession", made: []string{"ca/claim"}, allowed: []string{"ca"},
+	{name: "PossessionFromRecord", made: []string{"ca/claim"}, allowed: []string{"ca"},
 		why: "what a sealed record says was proven comes back behind its seal, in the core alone"},
 }
 

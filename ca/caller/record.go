@@ -26,10 +26,10 @@ func Record(c Caller) ([]byte, error) {
 	return json.Marshal(written{c.p.door, c.p.methods, c.p.tenant, c.p.endpoint, c.p.id, c.p.at})
 }
 
-// Restore makes the caller that Record wrote. The evidence is the seal that the
+// FromRecord makes the caller that Record wrote. The evidence is the seal that the
 // record was opened with, so the core alone calls it, behind that seal; an
 // architecture test keeps it so.
-func Restore(record []byte) (Caller, error) {
+func FromRecord(record []byte) (Caller, error) {
 	var w written
 	if err := json.Unmarshal(record, &w); err != nil {
 		return Caller{}, err

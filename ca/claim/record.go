@@ -37,10 +37,10 @@ func Record(c Claim) ([]byte, error) {
 	return json.Marshal(writtenClaim{f.kind, f.name, f.text, f.door, f.method, f.reference, f.owner, f.at, f.until})
 }
 
-// Restore makes the claim that Record wrote. The evidence is the seal that the
+// FromRecord makes the claim that Record wrote. The evidence is the seal that the
 // record was opened with, so the core alone calls it, behind that seal; an
 // architecture test keeps it so.
-func Restore(record []byte) (Claim, error) {
+func FromRecord(record []byte) (Claim, error) {
 	var w writtenClaim
 	if err := json.Unmarshal(record, &w); err != nil {
 		return Claim{}, err
@@ -59,8 +59,8 @@ func RecordPossession(p Possession) ([]byte, error) {
 	return json.Marshal(writtenPossession{p.key.Raw(), p.method})
 }
 
-// RestorePossession is Restore for what RecordPossession wrote.
-func RestorePossession(record []byte) (Possession, error) {
+// PossessionFromRecord is FromRecord for what RecordPossession wrote.
+func PossessionFromRecord(record []byte) (Possession, error) {
 	var w writtenPossession
 	if err := json.Unmarshal(record, &w); err != nil {
 		return Possession{}, err
