@@ -37,8 +37,8 @@ func (d *Door) finalize(w http.ResponseWriter, r *request) error {
 	w.Header().Set("Location", r.endpoint.orderURL(order.ID))
 	switch status := order.At(d.Now(), authorizations); status {
 	case state.Ready:
-	case state.Valid: // a client that lost our answer asks again
-		return answer(w, http.StatusOK, r.endpoint.orderObject(order, authorizations, d.Now()))
+	case state.Valid, state.Processing: // a client that lost our answer asks again
+		return d.giveOrder(w, r, order, authorizations)
 	default:
 		return fail(http.StatusForbidden, typeOrderNotReady, "the order is %s, not ready", status)
 	}
@@ -48,6 +48,9 @@ func (d *Door) finalize(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	result := d.Core.Enroll(r.Context(), enrollment)[0]
+	if ca.IsKind(result.Err, ca.Pending) { // it waits for an operator: the store has the order's state
+		return d.answerOrder(w, r, order.ID)
+	}
 	if result.Err != nil {
 		return d.answerLost(w, r, order, result.Err)
 	}
@@ -102,6 +105,10 @@ func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizati
 		Effects: []ca.Effect{
 			d.Store.Strike(order.Tenant, s.nonce),
 			d.Store.FinishOrder(order.Tenant, order.Endpoint, order.ID, certificate),
+		},
+		Parked: []ca.Effect{ // in the same places, for answerLost
+			d.Store.Strike(order.Tenant, s.nonce),
+			d.Store.ParkOrder(order.Tenant, order.Endpoint, order.ID, d.Now().Add(d.ApprovalLifetime)),
 		}}, nil
 }
 
@@ -118,20 +125,21 @@ func (d *Door) answerLost(w http.ResponseWriter, r *request, order *state.Order,
 	return d.answerOrder(w, r, order.ID)
 }
 
-// answerOrder reads the order again and answers with it if it is valid now.
+// answerOrder reads the order again and answers with it if it is valid now, or
+// waits for an operator.
 func (d *Door) answerOrder(w http.ResponseWriter, r *request, id string) error {
 	order, authorizations, err := d.Store.Order(r.Context(), r.endpoint.Tenant, r.endpoint.ID, id)
 	if err != nil {
 		return err
 	}
 	switch status := order.At(d.Now(), authorizations); status {
-	case state.Valid:
+	case state.Valid, state.Processing:
 	case state.Ready: // everything else holds, so the account was ended on another replica
 		return fail(http.StatusUnauthorized, typeUnauthorized, "the account is not valid any more")
 	default:
 		return fail(http.StatusForbidden, typeOrderNotReady, "the order is %s, not ready", status)
 	}
-	return answer(w, http.StatusOK, r.endpoint.orderObject(order, authorizations, d.Now()))
+	return d.giveOrder(w, r, order, authorizations)
 }
 
 // sameNames checks that the CSR names exactly the order's identifiers, in its

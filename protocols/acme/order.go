@@ -69,7 +69,7 @@ func (d *Door) order(w http.ResponseWriter, r *request) error {
 	if err := own(s, order.Account); err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, r.endpoint.orderObject(order, authorizations, d.Now()))
+	return d.giveOrder(w, r, order, authorizations)
 }
 
 func (d *Door) makeOrder(r *request, s *signed, identifiers []state.Identifier) (*state.Order, []*state.Authorization) {
