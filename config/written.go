@@ -20,6 +20,7 @@ type writtenFile struct {
 	Profiles     []writtenProfile   `yaml:"profiles"`
 	Endpoints    []writtenEndpoint  `yaml:"endpoints"`
 	ACME         writtenACME        `yaml:"acme"`
+	Approvals    writtenApprovals   `yaml:"approvals"`
 	Retention    writtenRetention   `yaml:"retention"`
 	Log          writtenLog         `yaml:"log"`
 	Admin        writtenAdmin       `yaml:"admin"`
@@ -127,6 +128,10 @@ type writtenHTTP01 struct {
 	Retries   *int     `yaml:"retries"`
 	Intervals []string `yaml:"intervals"`
 	Timeout   string   `yaml:"timeout"`
+}
+
+type writtenApprovals struct {
+	Lifetime string `yaml:"lifetime"`
 }
 
 type writtenRetention struct {

@@ -83,6 +83,7 @@ type daemon struct {
 
 	metrics   *operations.Metrics
 	retention *retention.Keeper
+	pending   waiting        // requests that wait for an operator
 	shelf     *crl.Shelf     // CRLs as the http listener serves them; nil without one
 	lists     *crl.Publisher // makes them
 	heartbeat *background.Heartbeat
@@ -169,7 +170,7 @@ func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *pol
 	}
 	p := &policy{cfg: cfg}
 	p.authority, err = ca.NewAuthority(ca.Parts{Observer: d.metrics, Endpoints: endpoints, Policy: engine, Linter: linter, Issuers: d.issuers,
-		Ledger: d.store, Log: d.log, Now: time.Now})
+		Ledger: d.store, Log: d.log, Now: time.Now, Approvals: d.approvals(cfg)})
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +216,7 @@ func (d *daemon) assembleACME(ctx context.Context, p, previous *policy) error {
 	p.acme, err = acme.New(acme.Options{Observer: d.metrics, BaseURL: p.cfg.BaseURL.HTTPS, Endpoints: endpoints, Core: p.authority, Issuers: d.issuers,
 		Alternates: d.issuers.Alternates, Certificates: d.store, Store: d.recent, Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME),
 		Nonces: nonces, Validators: validators, Log: d.log, Now: time.Now, OrderLifetime: p.cfg.ACME.OrderLifetime,
-		AuthorizationLifetime: p.cfg.ACME.AuthLifetime, Schedule: p.cfg.ACME.HTTP01.Waits, Previous: before})
+		AuthorizationLifetime: p.cfg.ACME.AuthLifetime, ApprovalLifetime: p.cfg.Approvals.Lifetime, Schedule: p.cfg.ACME.HTTP01.Waits, Previous: before})
 	return err
 }
 

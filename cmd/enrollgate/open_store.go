@@ -34,6 +34,7 @@ type store interface {
 	state.Store
 	ca.Upkeep
 	ca.Replicas
+	ca.PendingStore
 	state.Upkeep
 	Counters() ca.StoreCounters
 	Durability(ctx context.Context) ([]ca.Durability, error)
