@@ -28,6 +28,7 @@ type Store interface {
 	ca.CRLs
 	seal.Store
 	credential.Burner
+	ca.PendingStore
 	Close() error
 }
 
@@ -102,7 +103,7 @@ func run(t *testing.T, cases []Case, open func(t *testing.T) *Driver) {
 // LedgerCases lists the ledger suite.
 func LedgerCases() []Case {
 	var all []Case
-	for _, part := range [][]Case{recordCases, effectCases, idempotencyCases, statusCases, crlCases, backgroundCases, sealCases, auditCases, tenantCases(), batchCases} {
+	for _, part := range [][]Case{recordCases, effectCases, idempotencyCases, statusCases, crlCases, backgroundCases, sealCases, auditCases, tenantCases(), batchCases, approvalCases} {
 		all = append(all, part...)
 	}
 	return all
