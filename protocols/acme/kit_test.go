@@ -50,6 +50,7 @@ type bench struct {
 	store     benchStore
 	validator *verdicts
 	roots     *x509.CertPool
+	adapt     func(*bench, *ca.Parts)
 }
 
 // benchStore is a driver of the daemon's.
@@ -183,7 +184,10 @@ func openSQLite(t *testing.T) benchStore {
 }
 
 // newBenchOn closes the store in the end.
-func newBenchOn(t *testing.T, store benchStore) *bench {
+func newBenchOn(t *testing.T, store benchStore) *bench { return newBenchWith(t, store, nil) }
+
+// newBenchWith changes what the core is made of; nil: nothing.
+func newBenchWith(t *testing.T, store benchStore, adapt func(*bench, *ca.Parts)) *bench {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	t.Cleanup(func() {
@@ -191,7 +195,7 @@ func newBenchOn(t *testing.T, store benchStore) *bench {
 			t.Error(err)
 		}
 	})
-	b := &bench{t: t, store: store, validator: &verdicts{fail: map[string]error{}}}
+	b := &bench{t: t, store: store, validator: &verdicts{fail: map[string]error{}}, adapt: adapt}
 	core, issuers, endpoints := b.core(log)
 	router := chi.NewRouter()
 	b.server = httptest.NewTLSServer(router)
@@ -237,7 +241,11 @@ func (b *bench) core(log *slog.Logger) (*ca.Authority, *issuer.Registry, []ca.En
 			b.t.Fatal(err)
 		}
 	}
-	core, err := ca.NewAuthority(ca.Parts{Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: issuers, Ledger: b.store, Log: log, Now: time.Now})
+	parts := ca.Parts{Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: issuers, Ledger: b.store, Log: log, Now: time.Now}
+	if b.adapt != nil {
+		b.adapt(b, &parts)
+	}
+	core, err := ca.NewAuthority(parts)
 	if err != nil {
 		b.t.Fatal(err)
 	}
