@@ -96,6 +96,18 @@ var commandSwaps = map[string]commandSwap{
 	"crl import": {tries: func(s *twoTenants) []commandTry {
 		return []commandTry{{"crl import --file ID", s.rootList, s.strangerList, exitFailed}, {"crl import --json --file ID", s.laterList, s.strangerList, exitFailed}}
 	}},
+	"request list": {tries: func(*twoTenants) []commandTry {
+		return []commandTry{{"request list", "", "", exitOK}, {"request list --json", "", "", exitOK}}
+	}},
+	"request show": {tries: func(s *twoTenants) []commandTry {
+		return []commandTry{{"request show ID", s.parked, ca.OrderedID(time.Now()), exitFailed}, {"request show ID --json", s.parked, ca.OrderedID(time.Now()), exitFailed}}
+	}},
+	"request approve": {tries: func(s *twoTenants) []commandTry {
+		return []commandTry{{"request approve ID --reason x", s.parked, ca.OrderedID(time.Now()), exitFailed}, {"request approve ID --reason x --json", s.parked, ca.OrderedID(time.Now()), exitFailed}}
+	}},
+	"request deny": {tries: func(s *twoTenants) []commandTry {
+		return []commandTry{{"request deny ID --reason x", s.parked, ca.OrderedID(time.Now()), exitFailed}, {"request deny ID --reason x --json", s.parked, ca.OrderedID(time.Now()), exitFailed}}
+	}},
 	"explain": {tries: func(s *twoTenants) []commandTry {
 		all := s.bySerial("explain ID", "explain ID --json", "explain ID --profile")
 		for _, trace := range []string{s.issued, s.refused} {
@@ -166,7 +178,7 @@ func TestTenantCommands(t *testing.T) {
 			s.withoutTenant()
 			s.end()
 			s.swapCommands("without a daemon", func(name string) bool { // the others never ask it
-				return name == "cert revoke" || name == "cert unhold" || name == "crl publish" || name == "crl import"
+				return name == "cert revoke" || name == "cert unhold" || name == "crl publish" || name == "crl import" || name == "request approve" || name == "request deny"
 			})
 			s.must("cert", "revoke", s.serial, "--tenant", "one", "--reason", "superseded", "--yes") // the owner may
 		})
