@@ -362,7 +362,7 @@ func authorityOf(t *testing.T, p *Profile) *ca.Authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ledger := memory.New(memory.Options{})
+	ledger := memory.New(memory.Options{Clock: func() time.Time { return now }})
 	t.Cleanup(func() {
 		if err := ledger.Close(); err != nil {
 			t.Error(err)
