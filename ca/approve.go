@@ -52,7 +52,7 @@ func (a *Authority) park(ctx context.Context, r *Request, p *prepared) Result {
 		return Result{Err: a.refused(r, err)}
 	}
 	key := r.Possession.Key()
-	q := PendingRequest{Tenant: e.Tenant, ID: OrderedID(a.now()), Door: string(e.Door), Endpoint: e.ID, CA: e.CA, Profile: d.Profile, Requester: r.Caller.ID(),
+	q := PendingRequest{Tenant: e.Tenant, ID: OrderedID(a.now()), Door: string(e.Door), Endpoint: e.Recorded(), CA: e.CA, Profile: d.Profile, Requester: r.Caller.ID(),
 		Operation: r.Operation, Transaction: r.Transaction, Trace: r.Trace, Subject: d.Subject.String(), Key: key.Algorithm(), KeyHash: key.Hash()}
 	for _, n := range d.AltNames {
 		q.Names = append(q.Names, n.String())
@@ -61,7 +61,7 @@ func (a *Authority) park(ctx context.Context, r *Request, p *prepared) Result {
 		return Result{Err: a.refused(r, err)}
 	}
 	parked, err := a.approvals.Store.Park(ctx, &Parking{Request: q, Lifetime: a.approvals.Lifetime, Idempotency: idempotency(e, r), Effects: r.Parked,
-		Audit: a.audit(r, "request.parked", map[string]string{"request": q.ID, "endpoint": e.ID, "ca": e.CA, "profile": d.Profile,
+		Audit: a.audit(r, "request.parked", map[string]string{"request": q.ID, "endpoint": e.Recorded(), "ca": e.CA, "profile": d.Profile,
 			"transaction": r.Transaction, "subject": q.Subject, "names": strings.Join(q.Names, " ")})})
 	if err != nil {
 		return Result{Err: a.notRecorded(r, err)}
@@ -70,7 +70,7 @@ func (a *Authority) park(ctx context.Context, r *Request, p *prepared) Result {
 		return a.issued(c)
 	}
 	if !parked.Replayed {
-		a.log.LogAttrs(ctx, slog.LevelInfo, "request.parked", slog.String("trace", r.Trace), slog.String("request", q.ID), slog.String("endpoint", e.ID),
+		a.log.LogAttrs(ctx, slog.LevelInfo, "request.parked", slog.String("trace", r.Trace), slog.String("request", q.ID), slog.String("endpoint", q.Endpoint),
 			slog.String("tenant", e.Tenant), slog.String("profile", d.Profile), slog.String("requester", q.Requester))
 	}
 	return a.standing(ctx, &parked.Request)

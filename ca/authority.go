@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
@@ -74,6 +75,14 @@ func NewAuthority(p Parts) (*Authority, error) {
 			return nil, fmt.Errorf("endpoint %s is defined twice", e.ID)
 		}
 		a.endpoints[e.ID] = &e
+	}
+	for _, e := range a.endpoints {
+		if e.Of == "" {
+			continue
+		}
+		if of, ok := a.endpoints[e.Of]; !ok || of.Of != "" || of.Door != e.Door || of.Tenant != e.Tenant || of.CA != e.CA {
+			return nil, fmt.Errorf("endpoint %s is no variant of endpoint %q: that has another door, tenant or CA, or is none", e.ID, e.Of)
+		}
 	}
 	return a, nil
 }
@@ -143,6 +152,16 @@ func (a *Authority) announce(ctx context.Context, r *Request, c *Certificate) {
 	a.log.LogAttrs(ctx, slog.LevelInfo, "certificate.issued", slog.String("trace", r.Trace),
 		slog.String("endpoint", c.Endpoint), slog.String("tenant", c.Tenant), slog.String("ca", c.CA),
 		slog.String("profile", c.Profile), slog.String("serial", c.Serial.String()), slog.String("requester", c.Requester))
+}
+
+// Methods lists how names of a kind may be proven at an endpoint, nil where none
+// are issued: what a door may offer.
+func (a *Authority) Methods(endpoint string, kind claim.Kind) []claim.Method {
+	e, ok := a.endpoints[endpoint]
+	if !ok {
+		return nil
+	}
+	return a.policy.Methods(e, kind)
 }
 
 // Check decides and signs nothing. A request without possession is one whose
@@ -305,7 +324,7 @@ func newEntry(e *Endpoint, r *Request, d *Decision, s *signedCertificate) (*Entr
 		return nil, InternalError(err)
 	}
 	detail, err := json.Marshal(map[string]string{"ca": e.CA, "serial": s.serial.String(), "profile": d.Profile,
-		"endpoint": e.ID, "operation": string(r.Operation), "transaction": r.Transaction,
+		"endpoint": e.Recorded(), "operation": string(r.Operation), "transaction": r.Transaction,
 		"subject": d.Subject.String(), "not_after": d.NotAfter.Format(time.RFC3339)})
 	if err != nil {
 		return nil, InternalError(err)
@@ -313,7 +332,7 @@ func newEntry(e *Endpoint, r *Request, d *Decision, s *signedCertificate) (*Entr
 	key := r.Possession.Key()
 	return &Entry{
 		Certificate: Certificate{Tenant: e.Tenant, CA: e.CA, Serial: s.serial, DER: s.der, NotBefore: d.NotBefore,
-			NotAfter: d.NotAfter, Profile: d.Profile, Requester: r.Caller.ID(), Endpoint: e.ID, State: Issued, Trace: r.Trace},
+			NotAfter: d.NotAfter, Profile: d.Profile, Requester: r.Caller.ID(), Endpoint: e.Recorded(), State: Issued, Trace: r.Trace},
 		Subject: d.Subject.String(), AltNames: d.AltNames, KeyID: key.KeyID(), KeyHash: key.Hash(),
 		TBSHash: sha256.Sum256(s.tbs), ProfileHash: d.ProfileHash, Decision: fields,
 		Unique:      uniqueOnce(d.Unique),

@@ -38,7 +38,7 @@ func idempotency(e *Endpoint, r *Request) Idempotency {
 
 	key := newFieldHash("enrollgate/idempotency/1")
 	key.text(e.Tenant)
-	key.text(e.ID)
+	key.text(e.Recorded())
 	key.text(r.Caller.ID())
 	key.text(string(r.Operation))
 	if r.Transaction != "" {

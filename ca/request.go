@@ -138,6 +138,19 @@ type Endpoint struct {
 	CA       string
 	Profile  string
 	Policies [][]caller.Method // alternatives; each is a set of methods that must all hold
+
+	// Of is the id of the endpoint that this is a variant of, with another
+	// profile: callers are authenticated there, and records name that one.
+	// Empty for an endpoint of its own.
+	Of string
+}
+
+// Recorded is the id of the endpoint in records.
+func (e *Endpoint) Recorded() string {
+	if e.Of != "" {
+		return e.Of
+	}
+	return e.ID
 }
 
 // satisfied tells whether the caller's methods cover one alternative.

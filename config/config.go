@@ -31,6 +31,7 @@ type Config struct {
 	Endpoints []ca.Endpoint
 	ACME      ACME
 	Approvals Approvals
+	ACMEOf    map[string]ACMEEndpoint // by id: what an ACME endpoint has of its own
 	Retention Retention
 	Log       Log
 	Admin     Admin
@@ -84,6 +85,7 @@ type CA struct {
 	Certificate string // absolute path of a PEM file to import, or empty
 	CRL         CRL
 	OCSP        OCSP
+	RA          RA
 }
 
 // CRL says how a CA publishes its revocation lists. Everything but Shards and
@@ -102,12 +104,24 @@ type CRL struct {
 // ACME configures the ACME door (RFC 8555).
 type ACME struct {
 	HTTP01              HTTP01
+	TLSALPN01Port       uint16   // that is asked
 	Resolvers           []string // host:port of DNS servers; empty means the system's
+	Authoritative       bool     // TXT and CAA records are asked of the zones' own servers
 	AllowTargets        []netip.Prefix
 	LocalhostToLoopback bool // *.localhost is resolved to loopback without DNS; dev only
 	OrderLifetime       time.Duration
 	AuthLifetime        time.Duration // of authorizations
 }
+
+// ACMEEndpoint is what an ACME endpoint has of its own.
+type ACMEEndpoint struct {
+	Profiles  []NamedProfile // that an order may name, by name
+	Resolvers []string       // instead of ACME's; nil: those
+	CAA       []string       // issuer domain names; nil: CAA records are not looked at (RFC 8659)
+}
+
+// NamedProfile is a profile under the name that clients choose it by.
+type NamedProfile struct{ Name, Profile string }
 
 // HTTP01 configures validation by http-01 (RFC 8555 section 8.3).
 type HTTP01 struct {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/enrollgate/enrollgate/ca/profile"
 )
@@ -74,6 +75,7 @@ func (c *checker) compile(w profile.Written, item string, out map[string]*profil
 	switch {
 	case err == nil:
 		out[w.ID] = p
+		c.review(p, item)
 		return
 	case !errors.As(err, &problems):
 		c.problem(item, "the profile does not compile: %v", err)
@@ -87,6 +89,21 @@ func (c *checker) compile(w profile.Written, item string, out map[string]*profil
 		if !c.refused(path) {
 			c.choose(path, problem.Allowed, "%s", problem.Message)
 		}
+	}
+}
+
+// review warns of what is weak or dangerous in a profile of the file and not
+// acknowledged there.
+func (c *checker) review(p *profile.Profile, item string) {
+	for _, f := range p.Unacknowledged() {
+		if f.Severity == profile.SeverityNotice {
+			continue
+		}
+		path := item
+		for step := range strings.SplitSeq(f.Path, ".") {
+			path = c.descend(path, step)
+		}
+		c.warn(path, "%s: %s `enrollgate profile lint` says what to do", f.Name, f.Text)
 	}
 }
 

@@ -85,6 +85,7 @@ type writtenCA struct {
 	Certificate string      `yaml:"certificate"`
 	CRL         writtenCRL  `yaml:"crl"`
 	OCSP        writtenOCSP `yaml:"ocsp"`
+	RA          writtenRA   `yaml:"ra"`
 	Enabled     *bool       `yaml:"enabled"`
 }
 
@@ -112,15 +113,21 @@ type writtenEndpoint struct {
 	Profile        string     `yaml:"profile"`
 	Authentication [][]string `yaml:"authentication"`
 	Enabled        *bool      `yaml:"enabled"`
+
+	Profiles  map[string]string `yaml:"profiles"`
+	Resolvers []string          `yaml:"resolvers"`
+	CAA       []string          `yaml:"caa"`
 }
 
 type writtenACME struct {
-	HTTP01                writtenHTTP01 `yaml:"http01"`
-	Resolvers             []string      `yaml:"resolvers"`
-	AllowTargets          []string      `yaml:"allow_targets"`
-	LocalhostToLoopback   bool          `yaml:"localhost_to_loopback"`
-	OrderLifetime         string        `yaml:"order_lifetime"`
-	AuthorizationLifetime string        `yaml:"authorization_lifetime"`
+	HTTP01                writtenHTTP01    `yaml:"http01"`
+	TLSALPN01             writtenTLSALPN01 `yaml:"tlsalpn01"`
+	Resolvers             []string         `yaml:"resolvers"`
+	Authoritative         bool             `yaml:"authoritative"`
+	AllowTargets          []string         `yaml:"allow_targets"`
+	LocalhostToLoopback   bool             `yaml:"localhost_to_loopback"`
+	OrderLifetime         string           `yaml:"order_lifetime"`
+	AuthorizationLifetime string           `yaml:"authorization_lifetime"`
 }
 
 type writtenHTTP01 struct {
@@ -132,6 +139,10 @@ type writtenHTTP01 struct {
 
 type writtenApprovals struct {
 	Lifetime string `yaml:"lifetime"`
+}
+
+type writtenTLSALPN01 struct {
+	Port *int `yaml:"port"`
 }
 
 type writtenRetention struct {

@@ -44,9 +44,10 @@ func Kinds() []Kind {
 type Method string
 
 const (
-	HTTP01  Method = "http-01" // RFC 8555 section 8.3
-	DNS01   Method = "dns-01"  // RFC 8555 section 8.4
-	Service Method = "service" // the configuration of the daemon itself
+	HTTP01    Method = "http-01"     // RFC 8555 section 8.3, RFC 8738 section 4
+	DNS01     Method = "dns-01"      // RFC 8555 section 8.4
+	TLSALPN01 Method = "tls-alpn-01" // RFC 8737, RFC 8738 section 6
+	Service   Method = "service"     // the configuration of the daemon itself
 
 	// Profiles can name these already. No door verifies them yet, so the closed
 	// table has no row for them and the core refuses them.
@@ -57,7 +58,7 @@ const (
 
 // Methods lists every Method.
 func Methods() []Method {
-	return []Method{HTTP01, DNS01, Service, DirectoryEntry, Credential, Certificate}
+	return []Method{HTTP01, DNS01, TLSALPN01, Service, DirectoryEntry, Credential, Certificate}
 }
 
 // Claim is one proven fact. The zero value is refused by the core.
@@ -146,8 +147,9 @@ func NewVerifier(d caller.Door) Verifier { return Verifier{door: d} }
 // and the account that owns it.
 type ValidatedAuthorization struct {
 	ID         string
-	Owner      string // caller id of the account
-	Identifier string // dns: lower-case name without the wildcard label
+	Owner      string     // caller id of the account
+	Identifier string     // dns: lower-case name without the wildcard label
+	IP         netip.Addr // ip (RFC 8738), instead of Identifier
 	Wildcard   bool
 	Challenge  Method
 	Status     string
@@ -156,30 +158,44 @@ type ValidatedAuthorization struct {
 	Now        time.Time // the store's clock
 }
 
-// FromAuthorization makes a dns claim. A wildcard name needs dns-01.
+// FromAuthorization makes a dns or ip claim. A wildcard name needs dns-01; an
+// address cannot be proven by it (RFC 8738 section 7).
 func FromAuthorization(v Verifier, ev ValidatedAuthorization) (Claim, error) {
 	switch {
 	case v.door != caller.ACME:
 		return Claim{}, fmt.Errorf("claim: a verifier of door %q cannot make an ACME claim", v.door)
 	case ev.ID == "" || ev.Owner == "" || ev.Validated.IsZero() || ev.Expires.IsZero() || ev.Now.IsZero():
 		return Claim{}, errors.New("claim: authorization evidence is incomplete")
+	case (ev.Identifier == "") == !ev.IP.IsValid():
+		return Claim{}, errors.New("claim: authorization evidence is about one name or one address")
 	case ev.Status != "valid":
 		return Claim{}, fmt.Errorf("claim: authorization is %q, not valid", ev.Status)
 	case !ev.Now.Before(ev.Expires):
 		return Claim{}, errors.New("claim: authorization has expired")
-	case ev.Challenge != HTTP01 && ev.Challenge != DNS01:
-		return Claim{}, fmt.Errorf("claim: %q is not a challenge that proves a DNS name", ev.Challenge)
+	}
+	f := &fact{DNS, pkix.GeneralName{}, v.door, ev.Challenge, "authorization " + ev.ID, ev.Owner, ev.Validated, ev.Expires, ""}
+	if ev.IP.IsValid() {
+		if f.kind = IP; ev.Wildcard || ev.IP.Zone() != "" || ev.IP.Is4In6() {
+			return Claim{}, errors.New("claim: an address has no wildcard, no zone and one form")
+		}
+		f.name = pkix.IP(ev.IP)
+	} else {
+		name := ev.Identifier
+		if ev.Wildcard {
+			name = "*." + name
+		}
+		if err := CheckDNSName(name); err != nil {
+			return Claim{}, err
+		}
+		f.name = pkix.DNS(name)
+	}
+	switch {
+	case !Permitted(v.door, ev.Challenge, f.kind):
+		return Claim{}, fmt.Errorf("claim: %q is not a challenge that proves a name of kind %s", ev.Challenge, f.kind)
 	case ev.Wildcard && ev.Challenge != DNS01:
 		return Claim{}, errors.New("claim: a wildcard name needs dns-01 (RFC 8555 section 7.1.3)")
 	}
-	name := ev.Identifier
-	if ev.Wildcard {
-		name = "*." + name
-	}
-	if err := CheckDNSName(name); err != nil {
-		return Claim{}, err
-	}
-	return Claim{&fact{DNS, pkix.DNS(name), v.door, ev.Challenge, "authorization " + ev.ID, ev.Owner, ev.Validated, ev.Expires, ""}}, nil
+	return Claim{f}, nil
 }
 
 // ServiceName is the evidence that configuration gives the daemon's own

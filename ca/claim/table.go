@@ -14,7 +14,10 @@ type row struct {
 // whatever a door handed in.
 var table = map[row]bool{
 	{caller.ACME, HTTP01, DNS}:    true,
+	{caller.ACME, HTTP01, IP}:     true, // RFC 8738 section 4
 	{caller.ACME, DNS01, DNS}:     true,
+	{caller.ACME, TLSALPN01, DNS}: true,
+	{caller.ACME, TLSALPN01, IP}:  true, // RFC 8738 section 6
 	{caller.System, Service, DNS}: true,
 	{caller.System, Service, IP}:  true,
 }

@@ -127,6 +127,16 @@ func (p *Profile) compileAltName(w *WrittenAltName, problems *problemList) {
 
 var oidSecurityIDValue = pkix.OID{1, 3, 6, 1, 4, 1, 311, 25, 2, 1}
 
+// provers lists how names of a type can be proven: addresses by all but DNS (RFC 8738).
+func provers(kind nameType) (all []string) {
+	for _, m := range claim.Methods() {
+		if kind != typeIP || m != claim.DNS01 {
+			all = append(all, string(m))
+		}
+	}
+	return all
+}
+
 // claimless are the types whose names nothing but a request can bring.
 var claimless = []nameType{typeRID, typeDirectory, typeOther}
 
@@ -140,10 +150,7 @@ func (p *Profile) compileNames(w *WrittenNames, kind nameType, at []string, prob
 	}
 	name := strings.Join(at, ".")
 	rule := &nameRule{path: name, field: "san." + kind.String(), source: "asserted, granted by profile " + p.id + " " + name + ".asserted", kind: kind, min: w.Min, wildcard: w.Wildcard}
-	var methods []string
-	for _, m := range claim.Methods() {
-		methods = append(methods, string(m))
-	}
+	methods := provers(kind)
 	switch {
 	case slices.Contains(claimless, kind) && len(w.Methods) > 0:
 		problems.add(path("methods"), "names of this type are not proven, only asserted; write asserted")
@@ -154,7 +161,7 @@ func (p *Profile) compileNames(w *WrittenNames, kind nameType, at []string, prob
 	}
 	for i, text := range w.Methods {
 		if !slices.Contains(methods, text) {
-			problems.choose(path("methods", i), methods, "%q is not a way to prove a name", clip(text))
+			problems.choose(path("methods", i), methods, "%q is not a way to prove a name of this type", clip(text))
 		}
 		rule.methods = append(rule.methods, claim.Method(text))
 	}
@@ -215,6 +222,19 @@ func (p *Profile) permit(n pkix.GeneralName) error {
 		return p.denied(clip(n.String()), rule.path+".allow", "the name is outside what is issued here")
 	}
 	return nil
+}
+
+// Methods lists how a name of a kind may be proven under the profile; nil where
+// no such name is issued.
+func (p *Profile) Methods(kind claim.Kind) []claim.Method {
+	rule := p.names[typeDNS]
+	if kind == claim.IP {
+		rule = p.names[typeIP]
+	}
+	if rule == nil {
+		return nil
+	}
+	return slices.Clone(rule.methods)
 }
 
 // Permit says whether these names could be in one certificate of the profile

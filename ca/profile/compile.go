@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/lint/ruleset"
 	"github.com/enrollgate/enrollgate/ca/pkix"
@@ -136,9 +135,12 @@ func (p *Profile) compileAssertedBy(w *[]string, problems *problemList) {
 
 // hears tells whether the caller may use the grants by assertion. Who is no
 // caller of a door at all decides offline: the core refuses that before.
-func (p *Profile) hears(r *ca.Request) bool {
-	door := r.Caller.Door()
-	return door == "" || slices.Contains(p.assertedBy, door)
+func (d *deciding) hears() bool {
+	door := d.request.Caller.Door()
+	if d.trial != nil {
+		door = d.trial.Door
+	}
+	return door == "" || slices.Contains(d.profile.assertedBy, door)
 }
 
 func (p *Profile) compileBasicConstraints(pathLen *int, problems *problemList) {

@@ -130,7 +130,7 @@ func (d *deciding) decideExtKeyUsage() (*pkix.Extension, error) {
 		case rule.fixed == nil:
 			d.field("ext_key_usage", "", p.source.extKeyUsage, "left out: the certificate is good for any purpose")
 		case isAsked:
-			d.field("ext_key_usage", rule.value, p.source.extKeyUsage, "what the request asks is not used")
+			d.field("ext_key_usage", rule.value, p.source.extKeyUsage, noteUsagesUnused)
 		default:
 			d.field("ext_key_usage", rule.value, p.source.extKeyUsage, "")
 		}
@@ -159,7 +159,7 @@ func (d *deciding) decideExtKeyUsage() (*pkix.Extension, error) {
 	}
 	note := ""
 	if len(dropped) > 0 {
-		note = "not granted, left out: " + clip(PrintUsages(dropped))
+		note = noteUsagesLeft + clip(PrintUsages(dropped))
 	}
 	d.field("ext_key_usage", PrintUsages(taken), "asserted, granted by "+p.source.extKeyUsage, note)
 	return &extension, nil

@@ -3,7 +3,6 @@ package profile
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,8 +24,6 @@ type life struct {
 }
 
 const mostGrace = 90 * 24 * time.Hour
-
-var acknowledged = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$`)
 
 func (p *Profile) compileLife(w *Written, problems *problemList) {
 	w.Approval = oneOf(w.Approval, []string{"approval"}, []string{"auto", "manual"}, problems)
@@ -71,8 +68,11 @@ func (p *Profile) compileLife(w *Written, problems *problemList) {
 		}
 	}
 	for i, finding := range w.Acknowledge {
-		if !acknowledged.MatchString(finding) || slices.Contains(w.Acknowledge[:i], finding) {
-			problems.add([]string{"acknowledge", strconv.Itoa(i)}, "a finding is one word of letters, digits, - _ and ., each once")
+		switch path := []string{"acknowledge", strconv.Itoa(i)}; {
+		case !slices.Contains(reviewNames(), finding):
+			problems.choose(path, reviewNames(), "%q is not a finding of `profile lint`", clip(finding))
+		case slices.Contains(w.Acknowledge[:i], finding):
+			problems.add(path, "%q is listed twice", clip(finding))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package profile
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -24,6 +25,14 @@ func lowerASCII(s string) string {
 	}, s)
 }
 
+// nameOfCN reads a common name as the name or address that it stands for.
+func nameOfCN(cn string) pkix.GeneralName {
+	if a, err := netip.ParseAddr(cn); err == nil && a.Zone() == "" {
+		return pkix.IP(a)
+	}
+	return pkix.DNS(lowerASCII(cn))
+}
+
 func indexProven(claims []proven, n pkix.GeneralName) int {
 	return slices.IndexFunc(claims, func(c proven) bool { return sameName(c.name, n) })
 }
@@ -39,6 +48,10 @@ type proven struct {
 	name  pkix.GeneralName
 	claim claim.Claim
 }
+
+// noteNotIssued is the record's note on what was proven where the request named
+// nothing.
+const noteNotIssued = "proven, and of a type that is not issued here"
 
 // decideNames chooses the certificate's subject alternative names: of what was
 // proven or granted, what the request asked for in the order it asked, or all
@@ -67,7 +80,7 @@ func (d *deciding) decideNames() error {
 				d.field(rule.field, clip(n.String()), "asserted", "a security identifier never comes from a request, left out")
 				continue
 			case rule != nil && d.grants(rule, n):
-			case rule != nil && rule.asserted.written() && p.hears(d.request):
+			case rule != nil && rule.asserted.written() && d.hears():
 				return p.denied(clip(n.String()), rule.path+".asserted", "the name was not proven, and it is not one that a request may name here")
 			default:
 				return p.denied(clip(n.String()), "subject_alt_name", "control of the name was not proven")
@@ -77,8 +90,8 @@ func (d *deciding) decideNames() error {
 	}
 	if p.cnFromDNS && len(asked) > 0 { // a CN that names a proven host counts as asked for (RFC 8555 section 7.4)
 		for _, cn := range d.assertedCNs {
-			n := pkix.DNS(lowerASCII(cn))
-			if at := indexProven(claims, n); !containsName(chosen, n) && at >= 0 && slices.Contains(p.names[typeDNS].methods, claims[at].claim.Method()) {
+			n := nameOfCN(cn)
+			if at := indexProven(claims, n); !containsName(chosen, n) && at >= 0 && p.rule(n) != nil && slices.Contains(p.rule(n).methods, claims[at].claim.Method()) {
 				chosen = append(chosen, n)
 			}
 		}
@@ -90,7 +103,11 @@ func (d *deciding) decideNames() error {
 	}
 	for _, c := range claims {
 		if !containsName(chosen, c.name) {
-			d.field("san", c.name.String(), c.claim.Source(), "proven but not asked for")
+			note := "proven but not asked for"
+			if len(asked) == 0 {
+				note = noteNotIssued
+			}
+			d.field("san", c.name.String(), c.claim.Source(), note)
 		}
 	}
 	return nil
@@ -98,7 +115,7 @@ func (d *deciding) decideNames() error {
 
 // grants tells whether the profile takes a name on this caller's word.
 func (d *deciding) grants(rule *nameRule, n pkix.GeneralName) bool {
-	return d.profile.hears(d.request) && checkName(n, rule.kind) == nil && rule.asserted.match(n)
+	return d.hears() && checkName(n, rule.kind) == nil && rule.asserted.match(n)
 }
 
 // provenNames gives the claims that are names, each name once; where a name was

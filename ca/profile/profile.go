@@ -106,3 +106,12 @@ func (p *Profile) denied(field, rule, format string, args ...any) error {
 	err.Field, err.Rule = field, "profile "+p.id+" "+rule
 	return err
 }
+
+// HasRules tells whether the profile has conditions of its own, which may look
+// at everything that a request is.
+func (p *Profile) HasRules() bool { return len(p.extra) > 0 }
+
+// URLs tells which addresses certificates name where the issuer has them.
+func (p *Profile) URLs() (aia, crl, ocsp bool) {
+	return p.aia, p.crl, p.ocsp && p.kind != KindResponder
+}

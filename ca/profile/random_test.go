@@ -188,7 +188,7 @@ func justified(w Written, r *ca.Request, d *ca.Decision, n pkix.GeneralName) boo
 	asked := slices.ContainsFunc(r.Asserted.AltNames, func(a pkix.GeneralName) bool {
 		return a.Kind == n.Kind && (bytes.Equal(a.Raw, n.Raw) || kind <= typeEmail && strings.EqualFold(string(a.Raw), string(n.Raw)))
 	})
-	return ok && asked && !strings.Contains(text, ":sid:") && slices.ContainsFunc(block.Asserted, func(p string) bool { return granted(p, text, kind) })
+	return ok && asked && !(strings.HasPrefix(strings.ToLower(text), "tag:microsoft.com,") && strings.Contains(strings.ToLower(text), ":sid:")) && slices.ContainsFunc(block.Asserted, func(p string) bool { return granted(p, text, kind) })
 }
 
 func justifySubject(t fatal, w Written, r *ca.Request, d *ca.Decision) {

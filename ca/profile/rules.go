@@ -223,26 +223,34 @@ func (d *deciding) holdRules() error {
 	seen := d.ruleFacts()
 	for i := range d.profile.extra {
 		rule := &d.profile.extra[i]
-		applies, err := rule.run(rule.when, seen, true)
-		holds := false
-		if err == nil && applies {
-			holds, err = rule.run(rule.require, seen, false)
+		verdict, err := rule.judge(seen)
+		if err != nil {
+			return err
 		}
-		switch {
-		case err != nil, applies && !holds:
-			refusal := ca.Errorf(ca.Denied, "%s", rule.deny)
-			if err != nil {
-				refusal = ca.Wrap(ca.Denied, err, rule.deny)
-			}
-			refusal.Field, refusal.Rule = rule.name, fmt.Sprintf("%s (line %d of the profile's text)", rule.source, rule.line)
-			return refusal
-		case applies:
-			d.field(rule.name, "holds", rule.source, "")
-		default:
-			d.field(rule.name, "does not apply", rule.source, "")
-		}
+		d.field(rule.name, verdict, rule.source, "")
 	}
 	return nil
+}
+
+// judge gives a rule's verdict, "holds" or "does not apply", or its refusal.
+func (r *extraRule) judge(seen ruleFacts) (verdict string, err error) {
+	applies, err := r.run(r.when, seen, true)
+	holds := false
+	if err == nil && applies {
+		holds, err = r.run(r.require, seen, false)
+	}
+	switch {
+	case err != nil, applies && !holds:
+		refusal := ca.Errorf(ca.Denied, "%s", r.deny)
+		if err != nil {
+			refusal = ca.Wrap(ca.Denied, err, r.deny)
+		}
+		refusal.Field, refusal.Rule = r.name, fmt.Sprintf("%s (line %d of the profile's text)", r.source, r.line)
+		return "", refusal
+	case applies:
+		return "holds", nil
+	}
+	return "does not apply", nil
 }
 
 // run gives the truth of an expression; absent stands for one that is not written.
@@ -279,6 +287,13 @@ func (d *deciding) ruleFacts() ruleFacts {
 	}
 	for _, m := range r.Caller.Methods() {
 		seen.Caller.Methods = append(seen.Caller.Methods, string(m))
+	}
+	if d.trial != nil {
+		seen.Caller = ruleCaller{ID: d.trial.Caller, Door: string(d.trial.Door), Endpoint: d.trial.Endpoint, Tenant: d.trial.Tenant}
+		for _, m := range d.trial.Methods {
+			seen.Caller.Methods = append(seen.Caller.Methods, string(m))
+		}
+		seen.Key.Possession = d.trial.Possession
 	}
 	for _, e := range r.Asserted.Extensions {
 		seen.Asserted.Extensions = append(seen.Asserted.Extensions, ExtensionName(e.ID))

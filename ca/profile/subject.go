@@ -197,11 +197,11 @@ func (d *deciding) subjectFromDNS() error {
 	p := d.profile
 	var cn, source string
 	for _, text := range d.assertedCNs {
-		n := pkix.DNS(lowerASCII(text))
+		n := nameOfCN(text)
 		if !containsName(d.out.AltNames, n) {
 			return p.denied("subject.CN", "subject.cn_from_first_dns", "the requested CN %q is not one of the names whose control was proven", clip(text))
 		}
-		if cn == "" {
+		if cn == "" && n.Kind == pkix.DNSName { // an address is named where it is matched, in the alternative names
 			cn, source = string(n.Raw), d.sourceOf(n)
 		}
 	}
@@ -316,7 +316,7 @@ func (d *deciding) copyGranted() error {
 
 // granted finds the grant that this caller may use for an attribute, nil for none.
 func (d *deciding) granted(a pkix.Attribute) *grant {
-	if len(d.profile.subject.grants) == 0 || !d.profile.hears(d.request) {
+	if len(d.profile.subject.grants) == 0 || !d.hears() {
 		return nil
 	}
 	return grantFor(d.profile.subject.grants, a.Type)

@@ -240,7 +240,7 @@ func (d *deciding) value(p part, field string) (value, source string, found bool
 		return p.text, d.profile.source.template, true, nil
 	case asserted:
 		values := d.assertedValues(p.oid)
-		if p.n >= len(values) || !d.profile.hears(d.request) {
+		if p.n >= len(values) || !d.hears() {
 			return "", "", false, nil
 		}
 		text, ok := values[p.n].Text()

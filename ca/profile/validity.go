@@ -147,17 +147,17 @@ func (d *deciding) decideValidity() error {
 	var startNote, endNote string
 	switch asked := !askedStart.IsZero() || !askedEnd.IsZero(); {
 	case asked && v.requested == "ignore":
-		endNote = "dates of the request are not used"
+		endNote = noteDatesUnused
 	case asked && v.requested == "shorten":
 		if askedStart.After(start) {
 			start, startSource = askedStart, p.source.requested
 		} else if !askedStart.IsZero() {
-			startNote = "the request's earlier date is not used"
+			startNote = noteEarlierUnused
 		}
 		if !askedEnd.IsZero() && askedEnd.Before(end) {
 			end, endSource = askedEnd, p.source.requested
 		} else if !askedEnd.IsZero() {
-			endNote = "the request's later date is not used"
+			endNote = noteLaterUnused
 		}
 	case asked:
 		if !askedStart.IsZero() {

@@ -20,7 +20,8 @@ type WrittenAltName struct {
 // WrittenNames rules over the names of one type.
 type WrittenNames struct {
 	// Methods lists how a name must have been proven: http-01, dns-01,
-	// service, directory, credential, certificate. One of Methods and Asserted
+	// tls-alpn-01, service, directory, credential, certificate; an address by
+	// all but dns-01 (RFC 8738). One of Methods and Asserted
 	// is required: a name is never issued because it was merely asked for.
 	// No door verifies directory, credential and certificate yet.
 	Methods []string `yaml:"methods,omitempty"`

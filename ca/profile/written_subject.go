@@ -6,9 +6,10 @@ type WrittenSubject struct {
 	// CNFromFirstDNS makes the subject a single CN: the one the request
 	// asserts where that is one of the certificate's proven DNS names, else
 	// the first DNS name. A name longer than 64 characters, the bound of CN,
-	// leaves the subject empty and subjectAltName critical. A request that
-	// asserts another CN is refused: its owner would get a certificate that
-	// does not do what it was asked for. Excludes Template and Asserted.
+	// leaves the subject empty and subjectAltName critical, and so does a
+	// certificate for addresses alone. A request that asserts another CN than
+	// one of its names is refused: its owner would get a certificate that does
+	// not do what it was asked for. Excludes Template and Asserted.
 	CNFromFirstDNS bool `yaml:"cn_from_first_dns,omitempty"`
 
 	// CNFrom makes the subject a single CN: the first name of the certificate

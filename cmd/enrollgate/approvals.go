@@ -97,15 +97,15 @@ func (d *daemon) decider(ctx context.Context) (*ca.Authority, error) {
 	if err := d.openCAs(ctx); err != nil {
 		return nil, err
 	}
-	bound := map[string]*profile.Profile{}
-	for _, e := range d.cfg.Endpoints {
+	endpoints, bound := withVariants(d.cfg), map[string]*profile.Profile{}
+	for _, e := range endpoints {
 		bound[e.ID] = d.cfg.Profiles[e.Profile]
 	}
 	engine, err := profile.NewEngine(bound)
 	if err != nil {
 		return nil, err
 	}
-	return ca.NewAuthority(ca.Parts{Endpoints: d.cfg.Endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: d.issuers, Ledger: d.store,
+	return ca.NewAuthority(ca.Parts{Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: d.issuers, Ledger: d.store,
 		Log: d.log, Now: time.Now, Approvals: d.approvals(d.cfg)})
 }
 

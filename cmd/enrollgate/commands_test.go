@@ -25,6 +25,7 @@ var runElsewhere = map[string][2]string{
 	"reload":           {"../../test/interop/trust_test.go", "TestSocketActors"},
 	"cert show":        {"../../test/interop/operators_test.go", "TestOperators"},
 	"cert revoke":      {"../../test/interop/operators_test.go", "TestOperators"},
+	"cert renew":       {"../../test/interop/renewal_test.go", "TestRenewal"},
 	"cert unhold":      {"../../test/interop/bulk_test.go", "TestBulkStatus"},
 	"retention list":   {"retention_test.go", "TestRetentionCommands"},
 	"retention drop":   {"retention_test.go", "TestRetentionCommands"},
@@ -32,6 +33,7 @@ var runElsewhere = map[string][2]string{
 	"request show":     {"request_test.go", "TestRequestCommands"},
 	"request approve":  {"request_test.go", "TestRequestCommands"},
 	"request deny":     {"request_test.go", "TestRequestCommands"},
+	"profile diff":     {"profile_diff_test.go", "TestProfileDiff"},
 	"explain":          {"../../test/interop/operators_test.go", "TestOperators"},
 }
 

@@ -14,6 +14,7 @@
 //	enrollgate explain SERIAL|TRACE     where every field came from, or why a request was refused
 //	enrollgate request list|show|approve|deny  requests that wait for an operator
 //	enrollgate profile list|show        what may be issued
+//	enrollgate profile lint|test|diff   what a profile lets through, and what a change of it would do
 //	enrollgate crl list|publish|import  certificate revocation lists
 //	enrollgate retention list|drop      months of certificates that expired long ago
 //	enrollgate seal rotate ...          new data keys, or another key-encryption key

@@ -28,6 +28,7 @@ type store interface {
 	ca.Leases
 	ca.Outbox
 	ca.Generations
+	ca.ServiceCertificates
 	seal.Store
 	audit.Store
 	credential.Burner
@@ -35,6 +36,7 @@ type store interface {
 	ca.Upkeep
 	ca.Replicas
 	ca.PendingStore
+	ca.Renewals
 	state.Upkeep
 	Counters() ca.StoreCounters
 	Durability(ctx context.Context) ([]ca.Durability, error)

@@ -59,13 +59,13 @@ func newOffice(t *testing.T) *office {
 		t.Fatal(err)
 	}
 	o.sqlite = store
-	o.bench = newBenchWith(t, store, func(b *bench, p *ca.Parts) {
+	o.bench = newBenchWith(t, store, further{adapt: func(b *bench, p *ca.Parts) {
 		o.bench = b
 		o.policy = &today{o.engine(func(w *profile.Written) { w.Approval = "manual" })}
 		p.Policy = o.policy
 		p.Approvals = &ca.Approvals{Store: store, Leases: store, Sealing: ringSeal{ring}, Lifetime: time.Hour,
 			Completions: map[caller.Door]ca.Completion{caller.ACME: Completion{Store: store}}}
-	})
+	}})
 	o.core = o.door.Core.(*ca.Authority)
 	o.client = o.registered("one")
 	return o

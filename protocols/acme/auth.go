@@ -154,8 +154,8 @@ func (d *Door) read(r *request) (*signed, error) {
 func (d *Door) claims(s *signed, authorizations []*state.Authorization) ([]claim.Claim, error) {
 	claims := make([]claim.Claim, 0, len(authorizations))
 	for _, a := range authorizations {
-		ev := claim.ValidatedAuthorization{ID: a.ID, Owner: "acme-account:" + a.Account, Identifier: a.Identifier.Value,
-			Wildcard: a.Wildcard, Status: string(a.Status), Expires: a.Expires, Now: d.Now()}
+		ev := claim.ValidatedAuthorization{ID: a.ID, Owner: "acme-account:" + a.Account, Wildcard: a.Wildcard, Status: string(a.Status), Expires: a.Expires, Now: d.Now()}
+		ev.Identifier, ev.IP = evidenceOf(a.Identifier)
 		for _, c := range a.Challenges {
 			if c.Status == state.Valid {
 				ev.Challenge, ev.Validated = claim.Method(c.Type), c.Validated

@@ -20,6 +20,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -50,13 +51,13 @@ type bench struct {
 	store     benchStore
 	validator *verdicts
 	roots     *x509.CertPool
-	adapt     func(*bench, *ca.Parts)
 }
 
 // benchStore is a driver of the daemon's.
 type benchStore interface {
 	ca.Ledger
 	state.Store
+	ca.Renewals
 	Counters() ca.StoreCounters
 	io.Closer
 }
@@ -184,25 +185,36 @@ func openSQLite(t *testing.T) benchStore {
 }
 
 // newBenchOn closes the store in the end.
-func newBenchOn(t *testing.T, store benchStore) *bench { return newBenchWith(t, store, nil) }
+func newBenchOn(t *testing.T, store benchStore) *bench { return newBenchWith(t, store, further{}) }
 
-// newBenchWith changes what the core is made of; nil: nothing.
-func newBenchWith(t *testing.T, store benchStore, adapt func(*bench, *ca.Parts)) *bench {
+// further is what a bench has beside an endpoint of each tenant.
+type further struct {
+	endpoints []ca.Endpoint
+	profiles  map[string]*profile.Profile // by endpoint
+	own       map[string]Own
+	adapt     func(*bench, *ca.Parts) // changes what the core is made of; nil: nothing
+	now       func() time.Time        // the door's clock; nil: the real one
+}
+
+func newBenchWith(t *testing.T, store benchStore, more further) *bench {
 	t.Helper()
+	if more.now == nil {
+		more.now = time.Now
+	}
 	log := slog.New(slog.DiscardHandler)
 	t.Cleanup(func() {
 		if err := store.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	b := &bench{t: t, store: store, validator: &verdicts{fail: map[string]error{}}, adapt: adapt}
-	core, issuers, endpoints := b.core(log)
+	b := &bench{t: t, store: store, validator: &verdicts{fail: map[string]error{}}}
+	core, issuers, endpoints := b.core(log, more)
 	router := chi.NewRouter()
 	b.server = httptest.NewTLSServer(router)
 	t.Cleanup(b.server.Close)
 	var err error
-	b.door, err = New(Options{BaseURL: b.server.URL, Endpoints: endpoints, Core: core, Issuers: issuers, Certificates: store, Store: recent.New(store, time.Now),
-		Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME), Validators: map[claim.Method]Validator{claim.HTTP01: b.validator, claim.DNS01: b.validator}, Log: log, Now: time.Now,
+	b.door, err = New(Options{BaseURL: b.server.URL, Endpoints: endpoints, Core: core, Issuers: issuers, Generations: issuers.All, Windows: store, Certificates: store, Store: recent.New(store, time.Now),
+		Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME), Validators: map[claim.Method]Validator{claim.HTTP01: b.validator, claim.DNS01: b.validator, claim.TLSALPN01: b.validator}, Log: log, Now: more.now, Own: more.own,
 		Schedule: []time.Duration{},
 		Nonces: func() (NonceKey, []NonceKey) {
 			k := NonceKey{Version: 1, Secret: bytes.Repeat([]byte{7}, 32)}
@@ -217,7 +229,7 @@ func newBenchWith(t *testing.T, store benchStore, adapt func(*bench, *ca.Parts))
 }
 
 // core binds an endpoint to each tenant's CA.
-func (b *bench) core(log *slog.Logger) (*ca.Authority, *issuer.Registry, []ca.Endpoint) {
+func (b *bench) core(log *slog.Logger, more further) (*ca.Authority, *issuer.Registry, []ca.Endpoint) {
 	b.t.Helper()
 	made := authorities()
 	if made.err != nil {
@@ -227,11 +239,22 @@ func (b *bench) core(log *slog.Logger) (*ca.Authority, *issuer.Registry, []ca.En
 	issuers := made.issuers
 	var endpoints []ca.Endpoint
 	profiles := map[string]*profile.Profile{}
+	for id, p := range more.profiles {
+		profiles[id] = p
+	}
 	for _, tenant := range tenants {
 		e := ca.Endpoint{ID: "acme-" + tenant, Door: caller.ACME, Tenant: tenant, CA: "issuing", Profile: "privatessl-tls-server",
 			Policies: [][]caller.Method{{caller.ACMEAccount}}}
 		endpoints, profiles[e.ID] = append(endpoints, e), b.builtin(e.Profile)
 	}
+	var served []ca.Endpoint
+	for _, e := range more.endpoints {
+		if e.Of == "" {
+			served = append(served, e)
+		}
+	}
+	all := append(slices.Clone(endpoints), more.endpoints...)
+	endpoints = append(endpoints, served...)
 	engine, err := profile.NewEngine(profiles)
 	if err != nil {
 		b.t.Fatal(err)
@@ -241,9 +264,9 @@ func (b *bench) core(log *slog.Logger) (*ca.Authority, *issuer.Registry, []ca.En
 			b.t.Fatal(err)
 		}
 	}
-	parts := ca.Parts{Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: issuers, Ledger: b.store, Log: log, Now: time.Now}
-	if b.adapt != nil {
-		b.adapt(b, &parts)
+	parts := ca.Parts{Endpoints: all, Policy: engine, Linter: lint.Linter{}, Issuers: issuers, Ledger: b.store, Log: log, Now: time.Now}
+	if more.adapt != nil {
+		more.adapt(b, &parts)
 	}
 	core, err := ca.NewAuthority(parts)
 	if err != nil {

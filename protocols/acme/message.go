@@ -13,24 +13,6 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
 
-func newEndpoint(e ca.Endpoint, base string) *endpoint {
-	directory, err := json.Marshal(directoryObject{
-		NewNonce: base + "/new-nonce", NewAccount: base + "/new-account", NewOrder: base + "/new-order", RevokeCert: base + "/revoke-cert",
-	})
-	if err != nil {
-		panic(err) // strings always marshal
-	}
-	return &endpoint{Endpoint: e, base: base, directory: directory}
-}
-
-// directoryObject advertises what works, and only that (RFC 8555 section 7.1.1).
-type directoryObject struct {
-	NewNonce   string `json:"newNonce"`
-	NewAccount string `json:"newAccount"`
-	NewOrder   string `json:"newOrder"`
-	RevokeCert string `json:"revokeCert"`
-}
-
 // accountObject is the wire form of an account (RFC 8555 section 7.1.2).
 type accountObject struct {
 	Status  state.Status `json:"status"`
@@ -52,6 +34,8 @@ type orderRequest struct {
 	Identifiers []state.Identifier `json:"identifiers"`
 	NotBefore   string             `json:"notBefore"`
 	NotAfter    string             `json:"notAfter"`
+	Profile     string             `json:"profile"`  // draft-ietf-acme-profiles
+	Replaces    string             `json:"replaces"` // RFC 9773 section 5
 }
 
 // orderObject is the wire form of an order (section 7.1.3).
@@ -65,6 +49,8 @@ type orderObject struct {
 	Authorizations []string           `json:"authorizations"`
 	Finalize       string             `json:"finalize"`
 	Certificate    string             `json:"certificate,omitempty"`
+	Profile        string             `json:"profile,omitempty"`
+	Replaces       string             `json:"replaces,omitempty"`
 }
 
 // authorizationObject is the wire form of an authorization (section 7.1.4).
@@ -101,7 +87,7 @@ func (e *endpoint) orderURL(id string) string { return e.base + "/order/" + id }
 
 func (e *endpoint) orderObject(o *state.Order, authorizations []*state.Authorization, now time.Time) orderObject {
 	out := orderObject{Status: o.At(now, authorizations), Expires: o.Expires.UTC().Truncate(time.Second), Identifiers: o.Identifiers,
-		NotBefore: o.NotBefore, NotAfter: o.NotAfter, Error: o.Error, Finalize: e.orderURL(o.ID) + "/finalize"}
+		NotBefore: o.NotBefore, NotAfter: o.NotAfter, Profile: o.Profile, Replaces: o.Replaces, Error: o.Error, Finalize: e.orderURL(o.ID) + "/finalize"}
 	for _, id := range o.Authorizations {
 		out.Authorizations = append(out.Authorizations, e.base+"/authorization/"+id)
 	}

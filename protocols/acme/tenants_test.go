@@ -74,7 +74,13 @@ var swaps = map[string]swap{
 		return s.everyWay("/account/{id}", s.idOf(s.a.kid), "", `{"status":"deactivated"}`, `{"contact":["mailto:b@example.com"]}`)
 	}},
 	"POST /new-order": {tries: func(s *swapped) []try {
-		return s.everyWay("/new-order", "", `{"identifiers":[{"type":"dns","value":"ready.example"}]}`)
+		replaces := func(id string) func() reply {
+			return func() reply {
+				return s.b.post(s.b.base+"/new-order", `{"identifiers":[{"type":"dns","value":"issued.example"}],"replaces":"`+id+`"}`)
+			}
+		}
+		ids := s.renewalIDs()
+		return append([]try{{"its certificate to replace", replaces(ids[0]), replaces(ids[1])}}, s.everyWay("/new-order", "", `{"identifiers":[{"type":"dns","value":"ready.example"}]}`)...)
 	}},
 	"POST /order/{id}": {tries: func(s *swapped) []try {
 		return slices.Concat(s.everyWay("/order/{id}", s.idOf(s.pending), ""), s.everyWay("/order/{id}", s.idOf(s.issued), ""))
@@ -97,7 +103,9 @@ var swaps = map[string]swap{
 	"POST /certificate/{id}/{chain}": {tries: func(s *swapped) []try {
 		return s.everyWay("/certificate/{id}/1", s.idOf(s.certificate), "")
 	}},
-	"POST /revoke-cert": {tries: (*swapped).revocations},
+	"POST /revoke-cert":       {tries: (*swapped).revocations},
+	"GET /renewal-info/{id}":  {tries: func(s *swapped) []try { return s.renewals(http.MethodGet) }},
+	"HEAD /renewal-info/{id}": {tries: func(s *swapped) []try { return s.renewals(http.MethodHead) }},
 }
 
 // TestTenantSwap uses what one tenant owns in the name of another one, at every
@@ -242,6 +250,20 @@ func (s *swapped) revocations() (all []try) {
 			try{"its certificate's key" + extra, func() reply { return s.b.holder(s.key).revoke(s.der, extra) }, func() reply { return s.b.holder(key).revoke(madeUp, extra) }})
 	}
 	return append(all, s.everyWay("/revoke-cert", "", fmt.Sprintf(`{"certificate":%q}`, encodeDER(s.der)))...)
+}
+
+// renewalIDs are the ids of A's certificate, and of one that nobody issued.
+func (s *swapped) renewalIDs() [2]string {
+	s.t.Helper()
+	return [2]string{renewalIDOf(s.t, s.der), renewalID([]byte("nobody's key"), ca.NewSerial(time.Now().Add(time.Hour)))}
+}
+
+func (s *swapped) renewals(method string) []try {
+	ask := func(id string) func() reply {
+		return func() reply { return s.ask(method, s.b.base+"/renewal-info/"+id) }
+	}
+	ids := s.renewalIDs()
+	return []try{{"its certificate's id", ask(ids[0]), ask(ids[1])}}
 }
 
 // snapshot is all that A can see, and what the installation did.

@@ -55,7 +55,8 @@ var isolated = map[string]func(k *kit, p place, a *state.Account, o *state.Order
 	},
 	"FinishOrder": nil,                                               // finishElsewhere
 	"ParkOrder":   nil, "FinishParkedOrder": nil, "RejectOrder": nil, // parkedOrder
-	"Strike": nil, // strikeEffect: the same nonce in another tenant
+	"Strike":  nil,                  // strikeEffect: the same nonce in another tenant
+	"Replace": nil, "Replaced": nil, // replace: the same serial in another tenant and CA
 	// These make objects of their own; that ids and keys are taken for one place only is in their own cases.
 	"CreateAccount": nil, "CreateOrder": nil,
 }

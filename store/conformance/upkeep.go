@@ -21,6 +21,7 @@ type UpkeepStore interface {
 	ca.Upkeep
 	ca.Replicas
 	state.Upkeep
+	ca.Renewals
 }
 
 // Upkeep runs the suite of background work. Nothing in it belongs to a tenant:
@@ -36,6 +37,7 @@ func UpkeepCases() []Case {
 		{"UpkeepMonths", upkeepMonths},
 		{"UpkeepReplicas", upkeepReplicas},
 		{"UpkeepFence", upkeepFence},
+		{"UpkeepRenewals", upkeepRenewals},
 		{"UpkeepSchema", upkeepSchema},
 	}
 }

@@ -74,6 +74,7 @@ type Store struct {
 	dataKeys     map[dataKey]seal.WrappedKey
 	generations  map[genKey]ca.Generation
 	activations  map[genKey]ca.Activation // by position
+	services     map[serviceKey]ca.ServiceCertificate
 	crls         map[crlKey]ca.CRL
 	crlHeads     map[scopeKey]ca.CRLHead
 	unique       map[uniqueKey]holder
@@ -93,7 +94,7 @@ func New(o Options) *Store {
 		profiles: map[[32]byte][]byte{}, leases: map[string]ca.Lease{}, uses: map[nameKey]credential.Uses{},
 		dataKeys: map[dataKey]seal.WrappedKey{}, generations: map[genKey]ca.Generation{},
 		activations: map[genKey]ca.Activation{}, crls: map[crlKey]ca.CRL{}, crlHeads: map[scopeKey]ca.CRLHead{},
-		unique: map[uniqueKey]holder{}, pending: map[nameKey]*pending{}}
+		services: map[serviceKey]ca.ServiceCertificate{}, unique: map[uniqueKey]holder{}, pending: map[nameKey]*pending{}}
 	s.queue = commit.New(s.run, commit.Options{})
 	s.notes = trail.NewNotes(func(ctx context.Context, rows []ca.Audit) error {
 		return s.queue.Submit(ctx, &write{change: func(*tx) error { return nil }, audits: rows})
@@ -143,6 +144,13 @@ func set[K comparable, V any](t *tx, m map[K]V, k K, v V) {
 		}
 	})
 	m[k] = v
+}
+
+// remove takes a value out of a map.
+func remove[K comparable, V any](t *tx, m map[K]V, k K) {
+	old := m[k]
+	t.undo = append(t.undo, func() { m[k] = old })
+	delete(m, k)
 }
 
 // assign changes a field.

@@ -48,7 +48,7 @@ func (t *tx) takeUnique(e *ca.Entry) error {
 
 // Park records a request that waits for an operator.
 func (s *Store) Park(ctx context.Context, p *ca.Parking) (*ca.Parked, error) {
-	own, err := s.own(p.Request.Tenant, p.Effects)
+	own, err := s.own(p.Request.Tenant, p.Effects, false)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s *Store) Park(ctx context.Context, p *ca.Parking) (*ca.Parked, error) {
 			w.silent = true
 			return err
 		}
-		if err := t.take(own, 0); err != nil {
+		if err := t.take(own, 0, nil); err != nil {
 			return err
 		}
 		q := p.Request
@@ -164,12 +164,12 @@ func (s *Store) CountPending(context.Context) (map[string]int64, error) {
 
 // Settle moves a parked request on.
 func (s *Store) Settle(ctx context.Context, p *ca.Settlement) error {
-	own, err := s.own(p.Tenant, p.Effects)
+	own, err := s.own(p.Tenant, p.Effects, false)
 	if err != nil {
 		return err
 	}
 	return s.change(ctx, func(t *tx) error {
-		if err := t.take(own, 0); err != nil {
+		if err := t.take(own, 0, nil); err != nil {
 			return err
 		}
 		q := t.pending[nameKey{p.Tenant, p.ID}]

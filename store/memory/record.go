@@ -12,22 +12,22 @@ import (
 )
 
 // effect is what the store's ca.Effect values wrap; take tells whether the
-// guard held.
+// guard held. issue takes its place where the effect needs an entry.
 type effect struct {
 	owner  *Store
 	tenant string // "": belongs to no tenant
 	take   func(*tx) bool
-	issue  func(*tx, *ca.Entry) bool // in place of take, of an effect that needs a certificate
+	issue  func(*tx, *ca.Entry) bool
 }
 
-func (s *Store) own(tenant string, effects []ca.Effect, issuing ...*ca.Entry) ([]*effect, error) {
+func (s *Store) own(tenant string, effects []ca.Effect, issuing bool) ([]*effect, error) {
 	var own []*effect
 	for _, e := range effects {
 		x, ok := e.Private().(*effect)
 		if !ok || x == nil || x.owner != s || x.tenant != "" && x.tenant != tenant {
 			return nil, ca.InternalError(errors.New("memory: an effect was not made by this store for this tenant"))
 		}
-		if x.issue != nil && len(issuing) == 0 {
+		if x.issue != nil && !issuing {
 			return nil, ca.InternalError(errors.New("memory: an effect needs a certificate that is being issued"))
 		}
 		own = append(own, x)
@@ -35,9 +35,15 @@ func (s *Store) own(tenant string, effects []ca.Effect, issuing ...*ca.Entry) ([
 	return own, nil
 }
 
-func (t *tx) take(effects []*effect, entry int, issuing ...*ca.Entry) error {
+func (t *tx) take(effects []*effect, entry int, e *ca.Entry) error {
 	for i, x := range effects {
-		if x.issue != nil && !x.issue(t, issuing[0]) || x.take != nil && !x.take(t) {
+		held := false
+		if x.issue != nil {
+			held = x.issue(t, e)
+		} else {
+			held = x.take(t)
+		}
+		if !held {
 			return &ca.LostEffect{Entry: entry, Index: i}
 		}
 	}
@@ -52,7 +58,7 @@ func (s *Store) Record(ctx context.Context, entries ...*ca.Entry) ([]ca.Recorded
 	w := &write{}
 	for i, e := range entries {
 		var err error
-		if effects[i], err = s.own(e.Certificate.Tenant, e.Effects, e); err != nil {
+		if effects[i], err = s.own(e.Certificate.Tenant, e.Effects, true); err != nil {
 			return nil, err
 		}
 		w.audits = append(w.audits, e.Audit)

@@ -109,7 +109,7 @@ func (s *Store) FinishOrder(tenant, endpoint, order, certificate string) ca.Effe
 
 // ParkOrder implements state.Store.
 func (s *Store) ParkOrder(tenant, endpoint, order string, until time.Time) ca.Effect {
-	return s.fixed(tenant, step{slot: slot{classOrder, tenant, order}, sql: sql.OrderPark, args: []any{s.offset(), tenant, endpoint, order, until}})
+	return s.fixed(tenant, step{slot: slot{classOrder, tenant, order}, sql: approving.OrderPark, args: []any{s.offset(), tenant, endpoint, order, until}})
 }
 
 // FinishParkedOrder implements state.Store.
@@ -118,14 +118,14 @@ func (s *Store) FinishParkedOrder(tenant, endpoint, order, certificate string) c
 		if e == nil {
 			return step{}, errors.New("an order can only be finished together with a certificate")
 		}
-		return step{slot: slot{classOrder, tenant, order}, sql: sql.OrderFinishParked,
+		return step{slot: slot{classOrder, tenant, order}, sql: approving.OrderFinishParked,
 			args: []any{tenant, endpoint, order, certificate, e.Certificate.CA, e.Certificate.Serial[:]}}, nil
 	}})
 }
 
 // RejectOrder implements state.Store.
 func (s *Store) RejectOrder(tenant, endpoint, order string, problem []byte) ca.Effect {
-	return s.fixed(tenant, step{slot: slot{classOrder, tenant, order}, sql: sql.OrderReject, args: []any{tenant, endpoint, order, problem}})
+	return s.fixed(tenant, step{slot: slot{classOrder, tenant, order}, sql: approving.OrderReject, args: []any{tenant, endpoint, order, problem}})
 }
 
 // encodeChallenges gives one text for equal challenges, whatever zone their

@@ -55,7 +55,7 @@ func (w *work) takeUnique(s *Store, e *ca.Entry) {
 	c := &e.Certificate
 	for i := range e.Unique {
 		u := &e.Unique[i]
-		w.steps = append(w.steps, step{slot: slot{classUnique, c.Tenant, string(u.Value[:])}, sql: sql.UniqueTake, lost: ca.NotUnique(c.Profile, u),
+		w.steps = append(w.steps, step{slot: slot{classUnique, c.Tenant, string(u.Value[:])}, sql: approving.UniqueTake, lost: ca.NotUnique(c.Profile, u),
 			args: []any{s.offset(), c.Tenant, u.Value[:], c.CA, c.Serial[:], c.NotAfter, e.Replaces[:]}})
 	}
 }

@@ -21,14 +21,14 @@ func (s *Store) Park(ctx context.Context, p *ca.Parking) (*ca.Parked, error) {
 	w := &work{audit: []ca.Audit{p.Audit}}
 	if id.Window > 0 {
 		key, at.key = id.Key[:], "key\x00"+string(id.Key[:])
-		w.steps = append(w.steps, step{slot: at, sql: sql.PendingFree, always: true, args: []any{s.offset(), q.Tenant, key}})
+		w.steps = append(w.steps, step{slot: at, sql: approving.PendingFree, always: true, args: []any{s.offset(), q.Tenant, key}})
 	}
 	names := q.Names
 	if names == nil {
 		names = []string{}
 	}
 	// Before the effects: who repeats a request gets its answer even though they cannot take place once more.
-	w.steps = append(w.steps, step{slot: at, sql: sql.PendingAdd, lost: errParked, args: []any{s.offset(), q.Tenant, q.ID, q.Door, q.Endpoint, q.CA, q.Profile, q.Requester,
+	w.steps = append(w.steps, step{slot: at, sql: approving.PendingAdd, lost: errParked, args: []any{s.offset(), q.Tenant, q.ID, q.Door, q.Endpoint, q.CA, q.Profile, q.Requester,
 		string(q.Operation), q.Transaction, q.Trace, q.Subject, names, q.Key, q.KeyHash[:], p.Lifetime.Microseconds(), notNil(q.Sealed), key, id.Digest[:], id.Window.Microseconds()}})
 	if err := w.add(s, q.Tenant, 0, nil, p.Effects); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (s *Store) parkedBefore(ctx context.Context, p *ca.Parking) (*ca.Parked, er
 	tenant, key := p.Request.Tenant, p.Idempotency.Key[:]
 	var id, issuer string
 	var digest, serial []byte
-	err := s.pool.QueryRow(ctx, sql.PendingByKey, s.offset(), tenant, key).Scan(&id, &digest)
+	err := s.pool.QueryRow(ctx, approving.PendingByKey, s.offset(), tenant, key).Scan(&id, &digest)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = s.pool.QueryRow(ctx, sql.ReplayFind, s.offset(), tenant, key).Scan(&digest, &issuer, &serial)
 	}
@@ -90,7 +90,7 @@ func (s *Store) parkedBefore(ctx context.Context, p *ca.Parking) (*ca.Parked, er
 
 // PendingRequest implements ca.PendingStore.
 func (s *Store) PendingRequest(ctx context.Context, tenant, id string) (*ca.PendingRequest, error) {
-	p, err := scanPending(s.pool.QueryRow(ctx, sql.PendingFind, tenant, id))
+	p, err := scanPending(s.pool.QueryRow(ctx, approving.PendingFind, tenant, id))
 	if err != nil {
 		return nil, readError(err, "request")
 	}
@@ -102,7 +102,7 @@ func (s *Store) PendingRequests(ctx context.Context, tenant string, state ca.Pen
 	if err := ca.CheckPendingPage(limit); err != nil {
 		return nil, err
 	}
-	return s.pending(ctx, sql.PendingPage, tenant, string(state), after, limit)
+	return s.pending(ctx, approving.PendingPage, tenant, string(state), after, limit)
 }
 
 // DuePending implements ca.PendingStore.
@@ -110,11 +110,11 @@ func (s *Store) DuePending(ctx context.Context, limit int) ([]ca.PendingRequest,
 	if err := ca.CheckPendingPage(limit); err != nil {
 		return nil, err
 	}
-	due, err := s.pending(ctx, sql.PendingApproved, limit)
+	due, err := s.pending(ctx, approving.PendingApproved, limit)
 	if err != nil || len(due) == limit {
 		return due, err
 	}
-	late, err := s.pending(ctx, sql.PendingOverdue, s.offset(), limit-len(due))
+	late, err := s.pending(ctx, approving.PendingOverdue, s.offset(), limit-len(due))
 	return append(due, late...), err
 }
 
@@ -129,7 +129,7 @@ func (s *Store) pending(ctx context.Context, statement string, args ...any) ([]c
 
 // CountPending implements ca.PendingStore.
 func (s *Store) CountPending(ctx context.Context) (map[string]int64, error) {
-	rows, err := s.pool.Query(ctx, sql.PendingCount)
+	rows, err := s.pool.Query(ctx, approving.PendingCount)
 	if err != nil {
 		return nil, readError(err, "request")
 	}
@@ -149,7 +149,7 @@ func (s *Store) Settle(ctx context.Context, p *ca.Settlement) error {
 	if err := w.add(s, p.Tenant, 0, nil, p.Effects); err != nil {
 		return err
 	}
-	w.steps = append(w.steps, step{slot: slot{classPending, p.Tenant, "id\x00" + p.ID}, sql: sql.PendingSettle,
+	w.steps = append(w.steps, step{slot: slot{classPending, p.Tenant, "id\x00" + p.ID}, sql: approving.PendingSettle,
 		lost: ca.Errorf(ca.Conflict, "the request is not %s any more", p.From),
 		args: []any{s.offset(), p.Tenant, p.ID, string(p.From), string(p.To), p.By, p.Reason, p.Approval, int16(p.Kind)}})
 	return s.submit(ctx, w)
@@ -161,7 +161,7 @@ func (s *Store) IssuePending(tenant, id string) ca.Effect {
 		if e == nil {
 			return step{}, errors.New("a request can only be issued together with a certificate")
 		}
-		return step{slot: slot{classPending, tenant, "id\x00" + id}, sql: sql.PendingIssue,
+		return step{slot: slot{classPending, tenant, "id\x00" + id}, sql: approving.PendingIssue,
 			args: []any{s.offset(), tenant, id, e.Certificate.CA, e.Certificate.Serial[:]}}, nil
 	}})
 }

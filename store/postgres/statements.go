@@ -1,8 +1,5 @@
 package postgres
 
-const pendingColumns = `tenant, id, state, door, endpoint, ca, profile, requester, operation, transaction_id, trace, subject, names, key, key_hash,
-	created_at, expires, decided_at, decided_by, reason, serial, kind`
-
 const checkpointColumns = `number, chain, seq, hash, rows, at, prev, key, signature`
 
 // sql is every statement that the running daemon sends, so that a test can
@@ -14,6 +11,7 @@ var sql = struct {
 	Strike, Check, Idempotency                                                                                       string
 	Burn, LeaseHeld, LeaseAcquire, LeaseRelease                                                                      string
 	UsesAdd, UsesLeft, ProfileKeep, Profile, GenerationAdd, Generations, Activate, Activations, DataKeyAdd, DataKeys string
+	ServiceAdd, Services, ServiceForget                                                                              string
 	RevocationLock, Revoke, Unhold, BlockKey                                                                         string
 	Certificates, Names, Decisions, Audit, Feed, Outbox, Batch                                                       string
 	Settle, Settled                                                                                                  string
@@ -22,6 +20,7 @@ var sql = struct {
 	AccountAdd, AccountUpdate, AccountFind, AccountByKey                                                             string
 	Orders, Authorizations, OrderFinish, OrderFind, OrderByCertificate, AuthorizationFind                            string
 	ChallengeChange, ChallengeEnd, AuthorizationDeactivate                                                           string
+	ReplacementAdd, Replacement, WindowsPut, WindowFind, SweepRenewals                                               string
 	SweepNonces, SweepIdempotency, EndOrders, RemoveOrders                                                           string
 	ReplicaBeat, Replicas, ReplicasForget, MonthMake                                                                 string
 	KEKPut, KEKChange, DataKeyCount, DataKeyRewrap                                                                   string
@@ -32,10 +31,6 @@ var sql = struct {
 	CRLPartAdd, CRLPublish, CRLPartsDrop, CRLHeads, CRLFind, CRLParts                                                string
 	StatusPage, FeedEnd                                                                                              string
 	Months, MonthFind, MonthCount, MonthWaits, MonthRelease, MonthDrop                                               string
-	UniqueTake, SweepUnique                                                                                          string
-	PendingFree, PendingAdd, PendingFind, PendingByKey, PendingPage, PendingApproved                                 string
-	PendingOverdue, PendingCount, PendingSettle, PendingIssue, SweepPending                                          string
-	OrderPark, OrderFinishParked, OrderReject                                                                        string
 }{
 	Begin:    `begin`,
 	Commit:   `commit`,
@@ -93,6 +88,14 @@ var sql = struct {
 			where g.tenant = $2 and g.ca = $3 and g.number = $5 on conflict do nothing`,
 	Activations: `select ca, position, generation, signs_from, created_at from enrollgate.activations
 		where tenant = $1 order by ca, position`,
+	ServiceAdd: `insert into enrollgate.service_certificates (tenant, ca, service, number, der, not_after, sealed, key_uri, created_at)
+		select $2, $3, $4, $5, $6, $7, $8, $9, now() + $1::interval
+			where not exists (select from enrollgate.service_certificates where tenant = $2 and ca = $3 and service = $4 and number >= $5)
+		on conflict do nothing`,
+	Services: `select number, der, not_after, sealed, key_uri, created_at from enrollgate.service_certificates
+		where tenant = $1 and ca = $2 and service = $3 order by number`,
+	ServiceForget: `delete from enrollgate.service_certificates where tenant = $1 and ca = $2 and service = $3 and number = $4
+		and exists (select from enrollgate.service_certificates where tenant = $1 and ca = $2 and service = $3 and number > $4)`,
 	DataKeyAdd: `insert into enrollgate.data_keys (purpose, version, wrapped, created_at)
 		select $2, $3, $4, now() + $1::interval from enrollgate.seal_kek k where k.id = $5 for share of k on conflict do nothing`,
 	DataKeys:      `select purpose, version, wrapped, created_at from enrollgate.data_keys order by purpose, version`,
@@ -198,12 +201,12 @@ var sql = struct {
 		where tenant = $1 and endpoint = $2 and thumbprint = $3`,
 	// Lists do not travel inside lists: each order's authorizations come joined by a comma, which no id holds.
 	Orders: `insert into enrollgate.acme_orders (tenant, endpoint, id, account, status, identifiers, not_before, not_after,
-			created_at, expires, authorizations, error)
+			created_at, expires, authorizations, error, profile, replaces)
 		select tenant, endpoint, id, account, status, identifiers, not_before, not_after, created_at, expires,
-			string_to_array(authorizations, ','), error
+			string_to_array(authorizations, ','), error, profile, replaces
 		from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[], $8::timestamptz[],
-			$9::timestamptz[], $10::timestamptz[], $11::text[], $12::bytea[])
-			u(tenant, endpoint, id, account, status, identifiers, not_before, not_after, created_at, expires, authorizations, error)`,
+			$9::timestamptz[], $10::timestamptz[], $11::text[], $12::bytea[], $13::text[], $14::text[])
+			u(tenant, endpoint, id, account, status, identifiers, not_before, not_after, created_at, expires, authorizations, error, profile, replaces)`,
 	Authorizations: `insert into enrollgate.acme_authorizations (tenant, endpoint, id, account, type, value, wildcard, status,
 			created_at, expires, challenges)
 		select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::text[],
@@ -216,7 +219,7 @@ var sql = struct {
 					where a.id = named.id and a.tenant = $2 and a.endpoint = $3 and a.status = 'valid' and a.expires > now() + $1::interval limit 1) valid)
 			and (select status from enrollgate.acme_accounts where tenant = $2 and id = o.account and endpoint = $3) = 'valid'`,
 	OrderFind: `select o.account, o.status, o.identifiers, o.not_before, o.not_after, o.created_at, o.expires, o.authorizations,
-			coalesce(o.certificate, ''), o.ca, o.serial, o.error,
+			coalesce(o.certificate, ''), o.ca, o.serial, o.error, o.profile, o.replaces,
 			a.id, a.account, a.type, a.value, a.wildcard, a.status, a.created_at, a.expires, a.challenges
 		from enrollgate.acme_orders o
 		left join lateral unnest(o.authorizations) named(id) on true
@@ -224,7 +227,7 @@ var sql = struct {
 			where id = named.id and tenant = $1 and endpoint = $2 limit 1) a on true
 		where o.tenant = $1 and o.endpoint = $2 and o.id = $3`,
 	OrderByCertificate: `select id, account, status, identifiers, not_before, not_after, created_at, expires, authorizations,
-			coalesce(certificate, ''), ca, serial, error
+			coalesce(certificate, ''), ca, serial, error, profile, replaces
 		from enrollgate.acme_orders where tenant = $1 and endpoint = $2 and certificate = $3`,
 	AuthorizationFind: `select account, type, value, wildcard, status, created_at, expires, challenges
 		from enrollgate.acme_authorizations where tenant = $1 and endpoint = $2 and id = $3`,
@@ -234,6 +237,19 @@ var sql = struct {
 		where tenant = $1 and endpoint = $2 and id = $3 and status = 'pending'`,
 	AuthorizationDeactivate: `update enrollgate.acme_authorizations set status = 'deactivated'
 		where tenant = $1 and endpoint = $2 and id = $3 and status in ('pending', 'valid')`,
+
+	ReplacementAdd: `insert into enrollgate.acme_replacements (tenant, ca, serial, order_id, expires) values ($1, $2, $3, $4, $5) on conflict do nothing`,
+	Replacement:    `select order_id from enrollgate.acme_replacements where tenant = $1 and ca = $2 and serial = $3`,
+	WindowsPut: `insert into enrollgate.renewal_windows (tenant, ca, serial, opens, closes, explanation, expires)
+		select $1, * from unnest($2::text[], $3::bytea[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::timestamptz[])
+		on conflict (serial, ca, tenant) do update set opens = excluded.opens, closes = excluded.closes, explanation = excluded.explanation`,
+	WindowFind: `select opens, closes, explanation, expires from enrollgate.renewal_windows where tenant = $1 and ca = $2 and serial = $3`,
+	// The count is that of both.
+	SweepRenewals: `with replaced as (delete from enrollgate.acme_replacements where ctid = any(array(
+			select ctid from enrollgate.acme_replacements where expires <= now() + $1::interval order by expires limit $2 for update skip locked)) returning 1),
+		windows as (delete from enrollgate.renewal_windows where ctid = any(array(
+			select ctid from enrollgate.renewal_windows where expires <= now() + $1::interval order by expires limit $2 for update skip locked)) returning 1)
+		select from replaced union all select from windows`,
 
 	// What background work does to orders and replicas. Rows are named by their
 	// place, so that each is found through the index once.
@@ -269,61 +285,6 @@ var sql = struct {
 	MonthWaits:   `select tenant, ca, scope, this_update from enrollgate.month_waits($1::integer) order by tenant, ca, scope`,
 	MonthRelease: `select where enrollgate.release_month($1::integer, $2::bigint)`, // no row: it may not go, or is gone
 	MonthDrop:    `select where enrollgate.drop_month($1::integer)`,                // no row: nothing was left
-
-	// What is unique is taken from nobody, or from who no longer stands in the way.
-	UniqueTake: `insert into enrollgate.unique_values as u (tenant, value, ca, serial, expires) values ($2, $3, $4, $5, $6)
-		on conflict (tenant, value) do update set ca = excluded.ca, serial = excluded.serial, expires = excluded.expires
-		where u.expires < now() + $1::interval or (u.ca = excluded.ca and u.serial = $7)
-			or exists (select from enrollgate.revocations r where r.tenant = u.tenant and r.ca = u.ca and r.serial = u.serial and r.state = 'revoked')`,
-	SweepUnique: `delete from enrollgate.unique_values where ctid = any(array(
-		select ctid from enrollgate.unique_values where expires < now() + $1::interval order by expires limit $2 for update skip locked))`,
-
-	// Requests that wait for an operator.
-	PendingFree: `update enrollgate.pending_requests set idempotency = null
-		where tenant = $2 and idempotency = $3 and ended_at + replay * interval '1 microsecond' <= now() + $1::interval`,
-	PendingAdd: `insert into enrollgate.pending_requests (tenant, id, state, door, endpoint, ca, profile, requester, operation, transaction_id, trace,
-			subject, names, key, key_hash, created_at, expires, sealed, idempotency, digest, replay)
-		select $2::text, $3::text, 'pending', $4::text, $5::text, $6::text, $7::text, $8::text, $9::text, $10::text, $11::text, $12::text, $13::text[], $14::text, $15::bytea,
-			now() + $1::interval, now() + $1::interval + $16::bigint * interval '1 microsecond', $17::bytea, $18::bytea, $19::bytea, $20::bigint
-		where not exists (select from enrollgate.idempotency where tenant = $2 and key = $18::bytea and expires > now() + $1::interval)
-		on conflict (tenant, idempotency) where idempotency is not null do nothing`,
-	PendingFind: `select ` + pendingColumns + `, sealed, approval from enrollgate.pending_requests where tenant = $1 and id = $2`,
-	PendingByKey: `select id, digest from enrollgate.pending_requests where tenant = $2 and idempotency = $3
-		and (ended_at is null or ended_at + replay * interval '1 microsecond' > now() + $1::interval)`,
-	PendingPage: `select ` + pendingColumns + `, ''::bytea, null::bytea from enrollgate.pending_requests
-		where tenant = $1 and state = $2 and id > $3 order by id limit $4`,
-	PendingApproved: `select ` + pendingColumns + `, sealed, approval from enrollgate.pending_requests where state = 'approved' order by expires limit $1`,
-	PendingOverdue: `select ` + pendingColumns + `, sealed, approval from enrollgate.pending_requests
-		where state = 'pending' and expires <= now() + $1::interval order by expires limit $2`,
-	PendingCount: `select tenant, count(*) from enrollgate.pending_requests where state = 'pending' group by tenant`,
-	PendingSettle: `update enrollgate.pending_requests set state = $5::text,
-			decided_at = case when $6::text = '' then decided_at else now() + $1::interval end, decided_by = case when $6::text = '' then decided_by else $6::text end,
-			reason = case when $7::text = '' then reason else $7::text end, approval = coalesce($8::bytea, approval), kind = $9::smallint,
-			ended_at = case when $5::text = 'approved' then null else now() + $1::interval end
-		where tenant = $2 and id = $3 and state = $4::text and ($5::text <> 'approved' or expires > now() + $1::interval)
-			and ($5::text <> 'expired' or expires <= now() + $1::interval)`,
-	PendingIssue: `update enrollgate.pending_requests set state = 'issued', serial = $5, ended_at = now() + $1::interval
-		where tenant = $2 and id = $3 and ca = $4 and coalesce(state, '') = 'approved'`, // so that no index but the key's serves,
-	SweepPending: `delete from enrollgate.pending_requests where ctid = any(array(select ctid from enrollgate.pending_requests
-		where ended_at <= now() + $1::interval - $2::interval and ended_at + replay * interval '1 microsecond' <= now() + $1::interval
-		order by ended_at limit $3 for update skip locked))`,
-
-	// An order that waits for an operator: it was ready when its request was parked.
-	OrderPark: `update enrollgate.acme_orders o set status = 'processing', expires = greatest(o.expires, $5::timestamptz)
-		where o.tenant = $2 and o.endpoint = $3 and o.id = $4 and o.status = 'pending' and o.expires > now() + $1::interval
-			and cardinality(o.authorizations) > 0
-			and cardinality(o.authorizations) = (select count(*) from unnest(o.authorizations) named(id),
-				lateral (select from enrollgate.acme_authorizations a
-					where a.id = named.id and a.tenant = $2 and a.endpoint = $3 and a.status = 'valid' and a.expires > now() + $1::interval limit 1) valid)
-			and (select status from enrollgate.acme_accounts where tenant = $2 and id = o.account and endpoint = $3) = 'valid'`,
-	OrderFinishParked: `update enrollgate.acme_orders o set status = 'valid', certificate = $4, ca = $5, serial = $6
-		where o.tenant = $1 and o.endpoint = $2 and o.id = $3 and coalesce(o.status, '') = 'processing'
-			and cardinality(o.authorizations) = (select count(*) from unnest(o.authorizations) named(id),
-				lateral (select from enrollgate.acme_authorizations a
-					where a.id = named.id and a.tenant = $1 and a.endpoint = $2 and a.status = 'valid' limit 1) valid)
-			and (select status from enrollgate.acme_accounts where tenant = $1 and id = o.account and endpoint = $2) = 'valid'`,
-	OrderReject: `update enrollgate.acme_orders set status = 'invalid', error = $4
-		where tenant = $1 and endpoint = $2 and id = $3 and coalesce(status, '') = 'processing'`,
 
 	// What time takes away.
 	SweepNonces: `delete from enrollgate.acme_nonces where ctid = any(array(

@@ -84,7 +84,7 @@ func (s *Store) SweepUnique(ctx context.Context, l *ca.Lease, limit int) (int64,
 	if err := bounded(limit); err != nil {
 		return 0, err
 	}
-	return s.fenced(ctx, l, sql.SweepUnique, s.offset(), limit)
+	return s.fenced(ctx, l, approving.SweepUnique, s.offset(), limit)
 }
 
 // SweepPending implements ca.Upkeep.
@@ -92,7 +92,7 @@ func (s *Store) SweepPending(ctx context.Context, l *ca.Lease, kept time.Duratio
 	if err := bounded(limit); err != nil {
 		return 0, err
 	}
-	return s.fenced(ctx, l, sql.SweepPending, s.offset(), kept, limit)
+	return s.fenced(ctx, l, approving.SweepPending, s.offset(), kept, limit)
 }
 
 // MakeMonths implements ca.Upkeep. Each month is a commit of its own, so that

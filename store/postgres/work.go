@@ -25,12 +25,15 @@ const (
 	classOrder
 	classGeneration
 	classActivation
+	classService
 	classRevocation
 	classBlockedKey
 	classCRL
 	classMonth
 	classUnique
 	classPending
+	classReplacement
+	classWindow
 	classIdempotency
 )
 

@@ -59,6 +59,9 @@ const (
 	selectGenerations
 	insertActivation
 	selectActivations
+	insertService
+	selectServices
+	forgetService
 
 	selectNonce
 	selectUncovered
@@ -87,6 +90,13 @@ const (
 	changeChallenge
 	endChallenge
 	deactivateAuthorization
+
+	insertReplacement
+	selectReplacement
+	putWindow
+	selectWindow
+	sweepReplacements
+	sweepWindows
 
 	sweepNonces
 	sweepIdempotency
@@ -154,7 +164,7 @@ const (
 
 const (
 	accountColumns       = `tenant, endpoint, id, status, key, thumbprint, contact, terms_agreed, created_at`
-	orderColumns         = `tenant, endpoint, id, account, status, identifiers, authorizations, not_before, not_after, created_at, expires, certificate, ca, serial, error`
+	orderColumns         = `tenant, endpoint, id, account, status, identifiers, authorizations, not_before, not_after, created_at, expires, certificate, ca, serial, error, profile, replaces`
 	authorizationColumns = `tenant, endpoint, id, account, identifier, wildcard, status, created_at, expires, challenges`
 )
 
@@ -173,7 +183,7 @@ const (
 	findOrder = ` ORDER BY c.month, c.serial LIMIT ?14`
 )
 
-var statements = [queries]string{
+var statements = joined(approvalStatements, [queries]string{
 	beginBatch:    `BEGIN IMMEDIATE`,
 	commitBatch:   `COMMIT`,
 	rollbackBatch: `ROLLBACK`,
@@ -244,6 +254,13 @@ var statements = [queries]string{
 		SELECT ?1, ?2, ?3, number, ?5, ?6 FROM ca_generations WHERE tenant = ?1 AND ca = ?2 AND number = ?4 ON CONFLICT DO NOTHING`,
 	selectActivations: `SELECT ca, position, generation, signs_from, created_at FROM ca_activations WHERE tenant = ? ORDER BY ca, position`,
 
+	insertService: `INSERT INTO service_certificates (tenant, ca, service, number, der, not_after, sealed, key_uri, created_at)
+		SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS (SELECT 1 FROM service_certificates WHERE tenant = ?1 AND ca = ?2 AND service = ?3 AND number >= ?4)`,
+	selectServices: `SELECT number, der, not_after, sealed, key_uri, created_at FROM service_certificates
+		WHERE tenant = ? AND ca = ? AND service = ? ORDER BY number`,
+	forgetService: `DELETE FROM service_certificates WHERE tenant = ?1 AND ca = ?2 AND service = ?3 AND number = ?4
+		AND EXISTS (SELECT 1 FROM service_certificates WHERE tenant = ?1 AND ca = ?2 AND service = ?3 AND number > ?4)`,
+
 	selectNonce: `SELECT 1 FROM acme_nonces WHERE tenant = ? AND id = ?`,
 	selectUncovered: `SELECT h.chain, h.seq, h.hash, coalesce(k.rows, 0) + sum(b.rows), sum(b.rows), min(b.at) FROM chains h
 		LEFT JOIN audit_checkpoints k ON k.number = (SELECT number FROM audit_checkpoints l WHERE l.chain = h.chain ORDER BY seq DESC LIMIT 1)
@@ -265,7 +282,7 @@ var statements = [queries]string{
 	selectAccountByKey: `SELECT ` + accountColumns + ` FROM acme_accounts WHERE tenant = ? AND endpoint = ? AND thumbprint = ?`,
 	updateAccount: `UPDATE acme_accounts SET status = ?, contact = ?, terms_agreed = ?
 		WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'valid'`,
-	insertOrder:              `INSERT INTO acme_orders (` + orderColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	insertOrder:              `INSERT INTO acme_orders (` + orderColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 	selectOrder:              `SELECT ` + orderColumns + ` FROM acme_orders WHERE tenant = ? AND id = ? AND endpoint = ?`,
 	selectOrderByCertificate: `SELECT ` + orderColumns + ` FROM acme_orders WHERE tenant = ? AND certificate = ? AND endpoint = ?`,
 	finishOrder: `UPDATE acme_orders AS o SET status = 'valid', certificate = ?1, ca = ?2, serial = ?3
@@ -283,6 +300,16 @@ var statements = [queries]string{
 	endChallenge: `UPDATE acme_authorizations SET status = ?, challenges = ? WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'pending'`,
 	deactivateAuthorization: `UPDATE acme_authorizations SET status = 'deactivated'
 		WHERE tenant = ? AND id = ? AND endpoint = ? AND status IN ('pending', 'valid')`,
+
+	insertReplacement: `INSERT INTO acme_replacements (tenant, ca, serial, order_id, expires) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	selectReplacement: `SELECT order_id FROM acme_replacements WHERE tenant = ? AND ca = ? AND serial = ?`,
+	putWindow: `INSERT INTO renewal_windows (tenant, ca, serial, opens, closes, explanation, expires) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (tenant, ca, serial) DO UPDATE SET opens = excluded.opens, closes = excluded.closes, explanation = excluded.explanation`,
+	selectWindow: `SELECT opens, closes, explanation, expires FROM renewal_windows WHERE tenant = ? AND ca = ? AND serial = ?`,
+	sweepReplacements: `DELETE FROM acme_replacements WHERE (tenant, ca, serial) IN
+		(SELECT tenant, ca, serial FROM acme_replacements WHERE expires <= ? ORDER BY expires LIMIT ?)`,
+	sweepWindows: `DELETE FROM renewal_windows WHERE (tenant, ca, serial) IN
+		(SELECT tenant, ca, serial FROM renewal_windows WHERE expires <= ? ORDER BY expires LIMIT ?)`,
 
 	sweepNonces: `WITH RECURSIVE tenants (tenant) AS (SELECT min(tenant) FROM acme_nonces
 			UNION ALL SELECT (SELECT min(n.tenant) FROM acme_nonces n WHERE n.tenant > each.tenant) FROM tenants each WHERE each.tenant IS NOT NULL)
@@ -346,30 +373,13 @@ var statements = [queries]string{
 	selectNewest: `SELECT h.scope, l.this_update, l.next_update FROM crl_heads h
 		JOIN crls l ON l.tenant = h.tenant AND l.ca = h.ca AND l.scope = h.scope AND l.number = h.complete
 		WHERE h.tenant = ? AND h.ca = ? AND h.scope GLOB 'g[0-9]*' ORDER BY h.scope`,
-	dropMonth:             `INSERT INTO dropped_months (month, certificates, dropped_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
-	clearSANs:             `DELETE FROM sans WHERE certificate IN (` + someOfMonth + `)`,
-	clearDecisions:        `DELETE FROM decisions WHERE certificate IN (` + someOfMonth + `)`,
-	clearCertificates:     `DELETE FROM certificates WHERE id IN (` + someOfMonth + `)`,
-	forgetMonth:           `DELETE FROM months WHERE month = ?`,
-	takeUnique:            takeUniqueSQL,
-	sweepUnique:           sweepUniqueSQL,
-	insertPending:         insertPendingSQL,
-	selectPending:         selectPendingSQL,
-	selectPendingKey:      selectPendingKeySQL,
-	freePendingKey:        freePendingKeySQL,
-	selectPendingPage:     selectPendingPageSQL,
-	selectPendingApproved: selectPendingApprovedSQL,
-	selectPendingOverdue:  selectPendingOverdueSQL,
-	countPending:          countPendingSQL,
-	settlePending:         settlePendingSQL,
-	issuePending:          issuePendingSQL,
-	sweepPending:          sweepPendingSQL,
-	parkOrder:             parkOrderSQL,
-	finishParkedOrder:     finishParkedOrderSQL,
-	rejectOrder:           rejectOrderSQL,
-
-	clearedMonth: `UPDATE dropped_months SET cleared_at = ? WHERE month = ?`,
-}
+	dropMonth:         `INSERT INTO dropped_months (month, certificates, dropped_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
+	clearSANs:         `DELETE FROM sans WHERE certificate IN (` + someOfMonth + `)`,
+	clearDecisions:    `DELETE FROM decisions WHERE certificate IN (` + someOfMonth + `)`,
+	clearCertificates: `DELETE FROM certificates WHERE id IN (` + someOfMonth + `)`,
+	forgetMonth:       `DELETE FROM months WHERE month = ?`,
+	clearedMonth:      `UPDATE dropped_months SET cleared_at = ? WHERE month = ?`,
+})
 
 // someOfMonth picks the same certificates every time it runs in one transaction.
 const someOfMonth = `SELECT id FROM certificates WHERE tenant = ? AND ca = ? AND month = ? ORDER BY serial LIMIT ?`
@@ -381,7 +391,8 @@ const removableOrders = `SELECT tenant, id FROM acme_orders WHERE status = 'inva
 // readStatements are those that the read pool prepares.
 var readStatements = []query{selectCertificate, selectDecision, selectFeed, selectProfile, selectOutbox, selectUses, selectDataKeys,
 	selectUncovered, selectLastCheckpoint, selectAuditKeys,
-	selectGenerations, selectActivations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
+	selectGenerations, selectActivations, selectServices, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
+	selectReplacement, selectWindow,
 	selectReplicas,
 	findBySerial, findBySubject, findByRequester, findByKey, findByName, findByState, selectRevocation, selectAuditByTrace, selectAuditBySerial,
 	selectStatusPage, selectFeedEnd, selectCRLParts, selectCRLHeads, selectCRL, selectMonths, selectDropped, selectMonth, nextCA, countMonth, inMonth, selectNewest,

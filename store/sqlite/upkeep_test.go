@@ -50,6 +50,13 @@ func (b wrongStore) RemoveOrders(ctx context.Context, l *ca.Lease, kept time.Dur
 	return b.Store.RemoveOrders(ctx, b.free(l), kept, limit)
 }
 
+func (b wrongStore) SweepRenewals(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	if b.unbounded {
+		limit = 1000
+	}
+	return b.Store.SweepRenewals(ctx, b.free(l), limit)
+}
+
 func (b wrongStore) SweepIdempotency(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 	if b.forgetful {
 		return 0, nil
@@ -91,6 +98,7 @@ func TestUpkeepBroken(t *testing.T) {
 	wrong := map[string]func(*Store) wrongStore{
 		"UpkeepNonces":      func(s *Store) wrongStore { return wrongStore{Store: s, unbounded: true} },
 		"UpkeepOrders":      func(s *Store) wrongStore { return wrongStore{Store: s, eager: true} },
+		"UpkeepRenewals":    func(s *Store) wrongStore { return wrongStore{Store: s, unbounded: true} },
 		"UpkeepFence":       func(s *Store) wrongStore { return wrongStore{Store: s, unfenced: true} },
 		"UpkeepIdempotency": func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
 		"UpkeepMonths":      func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
