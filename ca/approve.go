@@ -27,8 +27,8 @@ type Approvals struct {
 // are committed with its end. What an effect's guard refuses to issue (an account
 // that was deactivated) is rejected.
 type Completion interface {
-	// Complete makes the effects of the issuance.
-	Complete(p *PendingRequest) []Effect
+	// Complete makes the effects of the issuance; r is the request as it was made.
+	Complete(p *PendingRequest, r *Request) []Effect
 	// End makes the effects of an end without a certificate; err is what the requester may read.
 	End(p *PendingRequest, err *Error) []Effect
 }
@@ -162,7 +162,7 @@ func (a *Authority) Approve(ctx context.Context, v *Verdict) (*PendingRequest, e
 	if err != nil {
 		return nil, err
 	}
-	if _, err := a.decided(r, p.CreatedAt); err != nil {
+	if _, err := a.decided(ctx, r, p.CreatedAt); err != nil {
 		refused := *AsError(err)
 		refused.Public = "the request cannot be issued as things stand today, and waits on: " + refused.Public
 		return nil, &refused

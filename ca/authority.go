@@ -28,10 +28,11 @@ type Authority struct {
 	now       func() time.Time
 	observer  Observer
 	approvals *Approvals
+	windows   RenewalWindows
 }
 
 // Parts is what an Authority is made of; every part but
-// Observer and Approvals is needed.
+// Observer, Approvals and Windows is needed.
 type Parts struct {
 	Endpoints []Endpoint
 	Policy    Policy
@@ -40,8 +41,9 @@ type Parts struct {
 	Ledger    Ledger
 	Log       *slog.Logger
 	Now       func() time.Time
-	Observer  Observer   // nil: nobody counts
-	Approvals *Approvals // nil: no request waits for an operator; those that must are refused
+	Observer  Observer       // nil: nobody counts
+	Approvals *Approvals     // nil: no request waits for an operator; those that must are refused
+	Windows   RenewalWindows // nil: no operator asks for renewals
 }
 
 // NewAuthority checks the parts. An endpoint without an authentication policy
@@ -50,7 +52,7 @@ func NewAuthority(p Parts) (*Authority, error) {
 	if p.Policy == nil || p.Linter == nil || p.Issuers == nil || p.Ledger == nil || p.Log == nil || p.Now == nil {
 		return nil, errors.New("authority: a part is missing")
 	}
-	a := &Authority{map[string]*Endpoint{}, p.Policy, p.Linter, p.Issuers, p.Ledger, p.Log, p.Now, p.Observer, p.Approvals}
+	a := &Authority{map[string]*Endpoint{}, p.Policy, p.Linter, p.Issuers, p.Ledger, p.Log, p.Now, p.Observer, p.Approvals, p.Windows}
 	if w := p.Approvals; w != nil && (w.Store == nil || w.Leases == nil || w.Sealing == nil || w.Lifetime <= 0) {
 		return nil, errors.New("authority: a part of the approvals is missing")
 	}
@@ -110,7 +112,7 @@ func (a *Authority) Enroll(ctx context.Context, requests ...*Request) []Result {
 	var entries []*Entry
 	var position []int
 	for i, r := range requests {
-		p, err := a.decided(r, a.now())
+		p, err := a.decided(ctx, r, a.now())
 		if err == nil && p.decision.Manual {
 			results[i] = a.park(ctx, r, p)
 			continue
@@ -172,6 +174,15 @@ func (a *Authority) Check(ctx context.Context, r *Request) (*Decision, error) {
 		return nil, a.refused(r, err)
 	}
 	if !r.Possession.Verified() {
+		if r.Renews != nil {
+			old, err := a.renewed(ctx, e, r, a.now())
+			if err == nil {
+				_, err = a.policy.Renewable(e, old)
+			}
+			if err != nil {
+				return nil, a.refused(r, err)
+			}
+		}
 		if err := a.policy.Permit(e, r.Asserted.AltNames); err != nil {
 			return nil, a.refused(r, err)
 		}
@@ -188,7 +199,7 @@ func (a *Authority) Check(ctx context.Context, r *Request) (*Decision, error) {
 	if err != nil {
 		return nil, a.refused(r, err)
 	}
-	d, err := a.decide(e, r, issuer.Facts())
+	d, err := a.decide(ctx, e, r, issuer.Facts(), a.now())
 	if err != nil {
 		return nil, a.refused(r, err)
 	}
@@ -204,7 +215,7 @@ type prepared struct {
 }
 
 // decided takes one request up to the decision. Its claims must have held at proven.
-func (a *Authority) decided(r *Request, proven time.Time) (*prepared, error) {
+func (a *Authority) decided(ctx context.Context, r *Request, proven time.Time) (*prepared, error) {
 	e, err := a.admit(r, proven)
 	if err != nil {
 		return nil, err
@@ -217,7 +228,7 @@ func (a *Authority) decided(r *Request, proven time.Time) (*prepared, error) {
 		return nil, err
 	}
 	serial := randomSerial() // before the decision, because the CRL's shard follows from it
-	d, err := a.decide(e, r, issuer.Facts().Issuing(serial))
+	d, err := a.decide(ctx, e, r, issuer.Facts().Issuing(serial), proven)
 	return &prepared{e, issuer, serial, d}, err
 }
 
@@ -262,12 +273,16 @@ func (a *Authority) admit(r *Request, proven time.Time) (*Endpoint, error) {
 	return e, nil
 }
 
-func (a *Authority) decide(e *Endpoint, r *Request, facts *Facts) (*Decision, error) {
+func (a *Authority) decide(ctx context.Context, e *Endpoint, r *Request, facts *Facts, asked time.Time) (*Decision, error) {
 	if err := CheckKey(r.Possession.Key()); err != nil {
 		return nil, err
 	}
 	if bytes.Equal(r.Possession.Key().Raw(), facts.Key.Raw()) {
 		return nil, keyRefused("the key is the issuing CA's own")
+	}
+	r, err := a.withRecord(ctx, e, r, asked)
+	if err != nil {
+		return nil, err
 	}
 	d, err := a.policy.Decide(e, r, facts, a.now())
 	if err != nil {
@@ -335,7 +350,8 @@ func newEntry(e *Endpoint, r *Request, d *Decision, s *signedCertificate) (*Entr
 			NotAfter: d.NotAfter, Profile: d.Profile, Requester: r.Caller.ID(), Endpoint: e.Recorded(), State: Issued, Trace: r.Trace},
 		Subject: d.Subject.String(), AltNames: d.AltNames, KeyID: key.KeyID(), KeyHash: key.Hash(),
 		TBSHash: sha256.Sum256(s.tbs), ProfileHash: d.ProfileHash, Decision: fields,
-		Unique:      uniqueOnce(d.Unique),
+		Unique:   uniqueOnce(d.Unique),
+		Replaces: d.Replaces, RevokeReplaced: d.RevokeReplaced, Overlap: d.Renewal.Overlap,
 		Idempotency: idempotency(e, r),
 		Audit:       Audit{Tenant: e.Tenant, Event: "certificate.issued", Actor: r.Caller.ID(), Trace: r.Trace, Detail: detail},
 		Effects:     r.Effects,

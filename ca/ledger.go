@@ -47,6 +47,12 @@ type Entry struct {
 	Unique   []Unique // what no other valid certificate may have, each value once
 	Replaces Serial   // of the certificate of the same CA that this one renews, which is not in the way; zero: none
 
+	// RevokeReplaced puts the replaced certificate on the list of those that are
+	// superseded, for when Overlap has passed; see SupersededStore. It stands there
+	// once: the first certificate that replaces it counts.
+	RevokeReplaced bool
+	Overlap        time.Duration
+
 	Idempotency Idempotency
 	Audit       Audit
 	Effects     []Effect

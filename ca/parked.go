@@ -3,6 +3,7 @@ package ca
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -71,6 +72,8 @@ func writeRequest(r *Request) ([]byte, error) {
 	}
 	if r.Renews != nil {
 		w.Renews = r.Renews.Certificate
+	}
+	if r.Renews != nil && r.Renews.Possession.Verified() {
 		if w.RenewsKey, err = claim.RecordPossession(r.Renews.Possession); err != nil {
 			return nil, InternalError(err)
 		}
@@ -110,6 +113,11 @@ func readRequest(text []byte) (*Request, error) {
 	}
 	if w.Renews != nil {
 		r.Renews = &Renewal{Certificate: w.Renews}
+	}
+	if w.RenewsKey != nil {
+		if r.Renews == nil {
+			return nil, InternalError(errors.New("a parked request has the key of no certificate"))
+		}
 		if r.Renews.Possession, err = claim.PossessionFromRecord(w.RenewsKey); err != nil {
 			return nil, InternalError(err)
 		}

@@ -57,10 +57,27 @@ type Asserted struct {
 }
 
 // Renewal names the certificate that a renewal replaces. It is proven by the
-// full certificate and possession of its key, never by serial alone.
+// full certificate and possession of its key, never by serial alone. An ACME
+// account proves the names of each certificate anew, and names the old one
+// (RFC 9773 section 5): it must be the account's own, and lends the request nothing.
 type Renewal struct {
-	Certificate []byte // DER, as presented
-	Possession  claim.Possession
+	Certificate []byte           // DER, as presented
+	Possession  claim.Possession // of its key; zero: the requester is whom it was issued to
+
+	// Recorded is the core's: whatever a door writes there is not looked at.
+	Recorded *Renewed
+}
+
+// Renewed is what is recorded of the certificate that a request renews: what a
+// policy decides about the renewal from.
+type Renewed struct {
+	Certificate Certificate
+	Subject     pkix.RawName
+	AltNames    []pkix.GeneralName
+	Shown       bool      // possession of its key was shown: the request may rest on it
+	Evidence    string    // how it is known to be the requester's
+	Asked       time.Time // when the renewal was asked for
+	Wanted      time.Time // from when an operator wants it renewed (RenewalWindow); zero: nobody said
 }
 
 // Decision is what a profile says about a request: every field of the
@@ -77,7 +94,11 @@ type Decision struct {
 
 	Manual  bool         // an operator must approve before anything is signed
 	Renewal RenewalTerms // zero: the profile says nothing of renewal
-	Unique  []Unique     // what no other valid certificate may have
+
+	Replaces       Serial // of the certificate that this one renews, of the same CA; zero: none
+	RevokeReplaced bool   // that one is revoked, reason superseded, once Renewal.Overlap has passed
+
+	Unique []Unique // what no other valid certificate may have
 }
 
 // RenewalTerms say how a certificate may be renewed by whoever shows that

@@ -50,7 +50,7 @@ func (a *Authority) settleOne(ctx context.Context, l *Lease, p *PendingRequest) 
 	case errors.As(err, &lost) && lost.Index == 1: // somebody else moved it on
 		return nil
 	case errors.As(err, &lost):
-		err = Errorf(Denied, "who asked for it has withdrawn since")
+		err = Errorf(Denied, "who asked for it has withdrawn since, or got a certificate in its place")
 	case IsKind(err, Unavailable), IsKind(err, Internal) && a.now().Before(p.Expires): // another try may mend it
 		return err
 	}
@@ -67,14 +67,14 @@ func (a *Authority) issueApproved(ctx context.Context, l *Lease, p *PendingReque
 	if err != nil {
 		return err
 	}
-	made, err := a.decided(r, p.CreatedAt)
+	made, err := a.decided(ctx, r, p.CreatedAt)
 	if err != nil {
 		return err
 	}
 	made.decision.Fields = approvedBy(made.decision, word)
 	r.Effects = []Effect{a.approvals.Leases.Held(l), a.approvals.Store.IssuePending(p.Tenant, p.ID)}
 	if door := a.approvals.Completions[caller.Door(p.Door)]; door != nil {
-		r.Effects = append(r.Effects, door.Complete(p)...)
+		r.Effects = append(r.Effects, door.Complete(p, r)...)
 	}
 	entry, err := a.signed(ctx, r, made)
 	if err != nil {

@@ -142,6 +142,9 @@ func (d *deciding) decideLife() error {
 		d.out.Renewal = p.Renewal(d.out.NotBefore, d.out.NotAfter)
 		d.field("renewal", d.out.Renewal.From.Format(time.RFC3339)+" to "+d.out.Renewal.Until.Format(time.RFC3339), p.life.source, "")
 	}
+	if err := d.decideRenewal(); err != nil {
+		return err
+	}
 	for _, u := range p.unique {
 		d.out.Unique = append(d.out.Unique, d.uniqueValues(u)...)
 		d.field("unique."+u.what, u.scope, "profile "+p.id+" unique."+u.what, "")

@@ -18,9 +18,10 @@ import (
 )
 
 const (
-	approvalsEvery = 2 * time.Second     // how long an approved request waits for its certificate
-	requestsKept   = 30 * 24 * time.Hour // how long a request that ended is listed
-	countingEvery  = 10 * time.Second    // how old the metric may be
+	approvalsEvery  = 2 * time.Second     // how long an approved request waits for its certificate
+	requestsKept    = 30 * 24 * time.Hour // how long a request that ended is listed
+	supersededEvery = 15 * time.Second    // how long after its overlap a certificate stays valid
+	countingEvery   = 10 * time.Second    // how old the metric may be
 )
 
 // pendingSeal seals parked requests with the data keys of their purpose.
@@ -48,6 +49,15 @@ func (d *daemon) approvalsJob() background.Job {
 		p := d.enter()
 		defer p.leave()
 		return p.authority.SettlePending(ctx, l)
+	}}
+}
+
+// supersededJob revokes what was renewed under a profile that says so.
+func (d *daemon) supersededJob() background.Job {
+	return background.Job{Name: "superseded", Every: supersededEvery, Run: func(ctx context.Context, l *ca.Lease) error {
+		p := d.enter()
+		defer p.leave()
+		return p.authority.RevokeSuperseded(ctx, l, d.store)
 	}}
 }
 
@@ -106,7 +116,7 @@ func (d *daemon) decider(ctx context.Context) (*ca.Authority, error) {
 		return nil, err
 	}
 	return ca.NewAuthority(ca.Parts{Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: d.issuers, Ledger: d.store,
-		Log: d.log, Now: time.Now, Approvals: d.approvals(d.cfg)})
+		Log: d.log, Now: time.Now, Approvals: d.approvals(d.cfg), Windows: d.store})
 }
 
 // requestIn names a request and says what the operator says of it.

@@ -170,7 +170,7 @@ func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *pol
 	}
 	p := &policy{cfg: cfg}
 	p.authority, err = ca.NewAuthority(ca.Parts{Observer: d.metrics, Endpoints: endpoints, Policy: engine, Linter: linter, Issuers: d.issuers,
-		Ledger: d.store, Log: d.log, Now: time.Now, Approvals: d.approvals(cfg)})
+		Ledger: d.store, Log: d.log, Now: time.Now, Approvals: d.approvals(cfg), Windows: d.store})
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,7 @@ type store interface {
 	ca.Upkeep
 	ca.Replicas
 	ca.PendingStore
+	ca.SupersededStore
 	ca.Renewals
 	state.Upkeep
 	Counters() ca.StoreCounters

@@ -79,6 +79,7 @@ func (d *daemon) startUpkeep(ctx context.Context) error {
 		background.Months(d.store),
 		d.retentionJob(),
 		d.approvalsJob(),
+		d.supersededJob(),
 	}
 	if d.lists != nil {
 		jobs = append(jobs, background.Job{Name: "crl", Every: crl.Pulse, Run: d.lists.Run})

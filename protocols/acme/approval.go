@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
 
@@ -27,9 +28,19 @@ func (d *Door) giveOrder(w http.ResponseWriter, r *request, order *state.Order, 
 // with the reason (RFC 8555 section 7.1.6).
 type Completion struct{ Store state.Store }
 
-// Complete implements ca.Completion. The id of the request names the certificate resource.
-func (c Completion) Complete(p *ca.PendingRequest) []ca.Effect {
-	return []ca.Effect{c.Store.FinishParkedOrder(p.Tenant, p.Endpoint, p.Transaction, p.ID)}
+// Complete implements ca.Completion. The id of the request names the certificate
+// resource. What the order replaces is replaced now: of two that waited, by the
+// first that is issued.
+func (c Completion) Complete(p *ca.PendingRequest, r *ca.Request) []ca.Effect {
+	effects := []ca.Effect{c.Store.FinishParkedOrder(p.Tenant, p.Endpoint, p.Transaction, p.ID)}
+	if r.Renews == nil {
+		return effects
+	}
+	parsed, err := pkix.ParseCertificate(r.Renews.Certificate)
+	if err != nil || len(parsed.Serial) != ca.SerialSize { // the core has refused it before
+		return effects
+	}
+	return append(effects, replaceEffect(c.Store, p.Tenant, p.CA, ca.Serial(parsed.Serial), p.Transaction))
 }
 
 // End implements ca.Completion.

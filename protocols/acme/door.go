@@ -24,6 +24,7 @@ type Core interface {
 	Enroll(ctx context.Context, requests ...*ca.Request) []ca.Result
 	Revoke(ctx context.Context, r *ca.RevokeRequest) (*ca.Status, error)
 	Methods(endpoint string, kind claim.Kind) []claim.Method
+	RenewalTerms(c *ca.Certificate) ca.RenewalTerms
 }
 
 // Certificates finds what was issued, for the certificate resource and revocation.

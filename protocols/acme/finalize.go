@@ -112,18 +112,19 @@ func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizati
 		effects[0],
 		d.Store.ParkOrder(order.Tenant, order.Endpoint, order.ID, d.Now().Add(d.ApprovalLifetime)),
 	}
-	if order.Replaces != "" {
-		replace, err := d.replaceEffect(r.endpoint, order)
-		if err != nil {
-			return nil, err
-		}
-		effects, parked = append(effects, replace), append(parked, replace)
-	}
-	return &ca.Request{Trace: r.trace, Endpoint: way.id, Operation: ca.Enroll, Caller: s.caller, Possession: possession,
+	request := &ca.Request{Trace: r.trace, Endpoint: way.id, Operation: ca.Enroll, Caller: s.caller, Possession: possession,
 		Claims:      claims,
 		Asserted:    ca.Asserted{Subject: csr.Subject, AltNames: csr.AltNames, Extensions: csr.Extensions, NotBefore: order.NotBefore, NotAfter: order.NotAfter},
 		Transaction: order.ID, Window: d.OrderLifetime,
-		Effects: effects, Parked: parked}, nil
+		Effects: effects, Parked: parked}
+	if order.Replaces != "" { // one that is parked has replaced nothing yet
+		replace, err := d.renewed(r.Context(), r.endpoint, order, request)
+		if err != nil {
+			return nil, err
+		}
+		request.Effects = append(request.Effects, replace)
+	}
+	return request, nil
 }
 
 // answerLost answers when a guard of the commit did not hold: a nonce that was

@@ -264,7 +264,7 @@ func (b *bench) core(log *slog.Logger, more further) (*ca.Authority, *issuer.Reg
 			b.t.Fatal(err)
 		}
 	}
-	parts := ca.Parts{Endpoints: all, Policy: engine, Linter: lint.Linter{}, Issuers: issuers, Ledger: b.store, Log: log, Now: time.Now}
+	parts := ca.Parts{Endpoints: all, Policy: engine, Linter: lint.Linter{}, Issuers: issuers, Ledger: b.store, Log: log, Now: time.Now, Windows: b.store}
 	if more.adapt != nil {
 		more.adapt(b, &parts)
 	}

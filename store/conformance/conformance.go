@@ -30,6 +30,7 @@ type Store interface {
 	seal.Store
 	credential.Burner
 	ca.PendingStore
+	ca.SupersededStore
 	Close() error
 }
 

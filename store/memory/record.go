@@ -81,6 +81,7 @@ func (s *Store) Record(ctx context.Context, entries ...*ca.Entry) ([]ca.Recorded
 			if err := t.takeUnique(e); err != nil {
 				return err
 			}
+			t.supersede(e)
 			c, err := t.add(e)
 			if err != nil {
 				return err

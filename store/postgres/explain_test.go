@@ -138,7 +138,7 @@ func (n *node) check(t *testing.T, name string) {
 // own: migrations with the owner's rights, and backups, which read whole tables.
 var offline = []string{"migrate.go", "backup.go", "restore.go"}
 
-// The daemon sends no statement that is not in the table above.
+// The daemon sends no statement that is not in the tables above.
 func TestStatementsAreListed(t *testing.T) {
 	files, err := os.ReadDir(".")
 	if err != nil {
@@ -156,7 +156,7 @@ func TestStatementsAreListed(t *testing.T) {
 		}
 		ast.Inspect(parsed, func(n ast.Node) bool {
 			lit, ok := n.(*ast.BasicLit)
-			if ok && lit.Kind == token.STRING && f.Name() != "statements.go" && strings.Contains(lit.Value, "enrollgate.") {
+			if ok && lit.Kind == token.STRING && !strings.HasPrefix(f.Name(), "statements") && strings.Contains(lit.Value, "enrollgate.") {
 				t.Errorf("%s: a statement outside of the table", set.Position(lit.Pos()))
 			}
 			call, ok := n.(*ast.CallExpr)

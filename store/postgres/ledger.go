@@ -29,6 +29,7 @@ func (s *Store) Record(ctx context.Context, entries ...*ca.Entry) ([]ca.Recorded
 			return nil, err
 		}
 		w.takeUnique(s, e)
+		w.supersede(s, e)
 	}
 	if len(entries) == 0 {
 		return nil, nil

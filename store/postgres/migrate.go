@@ -57,6 +57,7 @@ var grants = map[string]string{
 
 	"unique_values":    "select, insert, update, delete",
 	"pending_requests": "select, insert, update, delete",
+	"superseded":       "select, insert, update, delete",
 
 	"acme_accounts":       "select, insert, update",
 	"acme_orders":         "select, insert, update, delete",

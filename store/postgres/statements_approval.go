@@ -8,6 +8,7 @@ var approving = struct {
 	UniqueTake, SweepUnique                                                          string
 	PendingFree, PendingAdd, PendingFind, PendingByKey, PendingPage, PendingApproved string
 	PendingOverdue, PendingCount, PendingSettle, PendingIssue, SweepPending          string
+	SupersededAdd, SupersededStrike, SupersededDue, SweepSuperseded                  string
 	OrderPark, OrderFinishParked, OrderReject                                        string
 }{
 	// What is unique is taken from nobody, or from who no longer stands in the way.
@@ -47,6 +48,17 @@ var approving = struct {
 	SweepPending: `delete from enrollgate.pending_requests where ctid = any(array(select ctid from enrollgate.pending_requests
 		where ended_at <= now() + $1::interval - $2::interval and ended_at + replay * interval '1 microsecond' <= now() + $1::interval
 		order by ended_at limit $3 for update skip locked))`,
+
+	// Certificates that were superseded.
+	SupersededAdd: `insert into enrollgate.superseded (tenant, ca, serial, successor, due, expires)
+		values ($2, $3, $4, $5, now() + $1::interval + $6::bigint * interval '1 microsecond', $7) on conflict do nothing`,
+	SupersededStrike: `delete from enrollgate.superseded where tenant = $1 and ca = $2 and serial = $3`,
+	SupersededDue: `select tenant, ca, serial, successor, due from enrollgate.superseded
+		where due <= now() + $1::interval and expires > now() + $1::interval order by due limit $2`,
+	SweepSuperseded: `delete from enrollgate.superseded where ctid = any(array(select ctid from enrollgate.superseded s where s.due <= now() + $1::interval
+		and (s.expires <= now() + $1::interval or exists (select from enrollgate.revocations r
+			where r.tenant = s.tenant and r.ca = s.ca and r.serial = s.serial and r.state = 'revoked'))
+		order by s.due limit $2 for update skip locked))`,
 
 	// An order that waits for an operator: it was ready when its request was parked.
 	OrderPark: `update enrollgate.acme_orders o set status = 'processing', expires = greatest(o.expires, $5::timestamptz)

@@ -95,6 +95,14 @@ func (s *Store) SweepPending(ctx context.Context, l *ca.Lease, kept time.Duratio
 	return s.fenced(ctx, l, approving.SweepPending, s.offset(), kept, limit)
 }
 
+// SweepSuperseded implements ca.Upkeep.
+func (s *Store) SweepSuperseded(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	if err := bounded(limit); err != nil {
+		return 0, err
+	}
+	return s.fenced(ctx, l, approving.SweepSuperseded, s.offset(), limit)
+}
+
 // MakeMonths implements ca.Upkeep. Each month is a commit of its own, so that
 // what attaching a partition locks is free again soon.
 func (s *Store) MakeMonths(ctx context.Context, l *ca.Lease, first ca.Month, n int) (made int64, err error) {

@@ -32,6 +32,7 @@ const (
 	classMonth
 	classUnique
 	classPending
+	classSuperseded
 	classReplacement
 	classWindow
 	classIdempotency

@@ -77,6 +77,9 @@ func (r *recording) guard(b *batch, w *write) error {
 		if err := b.takeUnique(e); err != nil {
 			return err
 		}
+		if err := b.supersede(e); err != nil {
+			return err
+		}
 		c := &e.Certificate
 		if id := &e.Idempotency; id.Window > 0 {
 			if _, err := b.exec(putIdempotency, c.Tenant, id.Key[:], id.Digest[:], c.CA, c.Serial[:], micros(b.now.Add(id.Window))); err != nil {

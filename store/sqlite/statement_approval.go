@@ -3,7 +3,8 @@ package sqlite
 const pendingColumns = `tenant, id, state, door, endpoint, ca, profile, requester, operation, transaction_id, trace, subject, names, key, key_hash,
 	created_at, expires, decided_at, decided_by, reason, serial, kind`
 
-// approvalStatements are those of what is unique, and of requests that wait for an operator.
+// approvalStatements are those of what is unique, of requests that wait for an
+// operator, and of certificates that were superseded.
 var approvalStatements = map[query]string{
 	// What is unique is taken from nobody, or from who no longer stands in the way.
 	takeUnique: `INSERT INTO unique_values AS u (tenant, value, ca, month, serial, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -42,6 +43,13 @@ var approvalStatements = map[query]string{
 			AND NOT EXISTS (SELECT 1 FROM acme_authorizations a WHERE a.tenant = o.tenant AND a.order_id = o.id AND a.status <> 'valid')
 			AND EXISTS (SELECT 1 FROM acme_accounts c WHERE c.tenant = o.tenant AND c.id = o.account AND c.endpoint = o.endpoint AND c.status = 'valid')`,
 	rejectOrder: `UPDATE acme_orders SET status = 'invalid', error = ? WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'processing'`,
+
+	putSuperseded:    `INSERT INTO superseded (tenant, ca, month, serial, successor, due, expires) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	strikeSuperseded: `DELETE FROM superseded WHERE tenant = ? AND ca = ? AND serial = ?`,
+	selectSuperseded: `SELECT tenant, ca, serial, successor, due FROM superseded WHERE due <= ?1 AND expires > ?1 ORDER BY due LIMIT ?2`,
+	sweepSuperseded: `DELETE FROM superseded WHERE (tenant, ca, serial) IN (SELECT s.tenant, s.ca, s.serial FROM superseded s WHERE s.due <= ?1
+		AND (s.expires <= ?1 OR EXISTS (SELECT 1 FROM revocations r WHERE r.tenant = s.tenant AND r.ca = s.ca AND r.month = s.month AND r.serial = s.serial
+			AND r.state = 'revoked')) ORDER BY s.due LIMIT ?2)`,
 }
 
 // joined puts the statements of a part into the list of all.

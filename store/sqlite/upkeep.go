@@ -91,6 +91,14 @@ func (s *Store) SweepPending(ctx context.Context, l *ca.Lease, kept time.Duratio
 	})
 }
 
+// SweepSuperseded implements ca.Upkeep.
+func (s *Store) SweepSuperseded(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	if err := bounded(limit); err != nil {
+		return 0, err
+	}
+	return s.fenced(ctx, l, func(b *batch) (int64, error) { return b.exec(sweepSuperseded, micros(b.now), limit) })
+}
+
 // MakeMonths implements ca.Upkeep.
 func (s *Store) MakeMonths(ctx context.Context, l *ca.Lease, first ca.Month, n int) (int64, error) {
 	return s.fenced(ctx, l, func(b *batch) (made int64, err error) {
