@@ -10,7 +10,9 @@ import (
 
 var approvalCases = []Case{
 	{"Unique", together(uniqueTaken, uniqueFreed, uniqueRenewed, uniqueRace, uniqueReplay)},
-	{"Pending", together(pendingLists, park, parkReplay, parkLostEffect, settleOnce, settleExpired, settleLostEffect, issuePending)},
+	{"Pending", together(pendingLists, park, parkReplay, parkLostEffect, settleOnce, settleExpired, settleLostEffect, issuePending, pendingKeyUsed)},
+	{"LifeSwept", together(uniqueSwept, pendingSwept)},
+	{"Superseded", together(supersededDue, supersededSwept)},
 }
 
 // together makes one case of parts that share a store, because a store is dear to make.
@@ -301,6 +303,25 @@ func issuePending(k *kit) {
 	_, err = k.Store.Record(k.Context(), second)
 	k.lost(err, 0, 0)
 	k.absent(second)
+}
+
+// pendingKeyUsed: a request that waits does not keep its transaction from being
+// answered otherwise, by a profile that asks for no approval any more; the transaction then has
+// that one certificate, and the request gets none.
+func pendingKeyUsed(k *kit) {
+	p := k.parking(Tenant, newKey())
+	k.park(p)
+	first := k.keyed(p.Idempotency)
+	k.record(first)
+	k.settle(settlement(p, ca.AwaitsApproval, ca.Approved))
+	second := k.entry(Tenant, k.Store.IssuePending(Tenant, p.Request.ID))
+	second.Idempotency = p.Idempotency
+	k.replayed(k.record(second)[0], first)
+	k.absent(second)
+	if got := k.pending(p); got.State != ca.Approved {
+		k.Errorf("a request whose transaction was answered before is %s", got.State)
+	}
+	k.settle(settlement(p, ca.Approved, ca.PendingRejected))
 }
 
 func pendingLists(k *kit) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/store/conformance"
@@ -72,12 +73,88 @@ func (c *clerk) IssuePending(tenant, id string) ca.Effect {
 	return c.Store.IssuePending(tenant, id)
 }
 
+// sweeper is a store whose background work on what profiles ask for is wrong in
+// one way, named by what.
+type sweeper struct {
+	conformance.Store
+	what string
+}
+
+// unfenced does the work whoever holds the lease.
+func (s *sweeper) unfenced(ctx context.Context, l *ca.Lease) *ca.Lease {
+	if s.what != "fence ignored" {
+		return l
+	}
+	own, err := s.Store.Acquire(ctx, "own", "own", time.Minute)
+	if err != nil {
+		return l
+	}
+	return own
+}
+
+func (s *sweeper) SweepUnique(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	switch s.what {
+	case "unique kept":
+		return 0, nil
+	case "bound ignored":
+		limit = 1000
+	}
+	return s.Store.SweepUnique(ctx, s.unfenced(ctx, l), limit)
+}
+
+func (s *sweeper) SweepPending(ctx context.Context, l *ca.Lease, kept time.Duration, limit int) (int64, error) {
+	switch s.what {
+	case "pending kept":
+		return 0, nil
+	case "pending forgotten at once":
+		kept = 0
+	}
+	return s.Store.SweepPending(ctx, s.unfenced(ctx, l), kept, limit)
+}
+
+func (s *sweeper) SweepSuperseded(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	if s.what == "superseded kept" {
+		return 0, nil
+	}
+	return s.Store.SweepSuperseded(ctx, s.unfenced(ctx, l), limit)
+}
+
+func (s *sweeper) DueSuperseded(ctx context.Context, limit int) ([]ca.SupersededCertificate, error) {
+	all, err := s.Store.DueSuperseded(ctx, limit)
+	if s.what == "superseded of one tenant" {
+		all = slices.DeleteFunc(all, func(c ca.SupersededCertificate) bool { return c.Tenant != conformance.Tenant })
+	}
+	return all, err
+}
+
+func (s *sweeper) StrikeSuperseded(tenant, issuer string, serial ca.Serial) ca.Effect {
+	switch s.what {
+	case "strikes nothing":
+		return s.Store.Post(tenant, "struck", []byte("1")) // lets everything through
+	case "tenant dropped":
+		return s.Store.StrikeSuperseded(conformance.Tenant, issuer, serial)
+	}
+	return s.Store.StrikeSuperseded(tenant, issuer, serial)
+}
+
+func sweeperFlaws() (all []flaw) {
+	for what, names := range map[string][]string{"fence ignored": {"LifeSwept", "Superseded"}, "unique kept": {"LifeSwept"}, "bound ignored": {"LifeSwept"}, "pending kept": {"LifeSwept"},
+		"pending forgotten at once": {"LifeSwept"}, "superseded kept": {"Superseded"}, "superseded of one tenant": {"Superseded"}, "strikes nothing": {"Superseded"},
+		"tenant dropped": {"TenantSwapStrikeSuperseded"}} {
+		all = append(all, flaw{"sweeper: " + what, names, func(d *conformance.Driver) { d.Store = &sweeper{d.Store, what} }})
+	}
+	return append(all,
+		flaw{"superseded not listed", []string{"Superseded"}, changing(func(_ conformance.Store, e *ca.Entry) { e.RevokeReplaced = false })},
+		flaw{"all that was replaced listed", []string{"Superseded"}, changing(func(_ conformance.Store, e *ca.Entry) { e.RevokeReplaced = e.Replaces != ca.Serial{} })},
+		flaw{"overlap ignored", []string{"Superseded"}, changing(func(_ conformance.Store, e *ca.Entry) { e.Overlap = 0 })})
+}
+
 func approvalFlaws() (all []flaw) {
 	for _, what := range []string{"keys ignored", "effects ignored", "lives too long", "window too long",
 		"errors swallowed", "due backwards", "settled without effects", "verdicts swallowed", "issues anything"} {
 		all = append(all, flaw{"clerk: " + what, []string{"Pending"}, func(d *conformance.Driver) { d.Store = &clerk{d.Store, what} }})
 	}
-	return append(all,
+	return append(append(all, sweeperFlaws()...),
 		flaw{"clerk: tenant dropped", []string{"TenantSwapPendingRequest"}, func(d *conformance.Driver) { d.Store = &clerk{d.Store, "tenant dropped"} }},
 		flaw{"uniqueness ignored", []string{"Unique"},
 			changing(func(_ conformance.Store, e *ca.Entry) { e.Unique = nil })},
