@@ -29,6 +29,10 @@ func (u *untouched) Decide(*Endpoint, *Request, *Facts, time.Time) (*Decision, e
 	return nil, errors.New("reached")
 }
 
+func (u *untouched) Renewable(*Endpoint, *Renewed) (RenewalTerms, error) {
+	return RenewalTerms{}, errors.New("reached")
+}
+
 func (u *untouched) Methods(*Endpoint, claim.Kind) []claim.Method { return nil }
 
 func (u *untouched) Permit(*Endpoint, []pkix.GeneralName) error {

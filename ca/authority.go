@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca/caller"
@@ -26,9 +27,12 @@ type Authority struct {
 	log       *slog.Logger
 	now       func() time.Time
 	observer  Observer
+	approvals *Approvals
+	windows   RenewalWindows
 }
 
-// Parts is what an Authority is made of; every part but Observer is needed.
+// Parts is what an Authority is made of; every part but
+// Observer, Approvals and Windows is needed.
 type Parts struct {
 	Endpoints []Endpoint
 	Policy    Policy
@@ -37,7 +41,9 @@ type Parts struct {
 	Ledger    Ledger
 	Log       *slog.Logger
 	Now       func() time.Time
-	Observer  Observer // nil: nobody counts
+	Observer  Observer       // nil: nobody counts
+	Approvals *Approvals     // nil: no request waits for an operator; those that must are refused
+	Windows   RenewalWindows // nil: no operator asks for renewals
 }
 
 // NewAuthority checks the parts. An endpoint without an authentication policy
@@ -46,7 +52,10 @@ func NewAuthority(p Parts) (*Authority, error) {
 	if p.Policy == nil || p.Linter == nil || p.Issuers == nil || p.Ledger == nil || p.Log == nil || p.Now == nil {
 		return nil, errors.New("authority: a part is missing")
 	}
-	a := &Authority{map[string]*Endpoint{}, p.Policy, p.Linter, p.Issuers, p.Ledger, p.Log, p.Now, p.Observer}
+	a := &Authority{map[string]*Endpoint{}, p.Policy, p.Linter, p.Issuers, p.Ledger, p.Log, p.Now, p.Observer, p.Approvals, p.Windows}
+	if w := p.Approvals; w != nil && (w.Store == nil || w.Leases == nil || w.Sealing == nil || w.Lifetime <= 0) {
+		return nil, errors.New("authority: a part of the approvals is missing")
+	}
 	if a.observer == nil {
 		a.observer = unobserved{}
 	}
@@ -85,11 +94,16 @@ type Result struct {
 	Certificate *Certificate
 	Chain       [][]byte // DER of the issuers, the signing one first, without a self-signed root
 	Replayed    bool     // recorded earlier under the same transaction
-	Err         error    // *Error or *LostEffect; the other fields are then empty
+	Err         error    // *Error or *LostEffect; Certificate and Chain are then empty
+
+	Request string    // id of the request where it was parked; Err is then Pending until it ends
+	Until   time.Time // when it expires
 }
 
 // Enroll takes requests through decide, lint, sign and record. What passes is
-// committed together; the answers come in the order of the requests.
+// committed together; the answers come in the order of the requests. Those whose
+// profile wants an operator's approval are parked instead, each in a commit of
+// its own, and answered Pending.
 //
 // Result.Err is *LostEffect when an effect's guard did not hold, otherwise an
 // *Error carrying the request's trace id.
@@ -98,12 +112,20 @@ func (a *Authority) Enroll(ctx context.Context, requests ...*Request) []Result {
 	var entries []*Entry
 	var position []int
 	for i, r := range requests {
-		entry, chain, err := a.prepare(ctx, r)
+		p, err := a.decided(ctx, r, a.now())
+		if err == nil && p.decision.Manual {
+			results[i] = a.park(ctx, r, p)
+			continue
+		}
+		var entry *Entry
+		if err == nil {
+			entry, err = a.signed(ctx, r, p)
+		}
 		if err != nil {
 			results[i].Err = a.refused(r, err)
 			continue
 		}
-		results[i].Chain = chain
+		results[i].Chain = p.issuer.Facts().Chain
 		entries, position = append(entries, entry), append(position, i)
 	}
 	if len(entries) == 0 {
@@ -121,13 +143,17 @@ func (a *Authority) Enroll(ctx context.Context, requests ...*Request) []Result {
 			a.discarded(requests[i], entries[n], errors.New("the request was answered before"))
 			continue
 		}
-		a.observer.Issued(a.endpoints[requests[i].Endpoint])
-		c := results[i].Certificate
-		a.log.LogAttrs(ctx, slog.LevelInfo, "certificate.issued", slog.String("trace", requests[i].Trace),
-			slog.String("endpoint", c.Endpoint), slog.String("tenant", c.Tenant), slog.String("ca", c.CA),
-			slog.String("profile", c.Profile), slog.String("serial", c.Serial.String()), slog.String("requester", c.Requester))
+		a.announce(ctx, requests[i], results[i].Certificate)
 	}
 	return results
+}
+
+// announce counts and logs an issuance.
+func (a *Authority) announce(ctx context.Context, r *Request, c *Certificate) {
+	a.observer.Issued(a.endpoints[r.Endpoint])
+	a.log.LogAttrs(ctx, slog.LevelInfo, "certificate.issued", slog.String("trace", r.Trace),
+		slog.String("endpoint", c.Endpoint), slog.String("tenant", c.Tenant), slog.String("ca", c.CA),
+		slog.String("profile", c.Profile), slog.String("serial", c.Serial.String()), slog.String("requester", c.Requester))
 }
 
 // Methods lists how names of a kind may be proven at an endpoint, nil where none
@@ -143,11 +169,20 @@ func (a *Authority) Methods(endpoint string, kind claim.Kind) []claim.Method {
 // Check decides and signs nothing. A request without possession is one whose
 // names are not proven yet: only whether they could be issued is said.
 func (a *Authority) Check(ctx context.Context, r *Request) (*Decision, error) {
-	e, err := a.admit(r)
+	e, err := a.admit(r, a.now())
 	if err != nil {
 		return nil, a.refused(r, err)
 	}
 	if !r.Possession.Verified() {
+		if r.Renews != nil {
+			old, err := a.renewed(ctx, e, r, a.now())
+			if err == nil {
+				_, err = a.policy.Renewable(e, old)
+			}
+			if err != nil {
+				return nil, a.refused(r, err)
+			}
+		}
 		if err := a.policy.Permit(e, r.Asserted.AltNames); err != nil {
 			return nil, a.refused(r, err)
 		}
@@ -164,47 +199,52 @@ func (a *Authority) Check(ctx context.Context, r *Request) (*Decision, error) {
 	if err != nil {
 		return nil, a.refused(r, err)
 	}
-	d, err := a.decide(e, r, issuer.Facts())
+	d, err := a.decide(ctx, e, r, issuer.Facts(), a.now())
 	if err != nil {
 		return nil, a.refused(r, err)
 	}
 	return d, nil
 }
 
-// prepare takes one request up to the signed certificate that is ready to record.
-func (a *Authority) prepare(ctx context.Context, r *Request) (*Entry, [][]byte, error) {
-	e, err := a.admit(r)
+// prepared is a request that was decided about.
+type prepared struct {
+	endpoint *Endpoint
+	issuer   Issuer
+	serial   Serial // without its month
+	decision *Decision
+}
+
+// decided takes one request up to the decision. Its claims must have held at proven.
+func (a *Authority) decided(ctx context.Context, r *Request, proven time.Time) (*prepared, error) {
+	e, err := a.admit(r, proven)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if !r.Possession.Verified() {
-		return nil, nil, Errorf(BadProof, "possession of the private key was not shown")
+		return nil, Errorf(BadProof, "possession of the private key was not shown")
 	}
 	issuer, err := a.issuers.Issuer(e.Tenant, e.CA)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	facts := issuer.Facts()
 	serial := randomSerial() // before the decision, because the CRL's shard follows from it
-	decision, err := a.decide(e, r, facts.Issuing(serial))
+	d, err := a.decide(ctx, e, r, issuer.Facts().Issuing(serial), proven)
+	return &prepared{e, issuer, serial, d}, err
+}
+
+// signed takes it up to the signed certificate that is ready to record.
+func (a *Authority) signed(ctx context.Context, r *Request, p *prepared) (*Entry, error) {
+	made, err := a.sign(ctx, p.issuer, r, p.decision, p.serial.Until(p.decision.NotAfter))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := actable(decision); err != nil {
-		return nil, nil, err
-	}
-	signed, err := a.sign(ctx, issuer, r, decision, serial.Until(decision.NotAfter))
-	if err != nil {
-		return nil, nil, err
-	}
-	entry, err := newEntry(e, r, decision, signed)
-	return entry, facts.Chain, err
+	return newEntry(p.endpoint, r, p.decision, made)
 }
 
 // admit holds the request against what no profile can change: a verified
 // caller of this very endpoint, its authentication policy, and claims from the
-// closed table that belong to the caller.
-func (a *Authority) admit(r *Request) (*Endpoint, error) {
+// closed table that belong to the caller and held at proven.
+func (a *Authority) admit(r *Request, proven time.Time) (*Endpoint, error) {
 	if !r.Caller.Verified() {
 		return nil, Errorf(BadProof, "the caller is not authenticated")
 	}
@@ -226,19 +266,23 @@ func (a *Authority) admit(r *Request) (*Endpoint, error) {
 			return nil, InternalError(fmt.Errorf("claim %s of kind %s by %s is not permitted through %s", c, c.Kind(), c.Method(), e.Door))
 		case c.Owner() != r.Caller.ID():
 			return nil, Errorf(BadProof, "%s was proven by somebody else", c)
-		case !a.now().Before(c.Until()):
+		case !proven.Before(c.Until()):
 			return nil, Errorf(BadProof, "the proof of %s has expired", c)
 		}
 	}
 	return e, nil
 }
 
-func (a *Authority) decide(e *Endpoint, r *Request, facts *Facts) (*Decision, error) {
+func (a *Authority) decide(ctx context.Context, e *Endpoint, r *Request, facts *Facts, asked time.Time) (*Decision, error) {
 	if err := CheckKey(r.Possession.Key()); err != nil {
 		return nil, err
 	}
 	if bytes.Equal(r.Possession.Key().Raw(), facts.Key.Raw()) {
 		return nil, keyRefused("the key is the issuing CA's own")
+	}
+	r, err := a.withRecord(ctx, e, r, asked)
+	if err != nil {
+		return nil, err
 	}
 	d, err := a.policy.Decide(e, r, facts, a.now())
 	if err != nil {
@@ -285,11 +329,7 @@ func (a *Authority) discarded(r *Request, e *Entry, why error) {
 }
 
 func (a *Authority) audit(r *Request, event string, detail map[string]string) Audit {
-	text, err := json.Marshal(detail) // maps of strings always marshal
-	if err != nil {
-		a.log.Error("audit.detail", "error", err)
-	}
-	return Audit{Tenant: r.Caller.Tenant(), Event: event, Actor: r.Caller.ID(), Trace: r.Trace, Detail: text, At: a.now()}
+	return Audit{Tenant: r.Caller.Tenant(), Event: event, Actor: r.Caller.ID(), Trace: r.Trace, Detail: a.detail(detail), At: a.now()}
 }
 
 // newEntry gathers what the ledger records about a signed certificate.
@@ -310,10 +350,22 @@ func newEntry(e *Endpoint, r *Request, d *Decision, s *signedCertificate) (*Entr
 			NotAfter: d.NotAfter, Profile: d.Profile, Requester: r.Caller.ID(), Endpoint: e.Recorded(), State: Issued, Trace: r.Trace},
 		Subject: d.Subject.String(), AltNames: d.AltNames, KeyID: key.KeyID(), KeyHash: key.Hash(),
 		TBSHash: sha256.Sum256(s.tbs), ProfileHash: d.ProfileHash, Decision: fields,
+		Unique:   uniqueOnce(d.Unique),
+		Replaces: d.Replaces, RevokeReplaced: d.RevokeReplaced, Overlap: d.Renewal.Overlap,
 		Idempotency: idempotency(e, r),
 		Audit:       Audit{Tenant: e.Tenant, Event: "certificate.issued", Actor: r.Caller.ID(), Trace: r.Trace, Detail: detail},
 		Effects:     r.Effects,
 	}, nil
+}
+
+// uniqueOnce gives each value once: a certificate is not in its own way.
+func uniqueOnce(all []Unique) (once []Unique) {
+	for _, u := range all {
+		if !slices.ContainsFunc(once, func(o Unique) bool { return o.Value == u.Value }) {
+			once = append(once, u)
+		}
+	}
+	return once
 }
 
 // signedCertificate is what sign makes.

@@ -95,6 +95,10 @@ type Policy interface {
 	// nil where none are issued.
 	Methods(e *Endpoint, kind claim.Kind) []claim.Method
 
+	// Renewable gives the terms on which the profile of this endpoint lets a
+	// certificate be renewed, with Denied where they do not allow it when it was asked for.
+	Renewable(e *Endpoint, old *Renewed) (RenewalTerms, error)
+
 	// Permit says whether the names could appear in a certificate of this
 	// endpoint once they are proven; nil or Denied, with Field naming the name.
 	Permit(e *Endpoint, names []pkix.GeneralName) error

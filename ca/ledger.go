@@ -44,6 +44,15 @@ type Entry struct {
 	ProfileHash [32]byte
 	Decision    []byte // JSON list of Field
 
+	Unique   []Unique // what no other valid certificate may have, each value once
+	Replaces Serial   // of the certificate of the same CA that this one renews, which is not in the way; zero: none
+
+	// RevokeReplaced puts the replaced certificate on the list of those that are
+	// superseded, for when Overlap has passed; see SupersededStore. It stands there
+	// once: the first certificate that replaces it counts.
+	RevokeReplaced bool
+	Overlap        time.Duration
+
 	Idempotency Idempotency
 	Audit       Audit
 	Effects     []Effect
@@ -121,7 +130,8 @@ type Ledger interface {
 	// When an idempotency key is taken and live, nothing is recorded either and no effect takes place, even where
 	// one could not any more: the recorded certificates are the answer where every entry has one and every digest
 	// matches, else Conflict.
-	// Denied: a key is blocked (revoked for keyCompromise), whichever tenant revoked it.
+	// Denied: a key is blocked (revoked for keyCompromise), whichever tenant revoked it; NotUnique, where a
+	// certificate that has neither ended nor been revoked for good has what must be unique. A held one keeps it.
 	// Internal: an effect that another store, or this one for another tenant, made.
 	// The profile text named by ProfileHash must have been kept with KeepProfile, else Internal.
 	Record(ctx context.Context, entries ...*Entry) ([]Recorded, error)

@@ -39,12 +39,16 @@ const shortLived = 10 * 24 * time.Hour
 // its validity (of the last half, where that is short), which begins somewhere in
 // the third's first half. Where is derived from the serial number, so that
 // certificates that were issued together are not renewed together and the
-// answer is the same every time. A held certificate is as one that is not.
-func SuggestRenewal(c *Certificate, operator *RenewalWindow) (start, end time.Time) {
+// answer is the same every time. Where a profile takes renewals only from a time on,
+// what is left then is the last third. A held certificate is as one that is not.
+func SuggestRenewal(c *Certificate, operator *RenewalWindow, from time.Time) (start, end time.Time) {
 	validity := c.NotAfter.Sub(c.NotBefore)
 	last := validity / 3
 	if validity < shortLived {
 		last = validity / 2
+	}
+	if from.After(c.NotBefore) && from.Before(c.NotAfter) {
+		last = min(last, c.NotAfter.Sub(from))
 	}
 	switch {
 	case c.State == Revoked:
@@ -53,6 +57,9 @@ func SuggestRenewal(c *Certificate, operator *RenewalWindow) (start, end time.Ti
 		return operator.Start, operator.End
 	}
 	start = c.NotAfter.Add(-last).Add(Spread(c.Serial, last/2)).Truncate(time.Second)
+	if start.Before(from) {
+		start = from
+	}
 	return start, start.Add(max(last/4, time.Second)).Truncate(time.Second)
 }
 

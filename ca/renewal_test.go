@@ -23,8 +23,8 @@ func TestSuggestRenewal(t *testing.T) {
 		starts := map[time.Time]int{}
 		for i := range 400 {
 			cert := &Certificate{Serial: Serial{0x5f, 0, byte(i >> 8), byte(i)}, NotBefore: from, NotAfter: from.Add(c.validity), State: Issued}
-			start, end := SuggestRenewal(cert, nil)
-			again, _ := SuggestRenewal(cert, nil)
+			start, end := SuggestRenewal(cert, nil, time.Time{})
+			again, _ := SuggestRenewal(cert, nil, time.Time{})
 			earliest, latest := cert.NotAfter.Add(-c.last).Truncate(time.Second), cert.NotAfter.Add(-c.last/4).Add(time.Second)
 			if start.Before(earliest) || end.After(latest) || !start.Before(end) || !start.Equal(again) || start.Nanosecond() != 0 || end.Nanosecond() != 0 {
 				t.Fatalf("of %s: from %s to %s, then from %s", c.validity, start.Sub(from), end.Sub(from), again.Sub(from))
@@ -42,7 +42,7 @@ func TestSuggestRenewalByOthers(t *testing.T) {
 	operator := &RenewalWindow{Start: now, End: now.Add(time.Hour)}
 	for state, past := range map[State]bool{Issued: false, Held: false, Revoked: true} {
 		cert := &Certificate{Serial: NewSerial(now), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(1000 * time.Hour), State: state}
-		start, end := SuggestRenewal(cert, operator)
+		start, end := SuggestRenewal(cert, operator, time.Time{})
 		if past != end.Before(now) || !start.Before(end) || !past && (!start.Equal(operator.Start) || !end.Equal(operator.End)) {
 			t.Errorf("%s, with an operator's window: from %s to %s", state, start, end)
 		}

@@ -41,6 +41,9 @@ type Request struct {
 
 	// Effects are committed together with the certificate, or not at all.
 	Effects []Effect
+	// Parked are committed in their place where the request is parked for an
+	// operator's approval; the door's Completion makes those of its end.
+	Parked []Effect
 }
 
 // Asserted is what the requester merely said. A value gets into a certificate
@@ -54,10 +57,27 @@ type Asserted struct {
 }
 
 // Renewal names the certificate that a renewal replaces. It is proven by the
-// full certificate and possession of its key, never by serial alone.
+// full certificate and possession of its key, never by serial alone. An ACME
+// account proves the names of each certificate anew, and names the old one
+// (RFC 9773 section 5): it must be the account's own, and lends the request nothing.
 type Renewal struct {
-	Certificate []byte // DER, as presented
-	Possession  claim.Possession
+	Certificate []byte           // DER, as presented
+	Possession  claim.Possession // of its key; zero: the requester is whom it was issued to
+
+	// Recorded is the core's: whatever a door writes there is not looked at.
+	Recorded *Renewed
+}
+
+// Renewed is what is recorded of the certificate that a request renews: what a
+// policy decides about the renewal from.
+type Renewed struct {
+	Certificate Certificate
+	Subject     pkix.RawName
+	AltNames    []pkix.GeneralName
+	Shown       bool      // possession of its key was shown: the request may rest on it
+	Evidence    string    // how it is known to be the requester's
+	Asked       time.Time // when the renewal was asked for
+	Wanted      time.Time // from when an operator wants it renewed (RenewalWindow); zero: nobody said
 }
 
 // Decision is what a profile says about a request: every field of the
@@ -74,7 +94,11 @@ type Decision struct {
 
 	Manual  bool         // an operator must approve before anything is signed
 	Renewal RenewalTerms // zero: the profile says nothing of renewal
-	Unique  []Unique     // what no other valid certificate may have
+
+	Replaces       Serial // of the certificate that this one renews, of the same CA; zero: none
+	RevokeReplaced bool   // that one is revoked, reason superseded, once Renewal.Overlap has passed
+
+	Unique []Unique // what no other valid certificate may have
 }
 
 // RenewalTerms say how a certificate may be renewed by whoever shows that
@@ -101,6 +125,20 @@ const (
 type Unique struct {
 	What, Scope string
 	Value       [32]byte // of tenant, scope and what is unique: equal values are in each other's way
+	Of          string   // what it is the value of, for a refusal: "dns:host.example"; may be empty
+}
+
+// NotUnique is the refusal of a certificate under a profile when another valid
+// one has what it must have alone. It does not say which one has it.
+func NotUnique(profile string, u *Unique) *Error {
+	where := map[string]string{WithinProfile: "under this profile", WithinCA: "of this CA", WithinTenant: "of this tenant"}[u.Scope]
+	what := map[string]string{UniqueSubject: "subject", UniqueSAN: "name", UniqueKey: "key"}[u.What]
+	err := Errorf(Denied, "another valid certificate %s has the same %s already: renew that one, or have it revoked", where, what)
+	err.Field, err.Rule = u.Of, "profile "+profile+" unique."+u.What
+	if err.Field == "" {
+		err.Field = u.What
+	}
+	return err
 }
 
 // Field is one line of the decision record.
@@ -152,21 +190,4 @@ func (e *Endpoint) satisfied(c caller.Caller) bool {
 		}
 	}
 	return false
-}
-
-// actable refuses a decision that asks for what the core does not do yet: to
-// issue without it would be more than the profile lets.
-func actable(d *Decision) error {
-	var err *Error
-	switch {
-	case d.Manual:
-		err = Errorf(Denied, "requests under this profile wait for an operator's approval, which this version cannot record")
-		err.Rule = "profile " + d.Profile + " approval"
-	case len(d.Unique) > 0:
-		err = Errorf(Denied, "this profile wants something to be unique, which this version cannot hold")
-		err.Rule = "profile " + d.Profile + " unique"
-	default:
-		return nil
-	}
-	return err
 }

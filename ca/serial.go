@@ -71,6 +71,15 @@ func (s Serial) Until(notAfter time.Time) Serial {
 // Month gives the expiry month that the serial carries.
 func (s Serial) Month() Month { return Month(s[0])<<8 | Month(s[1]) }
 
+// EndOfMonth is when the month of expiry ends: what is kept about the certificate
+// may go then. For the month of what does not expire, or whose month cannot be told, it is the last day of 9999.
+func (s Serial) EndOfMonth() time.Time {
+	if _, end, ok := s.Month().Range(); ok {
+		return end
+	}
+	return time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+}
+
 // String is the serial as 32 lower-case hex digits.
 func (s Serial) String() string { return hex.EncodeToString(s[:]) }
 

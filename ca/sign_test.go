@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"errors"
 	"io"
 	"log/slog"
 	"testing"
@@ -35,6 +36,10 @@ func (c *crooked) Record(_ context.Context, entries ...*Entry) ([]Recorded, erro
 func (c *crooked) Decide(*Endpoint, *Request, *Facts, time.Time) (*Decision, error) {
 	usage, err := pkix.MarshalKeyUsage(pkix.DigitalSignature)
 	return &Decision{Profile: "p", Subject: c.facts.Subject, NotBefore: at, NotAfter: at.Add(24 * time.Hour), Extensions: []pkix.Extension{usage}}, err
+}
+
+func (c *crooked) Renewable(*Endpoint, *Renewed) (RenewalTerms, error) {
+	return RenewalTerms{}, errors.New("reached")
 }
 
 func (c *crooked) Methods(*Endpoint, claim.Kind) []claim.Method { return nil }

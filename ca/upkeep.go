@@ -35,11 +35,24 @@ type Replicas interface {
 type Upkeep interface {
 	// SweepIdempotency deletes idempotency keys past their window.
 	SweepIdempotency(ctx context.Context, l *Lease, limit int) (int64, error)
+	LifeUpkeep
 	// MakeMonths makes room for certificates that expire in the n months from
 	// first on; a month that is there already is not counted.
 	MakeMonths(ctx context.Context, l *Lease, first Month, n int) (int64, error)
 	// Schema gives the version of the store's tables and the newest that this program knows.
 	Schema(ctx context.Context) (stored, known int64, err error)
+}
+
+// LifeUpkeep is the part of it that profiles make necessary.
+type LifeUpkeep interface {
+	// SweepUnique forgets what was unique to certificates that have ended.
+	SweepUnique(ctx context.Context, l *Lease, limit int) (int64, error)
+	// SweepPending forgets requests that waited for an approval and ended
+	// longer ago than kept, and whose window for repetitions has passed; the audit trail remembers them.
+	SweepPending(ctx context.Context, l *Lease, kept time.Duration, limit int) (int64, error)
+	// SweepSuperseded takes certificates off the list of the superseded that
+	// have ended or were revoked.
+	SweepSuperseded(ctx context.Context, l *Lease, limit int) (int64, error)
 }
 
 // StoreCounters is what a store counted since the process started.

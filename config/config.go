@@ -30,6 +30,7 @@ type Config struct {
 	Profiles  map[string]*profile.Profile // the built-in ones and those of the file, by id
 	Endpoints []ca.Endpoint
 	ACME      ACME
+	Approvals Approvals
 	ACMEOf    map[string]ACMEEndpoint // by id: what an ACME endpoint has of its own
 	Retention Retention
 	Log       Log
@@ -38,6 +39,11 @@ type Config struct {
 
 	// Warnings are not errors but deserve a look, each `file:line: field: message`.
 	Warnings []string
+}
+
+// Approvals says how requests wait for an operator.
+type Approvals struct {
+	Lifetime time.Duration // until a request that nobody decides about expires
 }
 
 // Listen holds the listeners' addresses as host:port; an empty one is not

@@ -92,7 +92,7 @@ func TestBroken(t *testing.T) {
 			"f: seal.key: the key is missing: it protects the secrets in the store; make one with `openssl rand -base64 32`",
 		}},
 		{"hostile key", "store:\n", "\"a\\nf:1: b\": 1\nstore:\n", []string{
-			`f:8: "a\nf:1: b": unknown key (allowed: listen, base_url, tls, store, seal, pkcs11, tenants, cas, foreign_cas, profiles, endpoints, acme, retention, log, admin, drain_timeout)`,
+			`f:8: "a\nf:1: b": unknown key (allowed: listen, base_url, tls, store, seal, pkcs11, tenants, cas, foreign_cas, profiles, endpoints, acme, approvals, retention, log, admin, drain_timeout)`,
 		}},
 		{"not a mapping", "", "- a\n", []string{"f:1: a mapping of keys to values is wanted here, not a list"}},
 		{"not YAML", "", "a: [\n", []string{"f:1: this is not YAML: did not find expected node content"}},
@@ -102,7 +102,7 @@ func TestBroken(t *testing.T) {
 		{"unknown keys at every level", "    authentication: [[acme-account]]\n", "    authentication: [[acme-account]]\n    authentification: x\nlog:\n  levle: info\nlistenn: {}\n", []string{
 			`f:25: endpoints[e].authentification: unknown key; did you mean "authentication"? (allowed: id, protocol, tenant, ca, profile, authentication, enabled, profiles, resolvers, caa)`,
 			`f:27: log.levle: unknown key; did you mean "level"? (allowed: level, format)`,
-			`f:28: listenn: unknown key; did you mean "listen"? (allowed: listen, base_url, tls, store, seal, pkcs11, tenants, cas, foreign_cas, profiles, endpoints, acme, retention, log, admin, drain_timeout)`,
+			`f:28: listenn: unknown key; did you mean "listen"? (allowed: listen, base_url, tls, store, seal, pkcs11, tenants, cas, foreign_cas, profiles, endpoints, acme, approvals, retention, log, admin, drain_timeout)`,
 		}},
 		{"duplicate key", "store:\n", "log:\n  level: info\n  level: warn\nstore:\n", []string{
 			"f:10: log.level: the key is written twice, first on line 9; remove one",

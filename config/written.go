@@ -20,6 +20,7 @@ type writtenFile struct {
 	Profiles     []writtenProfile   `yaml:"profiles"`
 	Endpoints    []writtenEndpoint  `yaml:"endpoints"`
 	ACME         writtenACME        `yaml:"acme"`
+	Approvals    writtenApprovals   `yaml:"approvals"`
 	Retention    writtenRetention   `yaml:"retention"`
 	Log          writtenLog         `yaml:"log"`
 	Admin        writtenAdmin       `yaml:"admin"`
@@ -134,6 +135,10 @@ type writtenHTTP01 struct {
 	Retries   *int     `yaml:"retries"`
 	Intervals []string `yaml:"intervals"`
 	Timeout   string   `yaml:"timeout"`
+}
+
+type writtenApprovals struct {
+	Lifetime string `yaml:"lifetime"`
 }
 
 type writtenTLSALPN01 struct {

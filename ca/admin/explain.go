@@ -234,7 +234,8 @@ func explainCertificate(ctx context.Context, r Records, c *ca.Certificate) (*Exp
 		if err := json.Unmarshal(row.Detail, &about); err != nil {
 			return nil, ca.InternalError(err)
 		}
-		if about.CA != c.CA || about.Serial != origin.Serial {
+		waited := row.Trace == c.Trace && strings.HasPrefix(row.Event, "request.") && row.Event != "request.refused" // for an operator's approval
+		if !waited && (about.CA != c.CA || about.Serial != origin.Serial) {
 			continue // another certificate, or a refusal, under the same trace id
 		}
 		if row.Event == "certificate.issued" {

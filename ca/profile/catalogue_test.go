@@ -362,7 +362,7 @@ func authorityOf(t *testing.T, p *Profile) *ca.Authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ledger := memory.New(memory.Options{})
+	ledger := memory.New(memory.Options{Clock: func() time.Time { return now }})
 	t.Cleanup(func() {
 		if err := ledger.Close(); err != nil {
 			t.Error(err)
@@ -392,23 +392,31 @@ func TestOfflineClaimsDoNotIssue(t *testing.T) {
 	}
 }
 
-// What the core cannot act on yet is not passed over: nothing is issued.
+// What a profile says beyond the certificate's content holds: without approvals
+// nothing is issued that wants one, and what is unique is issued once.
 func TestNothingIsPassedOver(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(*Written)
-		issued bool
+		change        func(*Written)
+		first, second bool // issued
 	}{
-		"as it is": {func(*Written) {}, true},
-		"manual":   {func(w *Written) { w.Approval = "manual" }, false},
-		"unique":   {func(w *Written) { w.Unique.Key = "tenant" }, false},
+		"as it is":    {func(*Written) {}, true, true},
+		"manual":      {func(w *Written) { w.Approval = "manual" }, false, false},
+		"unique key":  {func(w *Written) { w.Unique.Key = "tenant" }, true, false},
+		"unique name": {func(w *Written) { w.Unique.SAN = "profile" }, true, false},
 	} {
 		w := minimal()
 		c.change(&w)
 		r := request(t, "a.example")
 		r.Trace, r.Caller = ca.NewTrace(), account(t)
-		result := authorityOf(t, compiled(t, w)).Enroll(t.Context(), r)[0]
-		if c.issued != (result.Err == nil) || !c.issued && !ca.IsKind(result.Err, ca.Denied) {
-			t.Errorf("%s: %v", name, result.Err)
+		authority := authorityOf(t, compiled(t, w))
+		for _, issued := range []bool{c.first, c.second} {
+			result := authority.Enroll(t.Context(), r)[0]
+			if issued != (result.Err == nil) || !issued && !ca.IsKind(result.Err, ca.Denied) {
+				t.Errorf("%s: %v", name, result.Err)
+			}
+			if e := ca.AsError(result.Err); e != nil && !strings.HasPrefix(e.Rule, "profile "+w.ID+" ") {
+				t.Errorf("%s: rule %q", name, e.Rule)
+			}
 		}
 	}
 }

@@ -49,6 +49,15 @@ func (e *Engine) Decide(at *ca.Endpoint, r *ca.Request, issuer *ca.Facts, now ti
 	return p.Decide(r, issuer, now)
 }
 
+// Renewable implements ca.Policy.
+func (e *Engine) Renewable(at *ca.Endpoint, old *ca.Renewed) (ca.RenewalTerms, error) {
+	p, err := e.find(at)
+	if err != nil {
+		return ca.RenewalTerms{}, err
+	}
+	return p.Renewable(old)
+}
+
 // Permit implements ca.Policy.
 func (e *Engine) Permit(at *ca.Endpoint, names []pkix.GeneralName) error {
 	p, err := e.find(at)

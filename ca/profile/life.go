@@ -142,6 +142,9 @@ func (d *deciding) decideLife() error {
 		d.out.Renewal = p.Renewal(d.out.NotBefore, d.out.NotAfter)
 		d.field("renewal", d.out.Renewal.From.Format(time.RFC3339)+" to "+d.out.Renewal.Until.Format(time.RFC3339), p.life.source, "")
 	}
+	if err := d.decideRenewal(); err != nil {
+		return err
+	}
 	for _, u := range p.unique {
 		d.out.Unique = append(d.out.Unique, d.uniqueValues(u)...)
 		d.field("unique."+u.what, u.scope, "profile "+p.id+" unique."+u.what, "")
@@ -151,22 +154,22 @@ func (d *deciding) decideLife() error {
 
 func (d *deciding) uniqueValues(u uniqueRule) (all []ca.Unique) {
 	within := map[string]string{ca.WithinProfile: d.facts.CA + "\x00" + d.profile.id, ca.WithinCA: d.facts.CA}[u.scope]
-	add := func(value string) {
-		all = append(all, ca.Unique{What: u.what, Scope: u.scope,
+	add := func(value, of string) {
+		all = append(all, ca.Unique{What: u.what, Scope: u.scope, Of: of,
 			Value: sha256.Sum256([]byte(strings.Join([]string{"unique", d.facts.Tenant, u.what, u.scope, within, value}, "\x00")))})
 	}
 	switch u.what {
 	case ca.UniqueSubject:
 		if !d.out.Subject.Empty() {
-			add(comparableName(d.out.Subject))
+			add(comparableName(d.out.Subject), "subject")
 		}
 	case ca.UniqueSAN:
 		for _, n := range d.out.AltNames {
-			add(n.Key())
+			add(n.Key(), n.String())
 		}
 	default:
 		hash := d.request.Possession.Key().Hash()
-		add(string(hash[:]))
+		add(string(hash[:]), "key")
 	}
 	return all
 }

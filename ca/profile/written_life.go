@@ -1,7 +1,7 @@
 package profile
 
-// WrittenRenewal says how certificates are renewed. The core and the doors use
-// it for renewals that are proven by the certificate and its key.
+// WrittenRenewal says how certificates are renewed, by whoever shows the
+// certificate and possession of its key, and by the ACME account that it was issued to.
 type WrittenRenewal struct {
 	// Window is when a renewal may begin: an ISO 8601 duration before the end
 	// of the certificate, such as P30D, or a share of its validity that is

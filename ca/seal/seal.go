@@ -20,10 +20,12 @@ const (
 	Nonce Purpose = "nonce" // authenticates ACME nonces
 	Audit Purpose = "audit" // seals the key that signs audit checkpoints
 	RA    Purpose = "ra"    // seals the keys of registration authorities
+
+	Pending Purpose = "pending" // seals requests that wait for an operator, and the operator's word
 )
 
 // Purposes lists every purpose, for `seal rotate --purpose all`.
-func Purposes() []Purpose { return []Purpose{Nonce, Audit, RA} }
+func Purposes() []Purpose { return []Purpose{Nonce, Audit, RA, Pending} }
 
 // KeySize is the length of key-encryption and data keys in octets.
 const KeySize = 32

@@ -29,6 +29,10 @@ var runElsewhere = map[string][2]string{
 	"cert unhold":      {"../../test/interop/bulk_test.go", "TestBulkStatus"},
 	"retention list":   {"retention_test.go", "TestRetentionCommands"},
 	"retention drop":   {"retention_test.go", "TestRetentionCommands"},
+	"request list":     {"request_test.go", "TestRequestCommands"},
+	"request show":     {"request_test.go", "TestRequestCommands"},
+	"request approve":  {"request_test.go", "TestRequestCommands"},
+	"request deny":     {"request_test.go", "TestRequestCommands"},
 	"profile diff":     {"profile_diff_test.go", "TestProfileDiff"},
 	"explain":          {"../../test/interop/operators_test.go", "TestOperators"},
 }

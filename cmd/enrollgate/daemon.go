@@ -83,6 +83,7 @@ type daemon struct {
 
 	metrics   *operations.Metrics
 	retention *retention.Keeper
+	pending   waiting        // requests that wait for an operator
 	shelf     *crl.Shelf     // CRLs as the http listener serves them; nil without one
 	lists     *crl.Publisher // makes them
 	heartbeat *background.Heartbeat
@@ -145,10 +146,7 @@ func (d *daemon) keyring() *keys.Ring {
 // assemble builds the core and the doors of a configuration, without putting
 // them in force; previous is the one that is, or nil.
 func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *policy) (*policy, error) {
-	endpoints := append([]ca.Endpoint(nil), cfg.Endpoints...)
-	for i := range cfg.Endpoints {
-		endpoints = append(endpoints, cfg.Variants(&cfg.Endpoints[i])...)
-	}
+	endpoints := withVariants(cfg)
 	if own, ok := d.serviceEndpoint(); ok {
 		endpoints = append(endpoints, own)
 	}
@@ -172,7 +170,7 @@ func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *pol
 	}
 	p := &policy{cfg: cfg}
 	p.authority, err = ca.NewAuthority(ca.Parts{Observer: d.metrics, Endpoints: endpoints, Policy: engine, Linter: linter, Issuers: d.issuers,
-		Ledger: d.store, Log: d.log, Now: time.Now})
+		Ledger: d.store, Log: d.log, Now: time.Now, Approvals: d.approvals(cfg), Windows: d.store})
 	if err != nil {
 		return nil, err
 	}
@@ -182,6 +180,15 @@ func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *pol
 	p.https = d.acmeRoutes(p.acme)
 	d.metrics.Bound(endpoints)
 	return p, nil
+}
+
+// withVariants lists the endpoints of a configuration with their variants.
+func withVariants(cfg *config.Config) []ca.Endpoint {
+	endpoints := append([]ca.Endpoint(nil), cfg.Endpoints...)
+	for i := range cfg.Endpoints {
+		endpoints = append(endpoints, cfg.Variants(&cfg.Endpoints[i])...)
+	}
+	return endpoints
 }
 
 // linter does what each bound profile says about findings.
@@ -222,7 +229,7 @@ func (d *daemon) assembleACME(ctx context.Context, p, previous *policy) error {
 	p.acme, err = acme.New(acme.Options{Observer: d.metrics, BaseURL: p.cfg.BaseURL.HTTPS, Endpoints: endpoints, Core: p.authority, Issuers: d.issuers,
 		Alternates: d.issuers.Alternates, Generations: d.issuers.All, Windows: d.store, Own: own, Certificates: d.store, Store: d.recent, Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME),
 		Nonces: nonces, Validators: validators, Log: d.log, Now: time.Now, OrderLifetime: p.cfg.ACME.OrderLifetime,
-		AuthorizationLifetime: p.cfg.ACME.AuthLifetime, Schedule: p.cfg.ACME.HTTP01.Waits, Previous: before})
+		AuthorizationLifetime: p.cfg.ACME.AuthLifetime, ApprovalLifetime: p.cfg.Approvals.Lifetime, Schedule: p.cfg.ACME.HTTP01.Waits, Previous: before})
 	return err
 }
 

@@ -12,6 +12,7 @@
 //	enrollgate cert list|show           what was issued
 //	enrollgate cert revoke|unhold       change the status of one certificate, or of many
 //	enrollgate explain SERIAL|TRACE     where every field came from, or why a request was refused
+//	enrollgate request list|show|approve|deny  requests that wait for an operator
 //	enrollgate profile list|show        what may be issued
 //	enrollgate profile lint|test|diff   what a profile lets through, and what a change of it would do
 //	enrollgate crl list|publish|import  certificate revocation lists
@@ -52,6 +53,7 @@ type commands struct {
 	CA      caCmd        `cmd:"" name:"ca" help:"Certification authorities."`
 	Cert    certCmd      `cmd:"" help:"Issued certificates."`
 	Explain explainCmd   `cmd:"" help:"Say where every field of a certificate came from, or why a request was refused."`
+	Request requestCmd   `cmd:"" help:"Requests that wait for an operator."`
 	Profile profileCmd   `cmd:"" help:"Certificate profiles."`
 	CRL     crlCmd       `cmd:"" name:"crl" help:"Certificate revocation lists."`
 	Retain  retentionCmd `cmd:"" name:"retention" help:"How long certificates are kept after they expired."`

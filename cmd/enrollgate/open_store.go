@@ -35,6 +35,8 @@ type store interface {
 	state.Store
 	ca.Upkeep
 	ca.Replicas
+	ca.PendingStore
+	ca.SupersededStore
 	ca.Renewals
 	state.Upkeep
 	Counters() ca.StoreCounters

@@ -32,6 +32,7 @@ func (d *daemon) observe() (err error) {
 		Jobs:         func() []background.Status { return d.upkeep.Status() },
 		Tokens:       d.tokenStatus,
 		Retention:    d.retentionCounters,
+		Pending:      d.pendingCounts,
 		Now:          time.Now,
 	}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return err
@@ -70,9 +71,15 @@ func (d *daemon) startUpkeep(ctx context.Context) error {
 			},
 			func(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 				return d.store.ForgetReplicas(ctx, l, replicasKept, limit)
+			},
+			d.store.SweepUnique,
+			func(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+				return d.store.SweepPending(ctx, l, requestsKept, limit)
 			}),
 		background.Months(d.store),
 		d.retentionJob(),
+		d.approvalsJob(),
+		d.supersededJob(),
 	}
 	if d.lists != nil {
 		jobs = append(jobs, background.Job{Name: "crl", Every: crl.Pulse, Run: d.lists.Run})
@@ -88,6 +95,7 @@ func (d *daemon) startUpkeep(ctx context.Context) error {
 	d.heartbeat.Beat(ctx)
 	d.working.Go(func() { d.heartbeat.Run(d.background) })
 	d.working.Go(func() { d.upkeep.Run(d.background) })
+	d.working.Go(func() { d.countPending(d.background) })
 	return nil
 }
 

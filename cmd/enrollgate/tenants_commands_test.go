@@ -103,6 +103,18 @@ var commandSwaps = map[string]commandSwap{
 	"crl import": {tries: func(s *twoTenants) []commandTry {
 		return []commandTry{{"crl import --file ID", s.rootList, s.strangerList, exitFailed}, {"crl import --json --file ID", s.laterList, s.strangerList, exitFailed}}
 	}},
+	"request list": {tries: func(*twoTenants) []commandTry {
+		return []commandTry{{"request list", "", "", exitOK}, {"request list --json", "", "", exitOK}}
+	}},
+	"request show": {tries: func(s *twoTenants) []commandTry {
+		return []commandTry{{"request show ID", s.parked, ca.OrderedID(time.Now()), exitFailed}, {"request show ID --json", s.parked, ca.OrderedID(time.Now()), exitFailed}}
+	}},
+	"request approve": {tries: func(s *twoTenants) []commandTry {
+		return []commandTry{{"request approve ID --reason x", s.parked, ca.OrderedID(time.Now()), exitFailed}, {"request approve ID --reason x --json", s.parked, ca.OrderedID(time.Now()), exitFailed}}
+	}},
+	"request deny": {tries: func(s *twoTenants) []commandTry {
+		return []commandTry{{"request deny ID --reason x", s.parked, ca.OrderedID(time.Now()), exitFailed}, {"request deny ID --reason x --json", s.parked, ca.OrderedID(time.Now()), exitFailed}}
+	}},
 	"profile diff": {tries: func(*twoTenants) []commandTry {
 		return []commandTry{{"profile diff gateway-tls-server gateway-tls-server", "", "", exitOK}, {"profile diff gateway-tls-server privatessl-tls-server --json", "", "", exitOK}}
 	}},
@@ -174,7 +186,7 @@ func TestTenantCommands(t *testing.T) {
 			s.end()
 			if !s.brief { // what a command asks without a daemon it asks by the same queries
 				s.swapCommands("without a daemon", func(name string) bool { // the others never ask it
-					return name == "cert revoke" || name == "cert unhold" || name == "crl publish" || name == "crl import"
+					return name == "cert revoke" || name == "cert unhold" || name == "crl publish" || name == "crl import" || name == "request approve" || name == "request deny"
 				})
 			}
 			s.must("cert", "revoke", s.serial, "--tenant", "one", "--reason", "superseded", "--yes") // the owner may
@@ -182,7 +194,7 @@ func TestTenantCommands(t *testing.T) {
 	}
 }
 
-var wholeTime = regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z`)
+var sinceWhen = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ][0-9:.]+Z`)
 
 func (s *twoTenants) swapCommands(when string, which func(name string) bool) {
 	s.Helper()
@@ -208,7 +220,7 @@ func (s *twoTenants) swapCommands(when string, which func(name string) bool) {
 					text = strings.ReplaceAll(text, s.rootName, "NAME") // the list says it itself
 				}
 				if name == "profile diff" {
-					text = wholeTime.ReplaceAllString(text, "TIME") // it begins a number of days ago, to the second
+					text = sinceWhen.ReplaceAllString(text, "WHEN") // it looks back from the moment it runs
 				}
 				s.leaks(try.line, text)
 				return fmt.Sprintf("%d %s", code, text)

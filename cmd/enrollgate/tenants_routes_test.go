@@ -73,6 +73,14 @@ var socketSwaps = map[string]operationSwap{
 		real:   func(s *twoTenants) (any, string) { return revokeOfTwo(s.serial) },
 		madeUp: func(*twoTenants) (any, string) { return revokeOfTwo(ca.NewSerial(time.Now()).String()) },
 	},
+	requestApprovePath: {
+		real:   func(s *twoTenants) (any, string) { return requestIn{"two", s.parked, "x"}, s.parked },
+		madeUp: func(*twoTenants) (any, string) { id := ca.OrderedID(time.Now()); return requestIn{"two", id, "x"}, id },
+	},
+	requestDenyPath: {
+		real:   func(s *twoTenants) (any, string) { return requestIn{"two", s.parked, "x"}, s.parked },
+		madeUp: func(*twoTenants) (any, string) { id := ca.OrderedID(time.Now()); return requestIn{"two", id, "x"}, id },
+	},
 	certSweepPath: {
 		counts: true,
 		real:   func(s *twoTenants) (any, string) { return sweepOfTwo(s.serial) },

@@ -35,6 +35,7 @@ type twoTenants struct {
 	serial  string    // of tenant one's certificate
 	issued  string    // its trace id
 	refused string    // trace id of a refusal
+	parked  string    // id of a request that waits
 	proofs  [2]string // files: that the key of tenant one's certificate is compromised, and that nobody's is
 	facts   []string  // of tenant one, which nobody who asks about another may read
 
@@ -152,6 +153,13 @@ func (s *twoTenants) own() {
 	s.facts = []string{l.Certificates[0].KeyID, "service:tls", "Of one", all[0].KeyID, all[1].KeyID, all[0].Key, all[1].Key}
 	s.ownLists(root)
 	s.refused = s.refuse()
+	s.parked = ca.OrderedID(time.Now())
+	if _, err := s.daemon.store.Park(s.Context(), &ca.Parking{Lifetime: 24 * time.Hour, Request: ca.PendingRequest{Tenant: "one", ID: s.parked, Door: "acme", Endpoint: "acme-one",
+		CA: "issuing", Profile: "privatessl-tls-server", Requester: "acme-account:of-one", Operation: ca.Enroll, Trace: ca.NewTrace(), Names: []string{"dns:parked.one"}, Sealed: []byte("x")},
+		Audit: ca.Audit{Tenant: "one", Event: "request.parked", Actor: "acme-account:of-one", Trace: ca.NewTrace(), Detail: []byte("{}")}}); err != nil {
+		s.Fatal(err)
+	}
+	s.facts = append(s.facts, "acme-account:of-one", "parked.one")
 	own, err := s.daemon.tls.Certificate(&tls.ClientHelloInfo{})
 	if err != nil {
 		s.Fatal(err)

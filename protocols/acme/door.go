@@ -24,6 +24,7 @@ type Core interface {
 	Enroll(ctx context.Context, requests ...*ca.Request) []ca.Result
 	Revoke(ctx context.Context, r *ca.RevokeRequest) (*ca.Status, error)
 	Methods(endpoint string, kind claim.Kind) []claim.Method
+	RenewalTerms(c *ca.Certificate) ca.RenewalTerms
 }
 
 // Certificates finds what was issued, for the certificate resource and revocation.
@@ -52,6 +53,7 @@ type Options struct {
 
 	OrderLifetime         time.Duration   // how long an order may stay unfinished; zero: 7 days
 	AuthorizationLifetime time.Duration   // how long a proof counts; zero: 7 days
+	ApprovalLifetime      time.Duration   // how long an order that waits for an operator stays processing
 	Schedule              []time.Duration // waits before each retry of a validation; nil: 1, 2, 2, 2 s
 	Validations           int             // validations at one time; zero: 64
 	Patience              time.Duration   // how long the answer to a challenge waits for its validation; zero: 1 s

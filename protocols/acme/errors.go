@@ -114,7 +114,7 @@ func problemOf(err error) *problem {
 		if e.Field == typeBadSignatureAlgorithm {
 			p.Algorithms = supportedAlgorithms()
 		}
-	case e.Kind != ca.Denied:
+	case e.Kind != ca.Denied, e.Field == "renewal":
 	case strings.HasPrefix(e.Field, "dns:"), strings.HasPrefix(e.Field, "ip:"):
 		p.Type, p.Status = urn+typeRejectedIdentifier, http.StatusBadRequest
 	default:

@@ -36,8 +36,8 @@ func (d *Door) finalize(w http.ResponseWriter, r *request) error {
 	w.Header().Set("Location", r.endpoint.orderURL(order.ID))
 	switch status := order.At(d.Now(), authorizations); status {
 	case state.Ready:
-	case state.Valid: // a client that lost our answer asks again
-		return answer(w, http.StatusOK, r.endpoint.orderObject(order, authorizations, d.Now()))
+	case state.Valid, state.Processing: // a client that lost our answer asks again
+		return d.giveOrder(w, r, order, authorizations)
 	default:
 		return fail(http.StatusForbidden, typeOrderNotReady, "the order is %s, not ready", status)
 	}
@@ -47,6 +47,9 @@ func (d *Door) finalize(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	result := d.Core.Enroll(r.Context(), enrollment)[0]
+	if ca.IsKind(result.Err, ca.Pending) { // it waits for an operator: the store has the order's state
+		return d.answerOrder(w, r, order.ID)
+	}
 	if result.Err != nil {
 		return d.answerLost(w, r, order, result.Err)
 	}
@@ -105,18 +108,23 @@ func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizati
 		d.Store.Strike(order.Tenant, s.nonce),
 		d.Store.FinishOrder(order.Tenant, order.Endpoint, order.ID, certificate),
 	}
-	if order.Replaces != "" {
-		replace, err := d.replaceEffect(r.endpoint, order)
-		if err != nil {
-			return nil, err
-		}
-		effects = append(effects, replace)
+	parked := []ca.Effect{ // in the same places, for answerLost
+		effects[0],
+		d.Store.ParkOrder(order.Tenant, order.Endpoint, order.ID, d.Now().Add(d.ApprovalLifetime)),
 	}
-	return &ca.Request{Trace: r.trace, Endpoint: way.id, Operation: ca.Enroll, Caller: s.caller, Possession: possession,
+	request := &ca.Request{Trace: r.trace, Endpoint: way.id, Operation: ca.Enroll, Caller: s.caller, Possession: possession,
 		Claims:      claims,
 		Asserted:    ca.Asserted{Subject: csr.Subject, AltNames: csr.AltNames, Extensions: csr.Extensions, NotBefore: order.NotBefore, NotAfter: order.NotAfter},
 		Transaction: order.ID, Window: d.OrderLifetime,
-		Effects: effects}, nil
+		Effects: effects, Parked: parked}
+	if order.Replaces != "" { // one that is parked has replaced nothing yet
+		replace, err := d.renewed(r.Context(), r.endpoint, order, request)
+		if err != nil {
+			return nil, err
+		}
+		request.Effects = append(request.Effects, replace)
+	}
+	return request, nil
 }
 
 // answerLost answers when a guard of the commit did not hold: a nonce that was
@@ -135,20 +143,21 @@ func (d *Door) answerLost(w http.ResponseWriter, r *request, order *state.Order,
 	return d.answerOrder(w, r, order.ID)
 }
 
-// answerOrder reads the order again and answers with it if it is valid now.
+// answerOrder reads the order again and answers with it if it is valid now, or
+// waits for an operator.
 func (d *Door) answerOrder(w http.ResponseWriter, r *request, id string) error {
 	order, authorizations, err := d.Store.Order(r.Context(), r.endpoint.Tenant, r.endpoint.ID, id)
 	if err != nil {
 		return err
 	}
 	switch status := order.At(d.Now(), authorizations); status {
-	case state.Valid:
+	case state.Valid, state.Processing:
 	case state.Ready: // everything else holds, so the account was ended on another replica
 		return fail(http.StatusUnauthorized, typeUnauthorized, "the account is not valid any more")
 	default:
 		return fail(http.StatusForbidden, typeOrderNotReady, "the order is %s, not ready", status)
 	}
-	return answer(w, http.StatusOK, r.endpoint.orderObject(order, authorizations, d.Now()))
+	return d.giveOrder(w, r, order, authorizations)
 }
 
 // sameNames checks that the CSR names exactly the order's identifiers, in its

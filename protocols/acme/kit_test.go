@@ -192,7 +192,8 @@ type further struct {
 	endpoints []ca.Endpoint
 	profiles  map[string]*profile.Profile // by endpoint
 	own       map[string]Own
-	now       func() time.Time // the door's clock; nil: the real one
+	adapt     func(*bench, *ca.Parts) // changes what the core is made of; nil: nothing
+	now       func() time.Time        // the door's clock; nil: the real one
 }
 
 func newBenchWith(t *testing.T, store benchStore, more further) *bench {
@@ -263,7 +264,11 @@ func (b *bench) core(log *slog.Logger, more further) (*ca.Authority, *issuer.Reg
 			b.t.Fatal(err)
 		}
 	}
-	core, err := ca.NewAuthority(ca.Parts{Endpoints: all, Policy: engine, Linter: lint.Linter{}, Issuers: issuers, Ledger: b.store, Log: log, Now: time.Now})
+	parts := ca.Parts{Endpoints: all, Policy: engine, Linter: lint.Linter{}, Issuers: issuers, Ledger: b.store, Log: log, Now: time.Now, Windows: b.store}
+	if more.adapt != nil {
+		more.adapt(b, &parts)
+	}
+	core, err := ca.NewAuthority(parts)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -43,11 +43,12 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 	for i, id := range identifiers {
 		names[i] = generalName(id)
 	}
-	if _, err := d.Core.Check(r.Context(), &ca.Request{Trace: r.trace, Endpoint: way.id, Operation: ca.Enroll,
-		Caller: s.caller, Asserted: ca.Asserted{AltNames: names, NotBefore: notBefore, NotAfter: notAfter}}); err != nil {
+	renews, err := d.checkReplaces(r, s, in.Replaces, names)
+	if err != nil {
 		return err
 	}
-	if err := d.checkReplaces(r, s, in.Replaces, names); err != nil {
+	if _, err := d.Core.Check(r.Context(), &ca.Request{Trace: r.trace, Endpoint: way.id, Operation: ca.Enroll, Renews: renews,
+		Caller: s.caller, Asserted: ca.Asserted{AltNames: names, NotBefore: notBefore, NotAfter: notAfter}}); err != nil {
 		return err
 	}
 	order, authorizations := d.makeOrder(r, s, way, identifiers)
@@ -72,7 +73,7 @@ func (d *Door) order(w http.ResponseWriter, r *request) error {
 	if err := own(s, order.Account); err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, r.endpoint.orderObject(order, authorizations, d.Now()))
+	return d.giveOrder(w, r, order, authorizations)
 }
 
 func (d *Door) makeOrder(r *request, s *signed, way *variant, identifiers []state.Identifier) (*state.Order, []*state.Authorization) {

@@ -103,7 +103,7 @@ func (d *Door) lookUpRenewal(ctx context.Context, e *endpoint, id string, serial
 			return renewal{}, err
 		}
 	}
-	start, end := ca.SuggestRenewal(c, window)
+	start, end := ca.SuggestRenewal(c, window, d.Core.RenewalTerms(c).From)
 	out = renewal{found: true, poll: min(renewalPoll, max(c.NotAfter.Sub(c.NotBefore)/20, shortestRenewal))}
 	out.object.SuggestedWindow.Start, out.object.SuggestedWindow.End = start.UTC(), end.UTC()
 	if window != nil {
@@ -161,61 +161,79 @@ func renewalID(keyID []byte, serial ca.Serial) string {
 
 // checkReplaces holds an order that says which certificate it replaces against
 // that certificate (RFC 9773 section 5): it was issued here to the same account,
-// has one of the order's names, and no other order has replaced it.
-func (d *Door) checkReplaces(r *request, s *signed, id string, names []pkix.GeneralName) error {
+// has one of the order's names, and no other order has replaced it. Nil without
+// an error is an order that replaces none. The core asks the profile.
+func (d *Door) checkReplaces(r *request, s *signed, id string, names []pkix.GeneralName) (*ca.Renewal, error) {
 	if id == "" {
-		return nil
+		return nil, nil
 	}
 	e := r.endpoint
 	serial, ok := d.parseRenewalID(e, id)
 	if !ok {
-		return noSuchCertificate()
+		return nil, noSuchCertificate()
 	}
 	c, err := d.certificateOf(r.Context(), e, id, serial)
 	switch {
 	case ca.IsKind(err, ca.NotFound):
-		return noSuchCertificate()
+		return nil, noSuchCertificate()
 	case err != nil:
-		return err
+		return nil, err
 	case c.Endpoint != e.ID || c.Requester != s.caller.ID():
-		return noSuchCertificate()
+		return nil, noSuchCertificate()
 	}
 	parsed, err := pkix.ParseCertificate(c.DER)
 	if err != nil {
-		return ca.InternalError(err)
+		return nil, ca.InternalError(err)
 	}
 	have, err := parsed.AltNames()
 	if err != nil {
-		return ca.InternalError(err)
+		return nil, ca.InternalError(err)
 	}
 	if !slices.ContainsFunc(have, func(h pkix.GeneralName) bool {
 		return slices.ContainsFunc(names, func(n pkix.GeneralName) bool { return h.Key() == n.Key() })
 	}) {
-		return fail(http.StatusBadRequest, typeMalformed, "the certificate in \"replaces\" has none of the order's identifiers (RFC 9773 section 5)")
+		return nil, fail(http.StatusBadRequest, typeMalformed, "the certificate in \"replaces\" has none of the order's identifiers (RFC 9773 section 5)")
 	}
 	_, err = d.Store.Replaced(r.Context(), e.Tenant, e.CA, serial)
 	if ca.IsKind(err, ca.NotFound) {
-		return nil
+		return &ca.Renewal{Certificate: c.DER}, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return alreadyReplaced()
+	return nil, alreadyReplaced()
 }
 
 func alreadyReplaced() *problem {
 	return fail(http.StatusConflict, typeAlreadyReplaced, "another order has replaced the certificate in \"replaces\" already; leave it out to get a further certificate")
 }
 
-// replaceEffect records in the order's commit that it replaced a certificate.
-func (d *Door) replaceEffect(e *endpoint, order *state.Order) (ca.Effect, error) {
+// renewed puts into a request which certificate the order replaces, and gives the
+// effect that records in its commit that the order did.
+func (d *Door) renewed(ctx context.Context, e *endpoint, order *state.Order, request *ca.Request) (ca.Effect, error) {
 	serial, ok := d.parseRenewalID(e, order.Replaces)
 	if !ok { // it was checked when the order was opened
 		return ca.Effect{}, noSuchCertificate()
 	}
-	expires := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
-	if _, end, ok := serial.Month().Range(); ok {
-		expires = end
+	c, err := d.certificateOf(ctx, e, order.Replaces, serial)
+	if ca.IsKind(err, ca.NotFound) {
+		return ca.Effect{}, noSuchCertificate()
 	}
-	return d.Store.Replace(order.Tenant, e.CA, serial, order.ID, expires), nil
+	if err != nil {
+		return ca.Effect{}, err
+	}
+	parsed, err := pkix.ParseCertificate(c.DER)
+	if err != nil {
+		return ca.Effect{}, ca.InternalError(err)
+	}
+	request.Renews, request.Operation = &ca.Renewal{Certificate: c.DER}, ca.Rekey
+	if parsed.Key.Hash() == request.Possession.Key().Hash() {
+		request.Operation = ca.Renew
+	}
+	return replaceEffect(d.Store, order.Tenant, e.CA, serial, order.ID), nil
+}
+
+// replaceEffect lasts as long as the certificate that was replaced, or longer.
+func replaceEffect(store state.Store, tenant, authority string, serial ca.Serial, order string) ca.Effect {
+	return store.Replace(tenant, authority, serial, order, serial.EndOfMonth())
 }

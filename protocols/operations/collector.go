@@ -20,7 +20,8 @@ type Sources struct {
 	Tokens       func() []Token
 	Status       func() StatusCounters
 	Retention    func() RetentionCounters
-	Now          func() time.Time // needed with Certificates and CRLs
+	Pending      func() map[string]int64 // requests that wait for an operator, by tenant; nil: not known yet
+	Now          func() time.Time        // needed with Certificates and CRLs
 }
 
 // StatusCounters say what this replica knows of revocations.
@@ -96,6 +97,7 @@ var (
 	monthsDropped  = scrape("retention_months_dropped_total", "Months of expired certificates that this replica dropped.")
 	certsDropped   = scrape("retention_certificates_dropped_total", "Certificates in them.")
 	monthsWaiting  = scrape("retention_months_waiting", "Months that were due at this replica's last look and wait for a CRL.")
+	pendingWaits   = scrape("requests_pending", "Requests that wait for an operator's approval.", "tenant")
 	leaseHeld      = scrape("background_lease_held", "1 where this replica holds the lease of a job.", "job")
 	backgroundRuns = scrape("background_runs_total", "Runs of a job on this replica.", "job", "outcome")
 	backgroundLast = scrape("background_last_run_timestamp_seconds", "When a job last ran without error on this replica.", "job")
@@ -103,7 +105,7 @@ var (
 
 // everyScraped lists them all.
 var everyScraped = []scraped{storeCommits, storeMembers, storeWaiting, storeFailures, notesDropped, daysLeft, crlLeft, crlEntries, fetches, lastFetch, replicas,
-	configDiffers, schemaDiffers, clockSkew, lastBeat, statusAge, statusKnown, ocspKept, monthsDropped, certsDropped, monthsWaiting, leaseHeld, backgroundRuns, backgroundLast,
+	configDiffers, schemaDiffers, clockSkew, lastBeat, statusAge, statusKnown, ocspKept, monthsDropped, certsDropped, monthsWaiting, pendingWaits, leaseHeld, backgroundRuns, backgroundLast,
 	tokenWorkers, tokenLogins, tokenLapses, tokenRestarts}
 
 // Describe implements prometheus.Collector.
@@ -175,6 +177,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		send(monthsDropped, counter, float64(n.Months))
 		send(certsDropped, counter, float64(n.Certificates))
 		send(monthsWaiting, gauge, float64(n.Waiting))
+	}
+	if s.Pending != nil {
+		for tenant, n := range s.Pending() {
+			send(pendingWaits, gauge, float64(n), tenant)
+		}
 	}
 	if s.Jobs != nil {
 		for _, j := range s.Jobs() {

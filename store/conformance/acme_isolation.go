@@ -53,9 +53,10 @@ var isolated = map[string]func(k *kit, p place, a *state.Account, o *state.Order
 	"DeactivateAuthorization": func(k *kit, p place, _ *state.Account, _ *state.Order, az *state.Authorization) error {
 		return k.ACME.DeactivateAuthorization(k.Context(), p.tenant, p.endpoint, az.ID, k.nonce())
 	},
-	"FinishOrder": nil,                  // finishElsewhere
-	"Strike":      nil,                  // strikeEffect: the same nonce in another tenant
-	"Replace":     nil, "Replaced": nil, // replace: the same serial in another tenant and CA
+	"FinishOrder": nil,                                               // finishElsewhere
+	"ParkOrder":   nil, "FinishParkedOrder": nil, "RejectOrder": nil, // parkedOrder
+	"Strike":  nil,                  // strikeEffect: the same nonce in another tenant
+	"Replace": nil, "Replaced": nil, // replace: the same serial in another tenant and CA
 	// These make objects of their own; that ids and keys are taken for one place only is in their own cases.
 	"CreateAccount": nil, "CreateOrder": nil,
 }

@@ -13,6 +13,7 @@ import (
 )
 
 var orderCases = []Case{
+	{"ParkedOrder", parkedOrder},
 	{"Order", order},
 	{"OrderWhole", orderWhole},
 	{"Challenge", challenge},

@@ -29,6 +29,8 @@ type Store interface {
 	ca.ServiceCertificates
 	seal.Store
 	credential.Burner
+	ca.PendingStore
+	ca.SupersededStore
 	Close() error
 }
 
@@ -103,7 +105,7 @@ func run(t *testing.T, cases []Case, open func(t *testing.T) *Driver) {
 // LedgerCases lists the ledger suite.
 func LedgerCases() []Case {
 	var all []Case
-	for _, part := range [][]Case{recordCases, effectCases, idempotencyCases, statusCases, crlCases, serviceCases, backgroundCases, sealCases, auditCases, tenantCases(), batchCases} {
+	for _, part := range [][]Case{recordCases, effectCases, idempotencyCases, statusCases, crlCases, serviceCases, backgroundCases, sealCases, auditCases, tenantCases(), batchCases, approvalCases} {
 		all = append(all, part...)
 	}
 	return all

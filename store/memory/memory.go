@@ -77,6 +77,9 @@ type Store struct {
 	services     map[serviceKey]ca.ServiceCertificate
 	crls         map[crlKey]ca.CRL
 	crlHeads     map[scopeKey]ca.CRLHead
+	unique       map[uniqueKey]holder
+	pending      map[nameKey]*pending
+	superseded   map[certKey]ca.SupersededCertificate
 	trail        []trail.Batch
 }
 
@@ -92,7 +95,8 @@ func New(o Options) *Store {
 		profiles: map[[32]byte][]byte{}, leases: map[string]ca.Lease{}, uses: map[nameKey]credential.Uses{},
 		dataKeys: map[dataKey]seal.WrappedKey{}, generations: map[genKey]ca.Generation{},
 		activations: map[genKey]ca.Activation{}, crls: map[crlKey]ca.CRL{}, crlHeads: map[scopeKey]ca.CRLHead{},
-		services: map[serviceKey]ca.ServiceCertificate{}}
+		services: map[serviceKey]ca.ServiceCertificate{}, unique: map[uniqueKey]holder{}, pending: map[nameKey]*pending{},
+		superseded: map[certKey]ca.SupersededCertificate{}}
 	s.queue = commit.New(s.run, commit.Options{})
 	s.notes = trail.NewNotes(func(ctx context.Context, rows []ca.Audit) error {
 		return s.queue.Submit(ctx, &write{change: func(*tx) error { return nil }, audits: rows})

@@ -78,6 +78,10 @@ func (s *Store) Record(ctx context.Context, entries ...*ca.Entry) ([]ca.Recorded
 			}
 		}
 		for _, e := range entries {
+			if err := t.takeUnique(e); err != nil {
+				return err
+			}
+			t.supersede(e)
 			c, err := t.add(e)
 			if err != nil {
 				return err

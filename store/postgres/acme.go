@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
@@ -104,6 +105,27 @@ func (s *Store) FinishOrder(tenant, endpoint, order, certificate string) ca.Effe
 		return step{slot: slot{classOrder, tenant, order}, sql: sql.OrderFinish,
 			args: []any{s.offset(), tenant, endpoint, order, certificate, e.Certificate.CA, e.Certificate.Serial[:]}}, nil
 	}})
+}
+
+// ParkOrder implements state.Store.
+func (s *Store) ParkOrder(tenant, endpoint, order string, until time.Time) ca.Effect {
+	return s.fixed(tenant, step{slot: slot{classOrder, tenant, order}, sql: approving.OrderPark, args: []any{s.offset(), tenant, endpoint, order, until}})
+}
+
+// FinishParkedOrder implements state.Store.
+func (s *Store) FinishParkedOrder(tenant, endpoint, order, certificate string) ca.Effect {
+	return ca.NewEffect(&effect{store: s, tenant: tenant, step: func(e *ca.Entry) (step, error) {
+		if e == nil {
+			return step{}, errors.New("an order can only be finished together with a certificate")
+		}
+		return step{slot: slot{classOrder, tenant, order}, sql: approving.OrderFinishParked,
+			args: []any{tenant, endpoint, order, certificate, e.Certificate.CA, e.Certificate.Serial[:]}}, nil
+	}})
+}
+
+// RejectOrder implements state.Store.
+func (s *Store) RejectOrder(tenant, endpoint, order string, problem []byte) ca.Effect {
+	return s.fixed(tenant, step{slot: slot{classOrder, tenant, order}, sql: approving.OrderReject, args: []any{tenant, endpoint, order, problem}})
 }
 
 // encodeChallenges gives one text for equal challenges, whatever zone their

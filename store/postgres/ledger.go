@@ -28,6 +28,8 @@ func (s *Store) Record(ctx context.Context, entries ...*ca.Entry) ([]ca.Recorded
 		if err := w.add(s, e.Certificate.Tenant, i, e, e.Effects); err != nil {
 			return nil, err
 		}
+		w.takeUnique(s, e)
+		w.supersede(s, e)
 	}
 	if len(entries) == 0 {
 		return nil, nil
@@ -47,6 +49,16 @@ func (s *Store) Record(ctx context.Context, entries ...*ca.Entry) ([]ca.Recorded
 		}
 	}
 	return nil, ca.UnavailableError(errors.New("an idempotency key came and went three times"), time.Second)
+}
+
+// takeUnique puts in the guards of what no other valid certificate may have.
+func (w *work) takeUnique(s *Store, e *ca.Entry) {
+	c := &e.Certificate
+	for i := range e.Unique {
+		u := &e.Unique[i]
+		w.steps = append(w.steps, step{slot: slot{classUnique, c.Tenant, string(u.Value[:])}, sql: approving.UniqueTake, lost: ca.NotUnique(c.Profile, u),
+			args: []any{s.offset(), c.Tenant, u.Value[:], c.CA, c.Serial[:], c.NotAfter, e.Replaces[:]}})
+	}
 }
 
 func recorded(w *work) []ca.Recorded {

@@ -55,6 +55,10 @@ var grants = map[string]string{
 	"credential_uses": "select, insert, update",
 	"replicas":        "select, insert, update, delete",
 
+	"unique_values":    "select, insert, update, delete",
+	"pending_requests": "select, insert, update, delete",
+	"superseded":       "select, insert, update, delete",
+
 	"acme_accounts":       "select, insert, update",
 	"acme_orders":         "select, insert, update, delete",
 	"acme_authorizations": "select, insert, update, delete",

@@ -79,6 +79,30 @@ func (s *Store) SweepIdempotency(ctx context.Context, l *ca.Lease, limit int) (i
 	return s.fenced(ctx, l, sql.SweepIdempotency, s.offset(), limit)
 }
 
+// SweepUnique implements ca.Upkeep.
+func (s *Store) SweepUnique(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	if err := bounded(limit); err != nil {
+		return 0, err
+	}
+	return s.fenced(ctx, l, approving.SweepUnique, s.offset(), limit)
+}
+
+// SweepPending implements ca.Upkeep.
+func (s *Store) SweepPending(ctx context.Context, l *ca.Lease, kept time.Duration, limit int) (int64, error) {
+	if err := bounded(limit); err != nil {
+		return 0, err
+	}
+	return s.fenced(ctx, l, approving.SweepPending, s.offset(), kept, limit)
+}
+
+// SweepSuperseded implements ca.Upkeep.
+func (s *Store) SweepSuperseded(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	if err := bounded(limit); err != nil {
+		return 0, err
+	}
+	return s.fenced(ctx, l, approving.SweepSuperseded, s.offset(), limit)
+}
+
 // MakeMonths implements ca.Upkeep. Each month is a commit of its own, so that
 // what attaching a partition locks is free again soon.
 func (s *Store) MakeMonths(ctx context.Context, l *ca.Lease, first ca.Month, n int) (made int64, err error) {

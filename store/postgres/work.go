@@ -30,6 +30,9 @@ const (
 	classBlockedKey
 	classCRL
 	classMonth
+	classUnique
+	classPending
+	classSuperseded
 	classReplacement
 	classWindow
 	classIdempotency

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
@@ -90,4 +91,23 @@ func (s *Store) FinishOrder(tenant, endpoint, order, certificate string) ca.Effe
 	return ca.NewEffect(&effect{owner: s, tenant: tenant, query: finishOrder, issues: true, args: func(b *batch, e *ca.Entry) []any {
 		return []any{certificate, e.Certificate.CA, e.Certificate.Serial[:], tenant, order, endpoint, micros(b.now)}
 	}})
+}
+
+// ParkOrder makes the effect that turns a ready order into a processing one.
+func (s *Store) ParkOrder(tenant, endpoint, order string, until time.Time) ca.Effect {
+	return s.effect(tenant, parkOrder, func(b *batch, _ *ca.Entry) []any {
+		return []any{micros(until), tenant, order, endpoint, micros(b.now)}
+	})
+}
+
+// FinishParkedOrder makes the effect that turns a processing order into a valid one.
+func (s *Store) FinishParkedOrder(tenant, endpoint, order, certificate string) ca.Effect {
+	return ca.NewEffect(&effect{owner: s, tenant: tenant, query: finishParkedOrder, issues: true, args: func(b *batch, e *ca.Entry) []any {
+		return []any{certificate, e.Certificate.CA, e.Certificate.Serial[:], tenant, order, endpoint}
+	}})
+}
+
+// RejectOrder makes the effect that turns a processing order into an invalid one.
+func (s *Store) RejectOrder(tenant, endpoint, order string, problem []byte) ca.Effect {
+	return s.effect(tenant, rejectOrder, func(*batch, *ca.Entry) []any { return []any{problem, tenant, order, endpoint} })
 }

@@ -74,11 +74,33 @@ func (r *recording) guard(b *batch, w *write) error {
 		}
 	}
 	for _, e := range r.entries {
+		if err := b.takeUnique(e); err != nil {
+			return err
+		}
+		if err := b.supersede(e); err != nil {
+			return err
+		}
 		c := &e.Certificate
 		if id := &e.Idempotency; id.Window > 0 {
 			if _, err := b.exec(putIdempotency, c.Tenant, id.Key[:], id.Digest[:], c.CA, c.Serial[:], micros(b.now.Add(id.Window))); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// takeUnique takes what no other valid certificate may have.
+func (b *batch) takeUnique(e *ca.Entry) error {
+	c := &e.Certificate
+	for i := range e.Unique {
+		u := &e.Unique[i]
+		n, err := b.exec(takeUnique, c.Tenant, u.Value[:], c.CA, int64(c.Serial.Month()), c.Serial[:], micros(c.NotAfter), micros(b.now), e.Replaces[:])
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return ca.NotUnique(c.Profile, u)
 		}
 	}
 	return nil

@@ -142,6 +142,27 @@ const (
 	forgetMonth
 	clearedMonth
 
+	takeUnique
+	sweepUnique
+	insertPending
+	selectPending
+	selectPendingKey
+	freePendingKey
+	selectPendingPage
+	selectPendingApproved
+	selectPendingOverdue
+	countPending
+	settlePending
+	issuePending
+	sweepPending
+	parkOrder
+	finishParkedOrder
+	rejectOrder
+	putSuperseded
+	strikeSuperseded
+	selectSuperseded
+	sweepSuperseded
+
 	queries // how many there are
 )
 
@@ -153,20 +174,7 @@ const (
 
 const checkpointColumns = `number, chain, seq, hash, rows, at, prev, key, signature`
 
-// The search of certificates: what drives a statement is written into it, the
-// other filters hold besides. ?14 is the limit; ?15 to ?17 are for names alone.
-const (
-	findColumns = `SELECT c.serial, c.der, c.not_before, c.not_after, c.profile, c.requester, c.endpoint, c.trace, c.issued_at,
-		coalesce(r.state, 'issued') FROM `
-	findWhere = ` LEFT JOIN revocations r USING (tenant, ca, month, serial)
-		WHERE c.tenant = ?1 AND c.ca = ?2 AND c.month BETWEEN ?3 AND ?4 AND c.serial BETWEEN ?5 AND ?6
-		AND (?7 IS NULL OR c.not_after >= ?7) AND (?8 IS NULL OR c.not_after < ?8) AND (?9 IS NULL OR c.profile = ?9)
-		AND (?10 IS NULL OR c.requester = ?10) AND (?11 IS NULL OR c.subject = ?11) AND (?12 IS NULL OR c.key_id = ?12)
-		AND (?13 IS NULL OR coalesce(r.state, 'issued') = ?13)`
-	findOrder = ` ORDER BY c.month, c.serial LIMIT ?14`
-)
-
-var statements = [queries]string{
+var statements = joined(approvalStatements, [queries]string{
 	beginBatch:    `BEGIN IMMEDIATE`,
 	commitBatch:   `COMMIT`,
 	rollbackBatch: `ROLLBACK`,
@@ -362,7 +370,7 @@ var statements = [queries]string{
 	clearCertificates: `DELETE FROM certificates WHERE id IN (` + someOfMonth + `)`,
 	forgetMonth:       `DELETE FROM months WHERE month = ?`,
 	clearedMonth:      `UPDATE dropped_months SET cleared_at = ? WHERE month = ?`,
-}
+})
 
 // someOfMonth picks the same certificates every time it runs in one transaction.
 const someOfMonth = `SELECT id FROM certificates WHERE tenant = ? AND ca = ? AND month = ? ORDER BY serial LIMIT ?`
@@ -378,4 +386,5 @@ var readStatements = []query{selectCertificate, selectDecision, selectFeed, sele
 	selectReplacement, selectWindow,
 	selectReplicas,
 	findBySerial, findBySubject, findByRequester, findByKey, findByName, findByState, selectRevocation, selectAuditByTrace, selectAuditBySerial,
-	selectStatusPage, selectFeedEnd, selectCRLParts, selectCRLHeads, selectCRL, selectMonths, selectDropped, selectMonth, nextCA, countMonth, inMonth, selectNewest}
+	selectStatusPage, selectFeedEnd, selectCRLParts, selectCRLHeads, selectCRL, selectMonths, selectDropped, selectMonth, nextCA, countMonth, inMonth, selectNewest,
+	selectPending, selectPendingPage, selectPendingApproved, selectPendingOverdue, countPending, selectSuperseded}

@@ -73,6 +73,32 @@ func (s *Store) SweepIdempotency(ctx context.Context, l *ca.Lease, limit int) (i
 	return s.fenced(ctx, l, func(b *batch) (int64, error) { return b.exec(sweepIdempotency, micros(b.now), limit) })
 }
 
+// SweepUnique implements ca.Upkeep.
+func (s *Store) SweepUnique(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	if err := bounded(limit); err != nil {
+		return 0, err
+	}
+	return s.fenced(ctx, l, func(b *batch) (int64, error) { return b.exec(sweepUnique, micros(b.now), limit) })
+}
+
+// SweepPending implements ca.Upkeep.
+func (s *Store) SweepPending(ctx context.Context, l *ca.Lease, kept time.Duration, limit int) (int64, error) {
+	if err := bounded(limit); err != nil {
+		return 0, err
+	}
+	return s.fenced(ctx, l, func(b *batch) (int64, error) {
+		return b.exec(sweepPending, micros(b.now.Add(-kept)), micros(b.now), limit)
+	})
+}
+
+// SweepSuperseded implements ca.Upkeep.
+func (s *Store) SweepSuperseded(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	if err := bounded(limit); err != nil {
+		return 0, err
+	}
+	return s.fenced(ctx, l, func(b *batch) (int64, error) { return b.exec(sweepSuperseded, micros(b.now), limit) })
+}
+
 // MakeMonths implements ca.Upkeep.
 func (s *Store) MakeMonths(ctx context.Context, l *ca.Lease, first ca.Month, n int) (int64, error) {
 	return s.fenced(ctx, l, func(b *batch) (made int64, err error) {

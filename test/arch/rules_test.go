@@ -129,6 +129,10 @@ var restrictedNames = []restricted{
 		why: "a verifier token is handed to a door by cmd, never made by one"},
 	{name: "NewOfflineVerifier", made: []string{"ca/claim"}, allowed: []string{"cmd/enrollgate", "test/bench"},
 		why: "claims that nothing proved are for the offline tools of cmd alone"},
+	{name: "FromRecord", made: []string{"ca/caller", "ca/claim"}, allowed: []string{"ca"},
+		why: "what a sealed record says was proven comes back behind its seal, in the core alone"},
+	{name: "PossessionFromRecord", made: []string{"ca/claim"}, allowed: []string{"ca"},
+		why: "what a sealed record says was proven comes back behind its seal, in the core alone"},
 }
 
 // bannedNames say nothing about what they hold.

@@ -157,4 +157,11 @@ func (s *Store) FinishOrder(tenant, endpoint, order, certificate string) ca.Effe
 	return s.Store.FinishOrder(tenant, endpoint, order, certificate)
 }
 
+// ParkOrder implements state.Store. The order is forgotten as in FinishOrder, and
+// how it goes on is decided elsewhere.
+func (s *Store) ParkOrder(tenant, endpoint, order string, until time.Time) ca.Effect {
+	s.orders.Drop(key{tenant, endpoint, order})
+	return s.Store.ParkOrder(tenant, endpoint, order, until)
+}
+
 func keyOf(a *state.Authorization) key { return key{a.Tenant, a.Endpoint, a.ID} }

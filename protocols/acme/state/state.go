@@ -2,8 +2,8 @@
 // Store it needs. It knows neither HTTP nor JSON on the wire (RFC 8555 section
 // 7.1 defines the objects; their wire form is in package acme).
 //
-// An order's stored status is pending, valid or invalid. Ready and processing
-// are derived: a pending order whose authorizations are all valid is ready, one
+// An order's stored status is pending, processing (its request waits for an
+// operator), valid or invalid. Ready is derived: a pending order whose authorizations are all valid is ready, one
 // with an authorization that failed or ended is invalid. So nothing has to be
 // written to an order when a challenge succeeds.
 package state
@@ -52,7 +52,7 @@ type Order struct {
 	Tenant, Endpoint string
 	ID               string
 	Account          string
-	Status           Status // stored: Pending, Valid, Invalid
+	Status           Status // stored: Pending, Processing, Valid, Invalid
 	Identifiers      []Identifier
 	NotBefore        time.Time // asked for; zero: not
 	NotAfter         time.Time
@@ -134,6 +134,15 @@ type Store interface {
 	// one with this certificate id; the driver fills in CA and serial of the
 	// entry that carries the effect.
 	FinishOrder(tenant, endpoint, order, certificate string) ca.Effect
+	// ParkOrder makes the effect that turns an order for which FinishOrder would hold
+	// into a processing one, which does not expire before until.
+	ParkOrder(tenant, endpoint, order string, until time.Time) ca.Effect
+	// FinishParkedOrder is FinishOrder for a processing order. Its authorizations
+	// were in force when it was parked; they must not have been deactivated since.
+	FinishParkedOrder(tenant, endpoint, order, certificate string) ca.Effect
+	// RejectOrder makes the effect that turns a processing order into an invalid
+	// one with this problem document.
+	RejectOrder(tenant, endpoint, order string, problem []byte) ca.Effect
 	// Replace makes the effect that records the order that replaces a
 	// certificate, which expires then; it is lost where another order has.
 	Replace(tenant, authority string, serial ca.Serial, order string, expires time.Time) ca.Effect
