@@ -100,7 +100,9 @@ type ACME struct {
 	AllowTargets        []netip.Prefix
 	LocalhostToLoopback bool // *.localhost is resolved to loopback without DNS; dev only
 	OrderLifetime       time.Duration
-	AuthLifetime        time.Duration // of authorizations
+	AuthLifetime        time.Duration     // of authorizations
+	Terms               map[string]string // URL of the terms of service by endpoint id; those without have none
+	MaxContacts         int               // of an account
 }
 
 // HTTP01 configures validation by http-01 (RFC 8555 section 8.3).

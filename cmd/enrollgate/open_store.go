@@ -30,7 +30,8 @@ type store interface {
 	ca.Generations
 	seal.Store
 	audit.Store
-	credential.Burner
+	credential.Store
+	credential.Upkeep
 	state.Store
 	ca.Upkeep
 	ca.Replicas

@@ -17,22 +17,24 @@ import (
 
 // Error types of RFC 8555 section 6.7, without their URN prefix.
 const (
-	typeAccountDoesNotExist   = "accountDoesNotExist"
-	typeAlreadyRevoked        = "alreadyRevoked"
-	typeBadCSR                = "badCSR"
-	typeBadNonce              = "badNonce"
-	typeBadPublicKey          = "badPublicKey"
-	typeBadRevocationReason   = "badRevocationReason"
-	typeBadSignatureAlgorithm = "badSignatureAlgorithm"
-	typeInvalidContact        = "invalidContact"
-	typeMalformed             = "malformed"
-	typeOrderNotReady         = "orderNotReady"
-	typeRateLimited           = "rateLimited"
-	typeRejectedIdentifier    = "rejectedIdentifier"
-	typeServerInternal        = "serverInternal"
-	typeUnauthorized          = "unauthorized"
-	typeUnsupportedContact    = "unsupportedContact"
-	typeUnsupportedIdentifier = "unsupportedIdentifier"
+	typeAccountDoesNotExist     = "accountDoesNotExist"
+	typeAlreadyRevoked          = "alreadyRevoked"
+	typeBadCSR                  = "badCSR"
+	typeBadNonce                = "badNonce"
+	typeBadPublicKey            = "badPublicKey"
+	typeBadRevocationReason     = "badRevocationReason"
+	typeBadSignatureAlgorithm   = "badSignatureAlgorithm"
+	typeExternalAccountRequired = "externalAccountRequired"
+	typeInvalidContact          = "invalidContact"
+	typeMalformed               = "malformed"
+	typeOrderNotReady           = "orderNotReady"
+	typeRateLimited             = "rateLimited"
+	typeRejectedIdentifier      = "rejectedIdentifier"
+	typeServerInternal          = "serverInternal"
+	typeUnauthorized            = "unauthorized"
+	typeUnsupportedContact      = "unsupportedContact"
+	typeUnsupportedIdentifier   = "unsupportedIdentifier"
+	typeUserActionRequired      = "userActionRequired"
 )
 
 // requestTypes are the types that reading a JWS gives in ca.Error.Field.
@@ -48,10 +50,12 @@ type problem struct {
 	Type        string            `json:"type"`
 	Detail      string            `json:"detail"`
 	Status      int               `json:"status,omitempty"`
+	Instance    string            `json:"instance,omitempty"`    // of userActionRequired: what the user must read (section 7.3.3)
 	Algorithms  []string          `json:"algorithms,omitempty"`  // of badSignatureAlgorithm (section 6.2)
 	Identifier  *state.Identifier `json:"identifier,omitempty"`  // of a subproblem
 	Subproblems []problem         `json:"subproblems,omitempty"` // never null: some clients fail on it
 	retryAfter  time.Duration
+	location    string // of the Location header
 	cause       error
 }
 
@@ -140,6 +144,9 @@ func (d *Door) refuse(w http.ResponseWriter, r *request, err error) {
 		w.Header().Set("Retry-After", seconds(max(p.retryAfter, time.Second)))
 	}
 	w.Header().Del("Location")
+	if p.location != "" {
+		w.Header().Set("Location", p.location)
+	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(p.Status)

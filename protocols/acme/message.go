@@ -13,22 +13,33 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
 
-func newEndpoint(e ca.Endpoint, base string) *endpoint {
-	directory, err := json.Marshal(directoryObject{
-		NewNonce: base + "/new-nonce", NewAccount: base + "/new-account", NewOrder: base + "/new-order", RevokeCert: base + "/revoke-cert",
-	})
-	if err != nil {
+func newEndpoint(e ca.Endpoint, base, terms string) *endpoint {
+	out := &endpoint{Endpoint: e, base: base, bindings: bindingsOf(&e), terms: terms}
+	object := directoryObject{NewNonce: base + "/new-nonce", NewAccount: base + "/new-account", NewOrder: base + "/new-order",
+		NewAuthz: base + "/new-authz", RevokeCert: base + "/revoke-cert", KeyChange: base + "/key-change",
+		Meta: metaObject{TermsOfService: terms, ExternalAccountRequired: out.bindings == bindingsRequired}}
+	var err error
+	if out.directory, err = json.Marshal(object); err != nil {
 		panic(err) // strings always marshal
 	}
-	return &endpoint{Endpoint: e, base: base, directory: directory}
+	return out
 }
 
 // directoryObject advertises what works, and only that (RFC 8555 section 7.1.1).
 type directoryObject struct {
-	NewNonce   string `json:"newNonce"`
-	NewAccount string `json:"newAccount"`
-	NewOrder   string `json:"newOrder"`
-	RevokeCert string `json:"revokeCert"`
+	NewNonce   string     `json:"newNonce"`
+	NewAccount string     `json:"newAccount"`
+	NewOrder   string     `json:"newOrder"`
+	NewAuthz   string     `json:"newAuthz"`
+	RevokeCert string     `json:"revokeCert"`
+	KeyChange  string     `json:"keyChange"`
+	Meta       metaObject `json:"meta,omitzero"`
+}
+
+// metaObject says what the directory wants of accounts.
+type metaObject struct {
+	TermsOfService          string `json:"termsOfService,omitempty"`
+	ExternalAccountRequired bool   `json:"externalAccountRequired,omitempty"`
 }
 
 // accountObject is the wire form of an account (RFC 8555 section 7.1.2).
@@ -36,15 +47,19 @@ type accountObject struct {
 	Status  state.Status `json:"status"`
 	Contact []string     `json:"contact,omitempty"`
 	Terms   bool         `json:"termsOfServiceAgreed,omitempty"`
+	Orders  string       `json:"orders"`
+	// Binding is the external account binding as the client sent it (section 7.3.4).
+	Binding json.RawMessage `json:"externalAccountBinding,omitempty"`
 }
 
 // accountRequest is the payload of newAccount and of account updates
 // (sections 7.3, 7.3.2, 7.3.6). Contact is nil where absent.
 type accountRequest struct {
-	Contact            *[]string    `json:"contact"`
-	TermsAgreed        bool         `json:"termsOfServiceAgreed"`
-	OnlyReturnExisting bool         `json:"onlyReturnExisting"`
-	Status             state.Status `json:"status"`
+	Contact            *[]string       `json:"contact"`
+	TermsAgreed        bool            `json:"termsOfServiceAgreed"`
+	OnlyReturnExisting bool            `json:"onlyReturnExisting"`
+	Status             state.Status    `json:"status"`
+	Binding            json.RawMessage `json:"externalAccountBinding"` // of newAccount alone
 }
 
 // orderRequest is the payload of newOrder (section 7.4).
@@ -96,6 +111,8 @@ type revokeRequest struct {
 	Certificate string `json:"certificate"` // base64url DER
 	Reason      *int   `json:"reason"`
 }
+
+func (e *endpoint) accountURL(id string) string { return e.base + "/account/" + id }
 
 func (e *endpoint) orderURL(id string) string { return e.base + "/order/" + id }
 

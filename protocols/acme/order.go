@@ -23,6 +23,9 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if err := d.mayOrder(w, r, s.account); err != nil {
+		return err
+	}
 	var in orderRequest
 	if err := decode(s.payload, &in); err != nil {
 		return err
@@ -49,6 +52,9 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 	}
 	order, authorizations := d.makeOrder(r, s, identifiers)
 	order.NotBefore, order.NotAfter = notBefore, notAfter
+	if err := d.reuse(r, s.account, authorizations); err != nil {
+		return err
+	}
 	if err := d.Store.CreateOrder(r.Context(), order, authorizations, s.nonce); err != nil {
 		return err
 	}

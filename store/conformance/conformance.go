@@ -6,6 +6,7 @@ package conformance
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ type Store interface {
 	ca.Statuses
 	ca.CRLs
 	seal.Store
-	credential.Burner
+	credential.Store
 	Close() error
 }
 
@@ -102,7 +103,7 @@ func run(t *testing.T, cases []Case, open func(t *testing.T) *Driver) {
 // LedgerCases lists the ledger suite.
 func LedgerCases() []Case {
 	var all []Case
-	for _, part := range [][]Case{recordCases, effectCases, idempotencyCases, statusCases, crlCases, backgroundCases, sealCases, auditCases, tenantCases(), batchCases} {
+	for _, part := range [][]Case{recordCases, effectCases, credentialCases, idempotencyCases, statusCases, crlCases, backgroundCases, sealCases, auditCases, tenantCases(), batchCases} {
 		all = append(all, part...)
 	}
 	return all
@@ -110,7 +111,7 @@ func LedgerCases() []Case {
 
 // ACMECases lists the suite of the ACME door's objects.
 func ACMECases() []Case {
-	return append(append([]Case{}, accountCases...), orderCases...)
+	return slices.Concat(accountCases, accountLifeCases, orderCases)
 }
 
 // ArchiveCases lists the suite of what operators ask.

@@ -4,10 +4,8 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
-	"github.com/enrollgate/enrollgate/ca/credential"
 )
 
 // tenantCases has one case for each method that takes a tenant.
@@ -30,33 +28,38 @@ type swap struct {
 
 // swaps classifies every method of a Store: a new one must be put here.
 var swaps = map[string]swap{
-	"Close":         {shared: "ends the process's use of the store"},
-	"Now":           {shared: "one clock"},
-	"Feed":          {shared: "the status feed is read by replicas, for every tenant; rows carry theirs"},
-	"FeedEnd":       {shared: "the status feed is read by replicas, for every tenant"},
-	"CRLHeads":      {shared: "replicas publish every tenant's lists; rows carry theirs"},
-	"CRL":           {try: swapCRL},
-	"PublishCRL":    {try: swapPublishCRL},
-	"StatusPage":    {try: swapStatusPage},
-	"KeepProfile":   {shared: "a text is found by its hash alone, whoever wrote it"},
-	"Profile":       {shared: "a text is found by its hash alone, whoever wrote it"},
-	"Note":          {shared: "appends a row that carries its tenant; reads nothing"},
-	"Acquire":       {shared: "leases belong to the installation"},
-	"Release":       {shared: "leases belong to the installation"},
-	"Held":          {shared: "leases belong to the installation"},
-	"Waiting":       {shared: "the outbox is delivered by replicas, for every tenant; rows carry theirs"},
-	"DataKeys":      {shared: "data keys belong to the installation; what they seal is bound to its tenant"},
-	"Rewrap":        {shared: "data keys belong to the installation; what they seal is bound to its tenant"},
-	"AddDataKey":    {shared: "data keys belong to the installation; what they seal is bound to its tenant"},
-	"Certificate":   {try: swapCertificate},
-	"Decision":      {try: swapDecision},
-	"Record":        {try: swapRecord},
-	"Revoke":        {try: swapRevoke},
-	"Post":          {try: swapPost},
-	"Delivered":     {try: swapDelivered},
-	"Burn":          {try: swapBurn},
-	"AddUses":       {try: swapAddUses},
-	"UsesLeft":      {try: swapUsesLeft},
+	"Close":       {shared: "ends the process's use of the store"},
+	"Now":         {shared: "one clock"},
+	"Feed":        {shared: "the status feed is read by replicas, for every tenant; rows carry theirs"},
+	"FeedEnd":     {shared: "the status feed is read by replicas, for every tenant"},
+	"CRLHeads":    {shared: "replicas publish every tenant's lists; rows carry theirs"},
+	"CRL":         {try: swapCRL},
+	"PublishCRL":  {try: swapPublishCRL},
+	"StatusPage":  {try: swapStatusPage},
+	"KeepProfile": {shared: "a text is found by its hash alone, whoever wrote it"},
+	"Profile":     {shared: "a text is found by its hash alone, whoever wrote it"},
+	"Note":        {shared: "appends a row that carries its tenant; reads nothing"},
+	"Acquire":     {shared: "leases belong to the installation"},
+	"Release":     {shared: "leases belong to the installation"},
+	"Held":        {shared: "leases belong to the installation"},
+	"Waiting":     {shared: "the outbox is delivered by replicas, for every tenant; rows carry theirs"},
+	"DataKeys":    {shared: "data keys belong to the installation; what they seal is bound to its tenant"},
+	"Rewrap":      {shared: "data keys belong to the installation; what they seal is bound to its tenant"},
+	"AddDataKey":  {shared: "data keys belong to the installation; what they seal is bound to its tenant"},
+	"Certificate": {try: swapCertificate},
+	"Decision":    {try: swapDecision},
+	"Record":      {try: swapRecord},
+	"Revoke":      {try: swapRevoke},
+	"Post":        {try: swapPost},
+	"Delivered":   {try: swapDelivered},
+	"Burn":        {try: swapBurn},
+
+	"AddCredential":      {try: swapAddCredential},
+	"Credential":         {try: swapCredential},
+	"CredentialByLookup": {try: swapCredentialByLookup},
+	"Credentials":        {try: swapCredentials},
+	"RevokeCredential":   {try: swapRevokeCredential},
+
 	"Generations":   {try: swapGenerations},
 	"AddGeneration": {try: swapGenerations},
 	"Activate":      {try: swapActivations},
@@ -148,22 +151,6 @@ func swapBurn(k *kit, _ *ca.Entry) {
 	if k.usesLeft(Tenant, id) != 1 {
 		k.Errorf("another tenant burnt a use")
 	}
-}
-
-func swapAddUses(k *kit, _ *ca.Entry) {
-	id := k.credential(Tenant, 1)
-	if err := k.Store.AddUses(k.Context(), credential.Uses{Tenant: OtherTenant, ID: id, Left: 7, Expires: k.now().Add(time.Hour)}); err != nil {
-		k.Errorf("the same id in another tenant: %v", err)
-	}
-	if a, b := k.usesLeft(Tenant, id), k.usesLeft(OtherTenant, id); a != 1 || b != 7 {
-		k.Errorf("uses left: %d and %d, want 1 and 7", a, b)
-	}
-}
-
-func swapUsesLeft(k *kit, _ *ca.Entry) {
-	id := k.credential(Tenant, 1)
-	_, err := k.Store.UsesLeft(k.Context(), OtherTenant, id)
-	k.kind("another tenant's credential", err, ca.NotFound)
 }
 
 func swapGenerations(k *kit, _ *ca.Entry) {

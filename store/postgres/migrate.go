@@ -51,6 +51,7 @@ var grants = map[string]string{
 	"leases":          "select, insert, update",
 	"outbox":          "select, insert, delete",
 	"credential_uses": "select, insert, update",
+	"credentials":     "select, insert, update, delete",
 	"replicas":        "select, insert, update, delete",
 
 	"acme_accounts":       "select, insert, update",

@@ -85,7 +85,8 @@ func TestReplicasShareCredentials(t *testing.T) {
 	keepProfile(t, replicas[0])
 	const credentials, uses, callers = 4, 20, 24
 	for i := range credentials {
-		if err := replicas[0].AddUses(t.Context(), credential.Uses{Tenant: "default", ID: fmt.Sprint(i), Left: uses, Expires: time.Now().Add(time.Hour)}); err != nil {
+		if err := replicas[0].AddCredential(t.Context(), &credential.Record{Credential: credential.Credential{Tenant: "default", ID: fmt.Sprint(i), Granted: uses, Left: uses,
+			Expires: time.Now().Add(time.Hour)}}, ca.Audit{Tenant: "default", Event: "credential.created", Actor: "x", Detail: []byte("{}")}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -113,9 +114,9 @@ func TestReplicasShareCredentials(t *testing.T) {
 	}
 	all.Wait()
 	for i := range credentials {
-		left, err := replicas[0].UsesLeft(t.Context(), "default", fmt.Sprint(i))
-		if err != nil || left != uses-won[i] {
-			t.Errorf("credential %d: %d uses left, %d were taken of %d (%v)", i, left, won[i], uses, err)
+		r, err := replicas[0].Credential(t.Context(), "default", fmt.Sprint(i))
+		if err != nil || r.Left != uses-won[i] {
+			t.Errorf("credential %d: %d uses left, %d were taken of %d (%v)", i, r.Left, won[i], uses, err)
 		}
 	}
 }

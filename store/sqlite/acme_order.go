@@ -57,6 +57,12 @@ func (s *Store) Order(ctx context.Context, tenant, endpoint, id string) (*state.
 	return o, all, nil
 }
 
+// Orders lists the ids of an account's orders that are not invalid.
+func (s *Store) Orders(ctx context.Context, tenant, endpoint, account, after string, limit int) ([]string, error) {
+	rows, err := s.read[selectOrdersOf].QueryContext(point(ctx), tenant, account, after, endpoint, micros(s.now()), limit)
+	return collect(rows, err, func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) })
+}
+
 // OrderByCertificate finds the order that a certificate resource came from.
 func (s *Store) OrderByCertificate(ctx context.Context, tenant, endpoint, certificate string) (*state.Order, error) {
 	return scanOrder(s.read[selectOrderByCertificate].QueryRowContext(point(ctx), tenant, certificate, endpoint))

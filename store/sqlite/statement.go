@@ -45,9 +45,13 @@ const (
 	selectOutbox
 	deleteOutbox
 
-	insertUses
+	insertCredential
 	burnUse
-	selectUses
+	selectCredential
+	selectCredentialByLookup
+	selectCredentials
+	revokeCredential
+	sweepCredentials
 
 	insertDataKey
 	selectDataKeys
@@ -87,12 +91,18 @@ const (
 	changeChallenge
 	endChallenge
 	deactivateAuthorization
+	changeKey
+	selectOrdersOf
+	preauthorize
+	selectPreauthorizations
+	selectHeldAuthorizations
 
 	sweepNonces
 	sweepIdempotency
 	endOrders
 	removeAuthorizations
 	removeOrders
+	removePreauthorizations
 	beatReplica
 	selectReplicas
 	forgetReplicas
@@ -136,10 +146,12 @@ const (
 )
 
 const (
-	accountColumns       = `tenant, endpoint, id, status, key, thumbprint, contact, terms_agreed, created_at`
+	accountColumns       = `tenant, endpoint, id, status, key, thumbprint, contact, terms_agreed, created_at, agreed, external, preauthorized`
 	orderColumns         = `tenant, endpoint, id, account, status, identifiers, authorizations, not_before, not_after, created_at, expires, certificate, ca, serial, error`
 	authorizationColumns = `tenant, endpoint, id, account, identifier, wildcard, status, created_at, expires, challenges`
 )
+
+const credentialColumns = `tenant, id, kind, door, profile, endpoints, bindings, secret, granted, uses, expires, created_at, revoked_at`
 
 const checkpointColumns = `number, chain, seq, hash, rows, at, prev, key, signature`
 
@@ -209,9 +221,15 @@ var statements = [queries]string{
 	selectOutbox: `SELECT id, tenant, topic, payload, at FROM outbox WHERE id > 0 ORDER BY id LIMIT ?`,
 	deleteOutbox: `DELETE FROM outbox WHERE id = ? AND tenant = ?`,
 
-	insertUses: `INSERT INTO credential_uses (tenant, id, uses, expires) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-	burnUse:    `UPDATE credential_uses SET uses = uses - 1 WHERE tenant = ? AND id = ? AND uses > 0 AND expires > ?`,
-	selectUses: `SELECT uses FROM credential_uses WHERE tenant = ? AND id = ?`,
+	insertCredential: `INSERT INTO credentials (` + credentialColumns + `, lookup) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	burnUse: `UPDATE credentials SET uses = uses - 1 WHERE tenant = ? AND id = ? AND (uses > 0 OR uses IS NULL) AND expires > ?
+		AND revoked_at IS NULL`,
+	selectCredential:         `SELECT ` + credentialColumns + ` FROM credentials WHERE tenant = ? AND id = ?`,
+	selectCredentialByLookup: `SELECT ` + credentialColumns + ` FROM credentials WHERE tenant = ? AND lookup = ?`,
+	selectCredentials:        `SELECT ` + credentialColumns + ` FROM credentials WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?`,
+	revokeCredential:         `UPDATE credentials SET revoked_at = ? WHERE tenant = ? AND id = ? AND revoked_at IS NULL`,
+	sweepCredentials: `DELETE FROM credentials WHERE (tenant, id) IN
+		(SELECT tenant, id FROM credentials WHERE expires <= ? ORDER BY expires LIMIT ?)`,
 
 	insertDataKey: `INSERT INTO data_keys (purpose, version, wrapped, created_at) SELECT ?1, ?2, ?3, ?4 FROM seal_kek WHERE id = ?5
 		ON CONFLICT DO NOTHING`,
@@ -243,10 +261,10 @@ var statements = [queries]string{
 	countAudit:           `SELECT count(*) FROM audit`,
 
 	insertNonce:        `INSERT INTO acme_nonces (tenant, id, expires) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
-	insertAccount:      `INSERT INTO acme_accounts (` + accountColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	insertAccount:      `INSERT INTO acme_accounts (` + accountColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 	selectAccount:      `SELECT ` + accountColumns + ` FROM acme_accounts WHERE tenant = ? AND id = ? AND endpoint = ?`,
 	selectAccountByKey: `SELECT ` + accountColumns + ` FROM acme_accounts WHERE tenant = ? AND endpoint = ? AND thumbprint = ?`,
-	updateAccount: `UPDATE acme_accounts SET status = ?, contact = ?, terms_agreed = ?
+	updateAccount: `UPDATE acme_accounts SET status = ?, contact = ?, terms_agreed = ?, agreed = ?
 		WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'valid'`,
 	insertOrder:              `INSERT INTO acme_orders (` + orderColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 	selectOrder:              `SELECT ` + orderColumns + ` FROM acme_orders WHERE tenant = ? AND id = ? AND endpoint = ?`,
@@ -267,6 +285,16 @@ var statements = [queries]string{
 	deactivateAuthorization: `UPDATE acme_authorizations SET status = 'deactivated'
 		WHERE tenant = ? AND id = ? AND endpoint = ? AND status IN ('pending', 'valid')`,
 
+	changeKey: `UPDATE acme_accounts SET key = ?1, thumbprint = ?2 WHERE tenant = ?3 AND id = ?4 AND endpoint = ?5 AND status = 'valid' AND thumbprint = ?6
+		AND NOT EXISTS (SELECT 1 FROM acme_accounts o WHERE o.tenant = ?3 AND o.endpoint = ?5 AND o.thumbprint = ?2)`,
+	selectOrdersOf: `SELECT id FROM acme_orders WHERE tenant = ?1 AND account = ?2 AND id > ?3 AND endpoint = ?4
+		AND (status = 'valid' OR status = 'pending' AND expires > ?5) ORDER BY id LIMIT ?6`,
+	preauthorize:            `UPDATE acme_accounts SET preauthorized = 1 WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'valid'`,
+	selectPreauthorizations: `SELECT ` + authorizationColumns + ` FROM acme_authorizations WHERE ` + preauthorizationOf,
+	// Orders are read from the newest on: older ones cannot have proofs that still count.
+	selectHeldAuthorizations: `SELECT ` + authorizationColumns + ` FROM acme_authorizations WHERE tenant = ?1 AND endpoint = ?3 AND status = 'valid' AND expires > ?4
+			AND account = ?2 AND order_id IN (SELECT id FROM acme_orders WHERE tenant = ?1 AND account = ?2 ORDER BY id DESC LIMIT ?5)`,
+
 	sweepNonces: `WITH RECURSIVE tenants (tenant) AS (SELECT min(tenant) FROM acme_nonces
 			UNION ALL SELECT (SELECT min(n.tenant) FROM acme_nonces n WHERE n.tenant > each.tenant) FROM tenants each WHERE each.tenant IS NOT NULL)
 		DELETE FROM acme_nonces WHERE (tenant, id) IN (SELECT n.tenant, n.id FROM tenants each CROSS JOIN acme_nonces n ON n.tenant = each.tenant
@@ -278,6 +306,9 @@ var statements = [queries]string{
 		(SELECT tenant, id FROM acme_orders WHERE status = 'pending' AND status <> 'valid' AND expires <= ? ORDER BY expires LIMIT ?)`,
 	removeAuthorizations: `DELETE FROM acme_authorizations WHERE (tenant, order_id) IN (` + removableOrders + `)`,
 	removeOrders:         `DELETE FROM acme_orders WHERE (tenant, id) IN (` + removableOrders + `)`,
+
+	removePreauthorizations: `DELETE FROM acme_authorizations WHERE (tenant, id) IN
+		(SELECT tenant, id FROM acme_authorizations WHERE order_id IS NULL AND expires <= ? ORDER BY expires LIMIT ?)`,
 
 	beatReplica: `INSERT INTO replicas (id, started, seen, config, schema, version, skew) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET started = excluded.started, seen = excluded.seen, config = excluded.config,
@@ -340,12 +371,17 @@ var statements = [queries]string{
 // someOfMonth picks the same certificates every time it runs in one transaction.
 const someOfMonth = `SELECT id FROM certificates WHERE tenant = ? AND ca = ? AND month = ? ORDER BY serial LIMIT ?`
 
+// preauthorizationOf picks the authorizations without an order of an account (?2)
+// of an endpoint (?3) that count at a time (?4).
+const preauthorizationOf = `tenant = ?1 AND account = ?2 AND order_id IS NULL AND endpoint = ?3 AND status = 'valid' AND expires > ?4 AND id > ''`
+
 // removableOrders picks the same orders every time it runs in one transaction.
 const removableOrders = `SELECT tenant, id FROM acme_orders WHERE status = 'invalid' AND status <> 'valid' AND expires <= ?
 	ORDER BY expires, tenant, id LIMIT ?`
 
 // readStatements are those that the read pool prepares.
-var readStatements = []query{selectCertificate, selectDecision, selectFeed, selectProfile, selectOutbox, selectUses, selectDataKeys,
+var readStatements = []query{selectCertificate, selectDecision, selectFeed, selectProfile, selectOutbox, selectCredential, selectCredentialByLookup, selectCredentials, selectDataKeys,
+	selectOrdersOf, selectPreauthorizations, selectHeldAuthorizations,
 	selectUncovered, selectLastCheckpoint, selectAuditKeys,
 	selectGenerations, selectActivations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
 	selectReplicas,

@@ -50,8 +50,8 @@ func New(under state.Store, now func() time.Time) *Store {
 }
 
 // CreateAccount implements state.Store.
-func (s *Store) CreateAccount(ctx context.Context, a *state.Account, n state.Nonce) error {
-	if err := s.Store.CreateAccount(ctx, a, n); err != nil {
+func (s *Store) CreateAccount(ctx context.Context, a *state.Account, n state.Nonce, effects ...ca.Effect) error {
+	if err := s.Store.CreateAccount(ctx, a, n, effects...); err != nil {
 		return err
 	}
 	s.accounts.Put(key{a.Tenant, a.Endpoint, a.ID}, copyAccount(a))
@@ -82,6 +82,29 @@ func (s *Store) UpdateAccount(ctx context.Context, a *state.Account, n state.Non
 	}
 	s.accounts.Put(k, copyAccount(a))
 	return nil
+}
+
+// ChangeKey implements state.Store.
+func (s *Store) ChangeKey(ctx context.Context, a *state.Account, before [32]byte, n state.Nonce) error {
+	err := s.Store.ChangeKey(ctx, a, before, n)
+	s.Forget(a.Tenant, a.Endpoint, a.ID)
+	return err
+}
+
+// CreateAuthorization implements state.Store.
+func (s *Store) CreateAuthorization(ctx context.Context, a *state.Authorization, n state.Nonce) error {
+	err := s.Store.CreateAuthorization(ctx, a, n)
+	s.Forget(a.Tenant, a.Endpoint, a.Account)
+	if err == nil {
+		s.authorizations.Put(keyOf(a), *a)
+	}
+	return err
+}
+
+// Forget has an account read from the store the next time: its key may have
+// been changed through another replica.
+func (s *Store) Forget(tenant, endpoint, account string) {
+	s.accounts.Drop(key{tenant, endpoint, account})
 }
 
 func copyAccount(a *state.Account) state.Account {
