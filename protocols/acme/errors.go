@@ -112,8 +112,11 @@ func problemOf(err error) *problem {
 	switch {
 	case requestTypes[e.Field] && (e.Kind == ca.BadRequest || e.Kind == ca.BadProof): // said by the JWS reader
 		p.Type = urn + e.Field
-		if e.Field == typeBadSignatureAlgorithm {
-			p.Algorithms = supportedAlgorithms()
+		if e.Field == typeBadNonce { // section 6.5
+			p.Status = http.StatusBadRequest
+		}
+		if e.Field == typeBadSignatureAlgorithm { // section 6.2
+			p.Status, p.Algorithms = http.StatusBadRequest, supportedAlgorithms()
 		}
 	case e.Kind != ca.Denied:
 	case strings.HasPrefix(e.Field, "dns:"), strings.HasPrefix(e.Field, "ip:"):
