@@ -192,11 +192,11 @@ func taken(cfg *config.Config, in credentialCreateIn) error {
 	}
 	for _, id := range in.Endpoints {
 		if !slices.Contains(ids, id) {
-			return ca.Errorf(ca.BadRequest, "tenant %s has no endpoint %s of protocol %q that takes such a credential; its authentication must name [%s, %s]", in.Tenant, id, in.Protocol, caller.ACMEAccount, caller.ExternalAccount)
+			return ca.Errorf(ca.NotFound, "tenant %s has no endpoint %s of protocol %q that takes such a credential; its authentication must name [%s, %s]", in.Tenant, id, in.Protocol, caller.ACMEAccount, caller.ExternalAccount)
 		}
 	}
 	if len(ids) == 0 {
-		return ca.Errorf(ca.BadRequest, "tenant %s has no endpoint of protocol %q and profile %q that takes such a credential; its authentication must name [%s, %s]", in.Tenant, in.Protocol, in.Profile, caller.ACMEAccount, caller.ExternalAccount)
+		return ca.Errorf(ca.NotFound, "tenant %s has no endpoint of protocol %q and profile %q that takes such a credential; its authentication must name [%s, %s]", in.Tenant, in.Protocol, in.Profile, caller.ACMEAccount, caller.ExternalAccount)
 	}
 	return nil
 }

@@ -96,6 +96,16 @@ var commandSwaps = map[string]commandSwap{
 	"crl import": {tries: func(s *twoTenants) []commandTry {
 		return []commandTry{{"crl import --file ID", s.rootList, s.strangerList, exitFailed}, {"crl import --json --file ID", s.laterList, s.strangerList, exitFailed}}
 	}},
+	"credential create": {tries: func(*twoTenants) []commandTry {
+		return []commandTry{{"credential create --protocol acme --endpoint ID", "acme-one", "acme-none", exitFailed},
+			{"credential create --protocol acme --profile ID --json", "gateway-tls-server", "nothing", exitFailed}}
+	}},
+	"credential list": {tries: func(*twoTenants) []commandTry {
+		return []commandTry{{"credential list", "", "", exitOK}, {"credential list --json", "", "", exitOK}}
+	}},
+	"credential revoke": {tries: func(s *twoTenants) []commandTry {
+		return []commandTry{{"credential revoke ID", s.credential, ca.RandomID(16), exitFailed}, {"credential revoke --json ID", s.credential, ca.RandomID(16), exitFailed}}
+	}},
 	"explain": {tries: func(s *twoTenants) []commandTry {
 		all := s.bySerial("explain ID", "explain ID --json", "explain ID --profile")
 		for _, trace := range []string{s.issued, s.refused} {

@@ -227,7 +227,7 @@ func TestExternalAccountRace(t *testing.T) {
 func TestExternalAccountOptional(t *testing.T) {
 	plain := newBench(t)
 	old := plain.registered("one") // before anybody thought of bindings
-	b, registry := plain.external(optional, "")
+	b, _ := plain.external(optional, "")
 	if strings.Contains(string(b.door.endpoints["one/issuing/privatessl-tls-server"].directory), "meta") {
 		t.Error("a binding that is optional is said to be required")
 	}

@@ -101,7 +101,7 @@ func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizati
 		Transaction: order.ID, Window: d.OrderLifetime,
 		Effects: []ca.Effect{
 			d.Store.Strike(order.Tenant, s.nonce),
-			d.Store.FinishOrder(order.Tenant, order.Endpoint, order.ID, certificate),
+			d.Store.FinishOrder(order.Tenant, order.Endpoint, order.ID, certificate, s.account.Thumbprint),
 		}}, nil
 }
 
@@ -126,8 +126,8 @@ func (d *Door) answerOrder(w http.ResponseWriter, r *request, id string) error {
 	}
 	switch status := order.At(d.Now(), authorizations); status {
 	case state.Valid:
-	case state.Ready: // everything else holds, so the account was ended on another replica
-		return fail(http.StatusUnauthorized, typeUnauthorized, "the account is not valid any more")
+	case state.Ready: // everything else holds, so the account was ended on another replica, or got another key
+		return fail(http.StatusUnauthorized, typeUnauthorized, "the account is not valid any more, or has another key")
 	default:
 		return fail(http.StatusForbidden, typeOrderNotReady, "the order is %s, not ready", status)
 	}

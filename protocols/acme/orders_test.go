@@ -17,6 +17,8 @@ import (
 	"golang.org/x/crypto/acme"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
 
@@ -289,5 +291,43 @@ func TestEveryResourceChecksItsRequest(t *testing.T) {
 		if r := c.post(c.base+path, "{}"); r.status != http.StatusBadRequest {
 			t.Errorf("POST of %s with a payload: %d", path, r.status)
 		}
+	}
+}
+
+// TestCoreRevokesByNames: the core counts the caller's own proofs of the very
+// names, as long as they hold.
+func TestCoreRevokesByNames(t *testing.T) {
+	b := newBench(t)
+	owner, c := b.registered("one"), b.registered("one")
+	der, _ := owner.issue(newKey(t), "a.example")
+	id := "acme-account:" + c.kid[strings.LastIndex(c.kid, "/")+1:]
+	who, err := caller.FromAccountSignature(b.door.Callers, caller.AccountSignature{Tenant: "one", Endpoint: "acme-one", Account: strings.TrimPrefix(id, "acme-account:"),
+		Status: "valid", KeyThumbprint: [32]byte{1}, AccountKey: [32]byte{1}, At: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof := func(owner, name string, wildcard bool, lasts time.Duration) claim.Claim {
+		now := time.Now().Add(lasts).Add(-time.Hour)
+		c, err := claim.FromAuthorization(b.door.Claims, claim.ValidatedAuthorization{ID: "z", Owner: owner, Identifier: name, Wildcard: wildcard, Challenge: claim.DNS01,
+			Status: "valid", Validated: now, Expires: now.Add(time.Hour), Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	revoke := func(claims ...claim.Claim) error {
+		_, err := b.door.Core.Revoke(t.Context(), &ca.RevokeRequest{Trace: ca.NewTrace(), Tenant: "one", CA: "issuing", Serial: serialOf(t, der),
+			Certificate: der, Reason: ca.Superseded, Caller: who, Claims: claims})
+		return err
+	}
+	for what, claims := range map[string][]claim.Claim{"nothing": nil, "the zero claim": {{}}, "another's proof": {proof("acme-account:other", "a.example", false, time.Minute)},
+		"another name": {proof(id, "b.example", false, time.Minute)}, "the wildcard below": {proof(id, "a.example", true, time.Minute)},
+		"the wildcard above": {proof(id, "example", true, time.Minute)}, "an expired proof": {proof(id, "a.example", false, -time.Minute)}} {
+		if err := revoke(claims...); !ca.IsKind(err, ca.Denied) {
+			t.Errorf("by %s: %v", what, err)
+		}
+	}
+	if err := revoke(proof(id, "a.example", false, time.Minute)); err != nil {
+		t.Error(err)
 	}
 }

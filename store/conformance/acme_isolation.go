@@ -131,7 +131,7 @@ func finishElsewhere(k *kit, p place, _ *state.Order) {
 	a := k.account(Tenant, Endpoint)
 	o, az := k.order(a, "ready.example")
 	k.validate(az)
-	e := k.entryUntil(p.tenant, time.Now().AddDate(0, 1, 0), k.ACME.FinishOrder(p.tenant, p.endpoint, o.ID, ca.RandomID(16)))
+	e := k.entryUntil(p.tenant, time.Now().AddDate(0, 1, 0), k.ACME.FinishOrder(p.tenant, p.endpoint, o.ID, ca.RandomID(16), a.Thumbprint))
 	_, err := k.Store.Record(k.Context(), e)
 	k.lost(err, 0, 0)
 	if got := k.readOrder(o); got.Status != state.Pending {

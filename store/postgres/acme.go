@@ -133,13 +133,13 @@ func authorizationChanged() error {
 }
 
 // FinishOrder implements state.Store.
-func (s *Store) FinishOrder(tenant, endpoint, order, certificate string) ca.Effect {
+func (s *Store) FinishOrder(tenant, endpoint, order, certificate string, key [32]byte) ca.Effect {
 	return ca.NewEffect(&effect{store: s, tenant: tenant, step: func(e *ca.Entry) (step, error) {
 		if e == nil {
 			return step{}, errors.New("an order can only be finished together with a certificate")
 		}
 		return step{slot: slot{classOrder, tenant, order}, sql: sql.OrderFinish,
-			args: []any{s.offset(), tenant, endpoint, order, certificate, e.Certificate.CA, e.Certificate.Serial[:]}}, nil
+			args: []any{s.offset(), tenant, endpoint, order, certificate, e.Certificate.CA, e.Certificate.Serial[:], key[:]}}, nil
 	}})
 }
 

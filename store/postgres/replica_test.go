@@ -33,6 +33,12 @@ func readyOrder(t testing.TB, s *Store) *state.Order {
 	return o
 }
 
+// keyOf is the thumbprint of the key that readyOrder gave the order's account.
+func keyOf(o *state.Order) (out [32]byte) {
+	copy(out[:], o.Account)
+	return out
+}
+
 func newNonce() state.Nonce {
 	return state.Nonce{ID: [16]byte([]byte(ca.RandomID(16))), Expires: time.Now().Add(time.Hour)}
 }
@@ -49,7 +55,7 @@ func TestReplicasFinishOneOrder(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range got {
 			s := replicas[i%2]
-			e := newEntry(s.Strike("default", newNonce()), s.FinishOrder("default", "acme", o.ID, ca.RandomID(16)))
+			e := newEntry(s.Strike("default", newNonce()), s.FinishOrder("default", "acme", o.ID, ca.RandomID(16), keyOf(o)))
 			e.Idempotency = key
 			all.Go(func() {
 				r, err := s.Record(t.Context(), e)

@@ -228,7 +228,7 @@ var sql = struct {
 			and cardinality(o.authorizations) = (select count(*) from unnest(o.authorizations) named(id),
 				lateral (select from enrollgate.acme_authorizations a
 					where a.id = named.id and a.tenant = $2 and a.endpoint = $3 and a.status = 'valid' and a.expires > now() + $1::interval limit 1) valid)
-			and (select status from enrollgate.acme_accounts where tenant = $2 and id = o.account and endpoint = $3) = 'valid'`,
+			and (select status from enrollgate.acme_accounts where tenant = $2 and id = o.account and endpoint = $3 and thumbprint = $8) = 'valid'`,
 	OrderFind: `select o.account, o.status, o.identifiers, o.not_before, o.not_after, o.created_at, o.expires, o.authorizations,
 			coalesce(o.certificate, ''), o.ca, o.serial, o.error,
 			a.id, a.account, a.type, a.value, a.wildcard, a.status, a.created_at, a.expires, a.challenges

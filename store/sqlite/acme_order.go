@@ -92,8 +92,8 @@ func scanOrder(row *sql.Row) (*state.Order, error) {
 }
 
 // FinishOrder makes the effect that turns a ready order into a valid one.
-func (s *Store) FinishOrder(tenant, endpoint, order, certificate string) ca.Effect {
+func (s *Store) FinishOrder(tenant, endpoint, order, certificate string, key [32]byte) ca.Effect {
 	return ca.NewEffect(&effect{owner: s, tenant: tenant, query: finishOrder, issues: true, args: func(b *batch, e *ca.Entry) []any {
-		return []any{certificate, e.Certificate.CA, e.Certificate.Serial[:], tenant, order, endpoint, micros(b.now)}
+		return []any{certificate, e.Certificate.CA, e.Certificate.Serial[:], tenant, order, endpoint, micros(b.now), key[:]}
 	}})
 }

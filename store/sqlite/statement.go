@@ -274,7 +274,8 @@ var statements = [queries]string{
 			AND EXISTS (SELECT 1 FROM acme_authorizations a WHERE a.tenant = o.tenant AND a.order_id = o.id)
 			AND NOT EXISTS (SELECT 1 FROM acme_authorizations a WHERE a.tenant = o.tenant AND a.order_id = o.id
 				AND (a.status <> 'valid' OR a.expires <= ?7))
-			AND EXISTS (SELECT 1 FROM acme_accounts c WHERE c.tenant = o.tenant AND c.id = o.account AND c.endpoint = o.endpoint AND c.status = 'valid')`,
+			AND EXISTS (SELECT 1 FROM acme_accounts c WHERE c.tenant = o.tenant AND c.id = o.account AND c.endpoint = o.endpoint AND c.status = 'valid'
+				AND c.thumbprint = ?8)`,
 	insertAuthorization: `INSERT INTO acme_authorizations (` + authorizationColumns + `, order_id, position)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 	selectAuthorization:  `SELECT ` + authorizationColumns + ` FROM acme_authorizations WHERE tenant = ? AND id = ? AND endpoint = ?`,

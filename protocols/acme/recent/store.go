@@ -175,9 +175,9 @@ func (s *Store) DeactivateAuthorization(ctx context.Context, tenant, endpoint, i
 
 // FinishOrder implements state.Store. Whether it comes to a commit is not known
 // here, so the order is forgotten.
-func (s *Store) FinishOrder(tenant, endpoint, order, certificate string) ca.Effect {
+func (s *Store) FinishOrder(tenant, endpoint, order, certificate string, thumbprint [32]byte) ca.Effect {
 	s.orders.Drop(key{tenant, endpoint, order})
-	return s.Store.FinishOrder(tenant, endpoint, order, certificate)
+	return s.Store.FinishOrder(tenant, endpoint, order, certificate, thumbprint)
 }
 
 func keyOf(a *state.Authorization) key { return key{a.Tenant, a.Endpoint, a.ID} }

@@ -159,10 +159,10 @@ type Store interface {
 	DeactivateAuthorization(ctx context.Context, tenant, endpoint, id string, n Nonce) error
 
 	// FinishOrder makes the effect that turns a pending order, whose account is
-	// valid and whose authorizations are all valid and not expired, into a valid
-	// one with this certificate id; the driver fills in CA and serial of the
-	// entry that carries the effect.
-	FinishOrder(tenant, endpoint, order, certificate string) ca.Effect
+	// valid and has the key with this thumbprint and whose authorizations are all
+	// valid and not expired, into a valid one with this certificate id; the driver
+	// fills in CA and serial of the entry that carries the effect.
+	FinishOrder(tenant, endpoint, order, certificate string, key [32]byte) ca.Effect
 	// Strike makes the effect that strikes a nonce.
 	Strike(tenant string, n Nonce) ca.Effect
 }

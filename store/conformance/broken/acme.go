@@ -101,11 +101,11 @@ func (s *door) DeactivateAuthorization(ctx context.Context, tenant, endpoint, id
 	return s.Store.DeactivateAuthorization(ctx, tenant, endpoint, id, s.nonce(n))
 }
 
-func (s *door) FinishOrder(tenant, endpoint, order, certificate string) ca.Effect {
+func (s *door) FinishOrder(tenant, endpoint, order, certificate string, key [32]byte) ca.Effect {
 	if s.what == "finish always holds" {
 		return s.ledger.Post(tenant, "finished", []byte("1"))
 	}
-	return s.Store.FinishOrder(tenant, endpoint, order, certificate)
+	return s.Store.FinishOrder(tenant, endpoint, order, certificate, key)
 }
 
 func (s *door) Strike(tenant string, n state.Nonce) ca.Effect {
@@ -233,11 +233,11 @@ func (s *elsewhere) HeldAuthorizations(ctx context.Context, tenant, endpoint, ac
 	return s.Store.HeldAuthorizations(ctx, tenant, endpoint, account)
 }
 
-func (s *elsewhere) FinishOrder(tenant, endpoint, order, certificate string) ca.Effect {
+func (s *elsewhere) FinishOrder(tenant, endpoint, order, certificate string, key [32]byte) ca.Effect {
 	if s.method == "FinishOrder" && tenant == conformance.Tenant { // a tenant's other endpoint
 		endpoint = conformance.Endpoint
 	}
-	return s.Store.FinishOrder(tenant, endpoint, order, certificate)
+	return s.Store.FinishOrder(tenant, endpoint, order, certificate, key)
 }
 
 func acmeFlaws() (all []flaw) {
