@@ -48,7 +48,13 @@ func (s *Store) Credential(ctx context.Context, tenant, id string) (*credential.
 
 // CredentialByLookup implements credential.Store.
 func (s *Store) CredentialByLookup(ctx context.Context, tenant string, lookups [][]byte) (*credential.Record, error) {
-	return oneCredential(s.pool.QueryRow(ctx, sql.CredentialByLookup, tenant, lookups))
+	for _, l := range lookups {
+		r, err := oneCredential(s.pool.QueryRow(ctx, sql.CredentialByLookup, tenant, notNil(l)))
+		if !ca.IsKind(err, ca.NotFound) {
+			return r, err
+		}
+	}
+	return nil, ca.Errorf(ca.NotFound, "there is no such credential")
 }
 
 func oneCredential(row pgx.Row) (*credential.Record, error) {

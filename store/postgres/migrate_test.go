@@ -195,8 +195,8 @@ func TestMigrate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, change := range map[string]struct{ statement, want string }{
-		"a newer schema that this program can live with": {"insert into enrollgate.schema_version (version_id, is_applied) values (99, true)", ""},
-		"a newer schema":  {"update enrollgate.compatibility set least = 99", "too new"},
+		"a newer schema that this program can live with": {"insert into enrollgate.schema_version (version_id, is_applied) values (99999, true)", ""},
+		"a newer schema":  {"update enrollgate.compatibility set least = 99999", "too new"},
 		"an older schema": {"delete from enrollgate.schema_version where version_id > 1", "older"},
 	} {
 		if _, err := o.Exec(t.Context(), "begin; "+change.statement); err != nil {

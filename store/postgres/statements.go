@@ -88,7 +88,7 @@ var sql = struct {
 		on conflict do nothing returning created_at`,
 	CredentialFind: `select ` + credentialColumns + ` from enrollgate.credentials where tenant = $1 and id = $2`,
 	CredentialByLookup: `select ` + credentialColumns + ` from enrollgate.credentials
-		where tenant = $1 and lookup = any($2::bytea[]) and lookup is not null`,
+		where tenant = $1 and lookup = $2 and lookup is not null`,
 	Credentials: `select ` + credentialColumns + ` from enrollgate.credentials where tenant = $1 and id > $2 order by id limit $3::integer`,
 	CredentialRevoke: `update enrollgate.credentials set revoked_at = now() + $1::interval
 		where tenant = $2 and id = $3 and revoked_at is null`,
@@ -263,7 +263,7 @@ var sql = struct {
 	Preauthorizations: `select ` + authorizationColumns + ` from enrollgate.acme_authorizations where ` + preauthorizationOf,
 	// Orders are read from the newest on: older ones cannot have proofs that still count.
 	HeldAuthorizations: `select a.* from (select id, authorizations from enrollgate.acme_orders
-			where account = $4 and tenant = $2 order by id desc limit $5::integer) o
+			where account = $4 and tenant = $2 and id > '' order by id desc limit $5::integer) o
 		cross join lateral unnest(o.authorizations) named(id)
 		cross join lateral (select ` + authorizationColumns + ` from enrollgate.acme_authorizations z
 			where z.id = named.id and z.tenant = $2 and z.endpoint = $3 and z.account = $4 and z.status = 'valid' and z.expires > now() + $1::interval limit 1) a

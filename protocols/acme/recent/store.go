@@ -76,12 +76,8 @@ func (s *Store) Account(ctx context.Context, tenant, endpoint, id string) (*stat
 func (s *Store) UpdateAccount(ctx context.Context, a *state.Account, n state.Nonce) error {
 	k := key{a.Tenant, a.Endpoint, a.ID}
 	err := s.Store.UpdateAccount(ctx, a, n)
-	if err != nil {
-		s.accounts.Drop(k) // another replica may have changed it
-		return err
-	}
-	s.accounts.Put(k, copyAccount(a))
-	return nil
+	s.accounts.Drop(k) // read again: an update does not change all of it, or another replica was first
+	return err
 }
 
 // ChangeKey implements state.Store.
