@@ -16,5 +16,5 @@ func boundEndpoint(e *Endpoint) string {
 	if e.Door == caller.System {
 		return ""
 	}
-	return e.ID
+	return e.Recorded()
 }

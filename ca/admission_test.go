@@ -29,6 +29,8 @@ func (u *untouched) Decide(*Endpoint, *Request, *Facts, time.Time) (*Decision, e
 	return nil, errors.New("reached")
 }
 
+func (u *untouched) Methods(*Endpoint, claim.Kind) []claim.Method { return nil }
+
 func (u *untouched) Permit(*Endpoint, []pkix.GeneralName) error {
 	u.t.Error("a request that must be refused was decided")
 	return errors.New("reached")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
@@ -68,6 +69,14 @@ func NewAuthority(p Parts) (*Authority, error) {
 		}
 		a.endpoints[e.ID] = &e
 	}
+	for _, e := range a.endpoints {
+		if e.Of == "" {
+			continue
+		}
+		if of, ok := a.endpoints[e.Of]; !ok || of.Of != "" || of.Door != e.Door || of.Tenant != e.Tenant || of.CA != e.CA {
+			return nil, fmt.Errorf("endpoint %s is no variant of endpoint %q: that has another door, tenant or CA, or is none", e.ID, e.Of)
+		}
+	}
 	return a, nil
 }
 
@@ -121,6 +130,16 @@ func (a *Authority) Enroll(ctx context.Context, requests ...*Request) []Result {
 	return results
 }
 
+// Methods lists how names of a kind may be proven at an endpoint, nil where none
+// are issued: what a door may offer.
+func (a *Authority) Methods(endpoint string, kind claim.Kind) []claim.Method {
+	e, ok := a.endpoints[endpoint]
+	if !ok {
+		return nil
+	}
+	return a.policy.Methods(e, kind)
+}
+
 // Check decides and signs nothing. A request without possession is one whose
 // names are not proven yet: only whether they could be issued is said.
 func (a *Authority) Check(ctx context.Context, r *Request) (*Decision, error) {
@@ -172,6 +191,9 @@ func (a *Authority) prepare(ctx context.Context, r *Request) (*Entry, [][]byte, 
 	serial := randomSerial() // before the decision, because the CRL's shard follows from it
 	decision, err := a.decide(e, r, facts.Issuing(serial))
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := actable(decision); err != nil {
 		return nil, nil, err
 	}
 	signed, err := a.sign(ctx, issuer, r, decision, serial.Until(decision.NotAfter))
@@ -283,7 +305,7 @@ func newEntry(e *Endpoint, r *Request, d *Decision, s *signedCertificate) (*Entr
 		return nil, InternalError(err)
 	}
 	about := map[string]string{"ca": e.CA, "serial": s.serial.String(), "profile": d.Profile,
-		"endpoint": e.ID, "operation": string(r.Operation), "transaction": r.Transaction,
+		"endpoint": e.Recorded(), "operation": string(r.Operation), "transaction": r.Transaction,
 		"subject": d.Subject.String(), "not_after": d.NotAfter.Format(time.RFC3339)}
 	if b, ok := r.Caller.Binding(); ok {
 		about["credential"] = b.Credential
@@ -295,7 +317,7 @@ func newEntry(e *Endpoint, r *Request, d *Decision, s *signedCertificate) (*Entr
 	key := r.Possession.Key()
 	return &Entry{
 		Certificate: Certificate{Tenant: e.Tenant, CA: e.CA, Serial: s.serial, DER: s.der, NotBefore: d.NotBefore,
-			NotAfter: d.NotAfter, Profile: d.Profile, Requester: r.Caller.ID(), Endpoint: e.ID, State: Issued, Trace: r.Trace},
+			NotAfter: d.NotAfter, Profile: d.Profile, Requester: r.Caller.ID(), Endpoint: e.Recorded(), State: Issued, Trace: r.Trace},
 		Subject: d.Subject.String(), AltNames: d.AltNames, KeyID: key.KeyID(), KeyHash: key.Hash(),
 		TBSHash: sha256.Sum256(s.tbs), ProfileHash: d.ProfileHash, Decision: fields,
 		Idempotency: idempotency(e, r),

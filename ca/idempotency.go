@@ -17,7 +17,7 @@ func idempotency(e *Endpoint, r *Request) Idempotency {
 	digest.bytes(r.Possession.Key().Raw())
 	claims := make([]string, 0, len(r.Claims))
 	for _, c := range r.Claims {
-		claims = append(claims, string(c.Kind())+"\x00"+c.Name().Key())
+		claims = append(claims, string(c.Kind())+"\x00"+c.Key())
 	}
 	slices.Sort(claims)
 	digest.text(strings.Join(slices.Compact(claims), "\x01"))
@@ -38,7 +38,7 @@ func idempotency(e *Endpoint, r *Request) Idempotency {
 
 	key := newFieldHash("enrollgate/idempotency/1")
 	key.text(e.Tenant)
-	key.text(e.ID)
+	key.text(e.Recorded())
 	key.text(r.Caller.ID())
 	key.text(string(r.Operation))
 	if r.Transaction != "" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
@@ -89,6 +90,10 @@ type Policy interface {
 	// Decide says what certificate a request gets, or why not. It is pure:
 	// no I/O, no clock but now. Errors: Denied with Rule and Field set.
 	Decide(e *Endpoint, r *Request, issuer *Facts, now time.Time) (*Decision, error)
+
+	// Methods lists how names of a kind may have been proven at this endpoint;
+	// nil where none are issued.
+	Methods(e *Endpoint, kind claim.Kind) []claim.Method
 
 	// Permit says whether the names could appear in a certificate of this
 	// endpoint once they are proven; nil or Denied, with Field naming the name.

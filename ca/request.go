@@ -71,6 +71,36 @@ type Decision struct {
 	Extensions  []pkix.Extension // complete and in encoding order
 	AltNames    []pkix.GeneralName
 	Fields      []Field
+
+	Manual  bool         // an operator must approve before anything is signed
+	Renewal RenewalTerms // zero: the profile says nothing of renewal
+	Unique  []Unique     // what no other valid certificate may have
+}
+
+// RenewalTerms say how a certificate may be renewed by whoever shows that
+// certificate and holds its key.
+type RenewalTerms struct {
+	From, Until      time.Time     // a renewal is taken from From until Until, which may lie after the certificate's end
+	Overlap          time.Duration // how long the old certificate stays valid beside the new one
+	RevokeSuperseded bool          // the old one is revoked, reason superseded, after Overlap
+}
+
+// What can be unique, and within what.
+const (
+	UniqueSubject = "subject"
+	UniqueSAN     = "san"
+	UniqueKey     = "key"
+
+	WithinProfile = "profile"
+	WithinCA      = "ca"
+	WithinTenant  = "tenant"
+)
+
+// Unique is one thing that only one valid certificate may have at a time;
+// renewals count as the certificate that they replace.
+type Unique struct {
+	What, Scope string
+	Value       [32]byte // of tenant, scope and what is unique: equal values are in each other's way
 }
 
 // Field is one line of the decision record.
@@ -91,6 +121,19 @@ type Endpoint struct {
 	CA       string
 	Profile  string
 	Policies [][]caller.Method // alternatives; each is a set of methods that must all hold
+
+	// Of is the id of the endpoint that this is a variant of, with another
+	// profile: callers are authenticated there, and records name that one.
+	// Empty for an endpoint of its own.
+	Of string
+}
+
+// Recorded is the id of the endpoint in records.
+func (e *Endpoint) Recorded() string {
+	if e.Of != "" {
+		return e.Of
+	}
+	return e.ID
 }
 
 // satisfied tells whether the caller's methods cover one alternative.
@@ -109,4 +152,21 @@ func (e *Endpoint) satisfied(c caller.Caller) bool {
 		}
 	}
 	return false
+}
+
+// actable refuses a decision that asks for what the core does not do yet: to
+// issue without it would be more than the profile lets.
+func actable(d *Decision) error {
+	var err *Error
+	switch {
+	case d.Manual:
+		err = Errorf(Denied, "requests under this profile wait for an operator's approval, which this version cannot record")
+		err.Rule = "profile " + d.Profile + " approval"
+	case len(d.Unique) > 0:
+		err = Errorf(Denied, "this profile wants something to be unique, which this version cannot hold")
+		err.Rule = "profile " + d.Profile + " unique"
+	default:
+		return nil
+	}
+	return err
 }

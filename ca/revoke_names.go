@@ -33,7 +33,7 @@ func (a *Authority) holdsNames(r *RevokeRequest) bool {
 
 func (a *Authority) proven(r *RevokeRequest, n pkix.GeneralName) bool {
 	for _, c := range r.Claims {
-		if c.Verified() && c.Owner() == r.Caller.ID() && claim.Permitted(c.Door(), c.Method(), c.Kind()) && c.Door() == r.Caller.Door() &&
+		if c.Verified() && c.IsName() && c.Owner() == r.Caller.ID() && claim.Permitted(c.Door(), c.Method(), c.Kind()) && c.Door() == r.Caller.Door() &&
 			a.now().Before(c.Until()) && c.Name().Kind == n.Kind && bytes.Equal(c.Name().Raw, n.Raw) {
 			return true
 		}

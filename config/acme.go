@@ -16,7 +16,9 @@ const (
 func (c *checker) acme(w writtenACME) ACME {
 	a := ACME{
 		HTTP01:              c.http01(w.HTTP01),
-		Resolvers:           c.resolvers(w.Resolvers),
+		TLSALPN01Port:       c.tlsalpn01(w.TLSALPN01),
+		Resolvers:           c.resolvers("acme.resolvers", w.Resolvers),
+		Authoritative:       w.Authoritative,
 		AllowTargets:        c.prefixes("acme.allow_targets", w.AllowTargets),
 		LocalhostToLoopback: w.LocalhostToLoopback,
 		OrderLifetime:       c.duration("acme.order_lifetime", w.OrderLifetime, orderTimes),
@@ -80,8 +82,7 @@ func (c *checker) waits(w writtenHTTP01) []time.Duration {
 }
 
 // resolvers checks DNS servers, IP or IP:PORT; the port is 53 where none is written.
-func (c *checker) resolvers(written []string) []string {
-	const path = "acme.resolvers"
+func (c *checker) resolvers(path string, written []string) []string {
 	var out []string
 	for i, text := range written {
 		item := c.items[path][i]

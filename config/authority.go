@@ -49,6 +49,7 @@ func (c *checker) authorities(written []writtenCA, tenants []Tenant) []CA {
 			Certificate: c.absolute(item+".certificate", w.Certificate),
 			CRL:         c.crl(item+".crl", w.CRL),
 			OCSP:        c.ocsp(item+".ocsp", w.OCSP),
+			RA:          c.ra(item+".ra", w.RA),
 		}
 		if !named || !owned {
 			continue

@@ -73,8 +73,12 @@ func (c *checker) problem(path, format string, args ...any) {
 
 // choose notes a problem with the values that would be right.
 func (c *checker) choose(path string, allowed []string, format string, args ...any) {
-	at := c.at(path)
-	c.problems = append(c.problems, Problem{File: at.file, Line: at.line, Field: path, Message: fmt.Sprintf(format, args...), Allowed: allowed})
+	at, message := c.at(path), fmt.Sprintf(format, args...)
+	if len(allowed) > maxAllowed { // only the profiles are so many
+		message += fmt.Sprintf("; `enrollgate profile list` prints the %d that there are", len(allowed))
+		allowed = nil
+	}
+	c.problems = append(c.problems, Problem{File: at.file, Line: at.line, Field: path, Message: message, Allowed: allowed})
 }
 
 func (c *checker) warn(path, format string, args ...any) {

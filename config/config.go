@@ -30,6 +30,7 @@ type Config struct {
 	Profiles  map[string]*profile.Profile // the built-in ones and those of the file, by id
 	Endpoints []ca.Endpoint
 	ACME      ACME
+	ACMEOf    map[string]ACMEEndpoint // by id: what an ACME endpoint has of its own
 	Retention Retention
 	Log       Log
 	Admin     Admin
@@ -78,6 +79,7 @@ type CA struct {
 	Certificate string // absolute path of a PEM file to import, or empty
 	CRL         CRL
 	OCSP        OCSP
+	RA          RA
 }
 
 // CRL says how a CA publishes its revocation lists. Everything but Shards and
@@ -96,7 +98,9 @@ type CRL struct {
 // ACME configures the ACME door (RFC 8555).
 type ACME struct {
 	HTTP01              HTTP01
+	TLSALPN01Port       uint16   // that is asked
 	Resolvers           []string // host:port of DNS servers; empty means the system's
+	Authoritative       bool     // TXT and CAA records are asked of the zones' own servers
 	AllowTargets        []netip.Prefix
 	LocalhostToLoopback bool // *.localhost is resolved to loopback without DNS; dev only
 	OrderLifetime       time.Duration
@@ -104,6 +108,16 @@ type ACME struct {
 	Terms               map[string]string // URL of the terms of service by endpoint id; those without have none
 	MaxContacts         int               // of an account
 }
+
+// ACMEEndpoint is what an ACME endpoint has of its own.
+type ACMEEndpoint struct {
+	Profiles  []NamedProfile // that an order may name, by name
+	Resolvers []string       // instead of ACME's; nil: those
+	CAA       []string       // issuer domain names; nil: CAA records are not looked at (RFC 8659)
+}
+
+// NamedProfile is a profile under the name that clients choose it by.
+type NamedProfile struct{ Name, Profile string }
 
 // HTTP01 configures validation by http-01 (RFC 8555 section 8.3).
 type HTTP01 struct {

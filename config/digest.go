@@ -12,7 +12,7 @@ import (
 )
 
 // Digest is SHA-256 over the policy: base URLs, tenants, CAs with their key
-// URIs, OCSP and CRL rules, foreign CAs, endpoints, profiles, ACME settings and retention, whatever the order in the file.
+// URIs, OCSP, CRL and RA rules, foreign CAs, endpoints, profiles, ACME settings and retention, whatever the order in the file.
 // What may differ between replicas (listeners, the store's address, TLS files,
 // logging) and every secret is left out, so that replicas with the same policy
 // have the same digest.
@@ -21,6 +21,7 @@ func (c *Config) Digest() [32]byte {
 		Tenant, ID, Key string
 		OCSP            OCSP
 		CRL             CRL
+		RA              *RA `json:",omitempty"`
 	}
 	policy := struct {
 		Format    int
@@ -31,15 +32,20 @@ func (c *Config) Digest() [32]byte {
 		Endpoints []ca.Endpoint
 		Profiles  map[string]string // id to hash; encoding/json sorts keys
 		ACME      ACME
-		Retention int `json:",omitempty"` // months
+		ACMEOf    map[string]ACMEEndpoint // by endpoint
+		Retention int                     `json:",omitempty"` // months
 	}{
 		Format: 1, Retention: c.Retention.Certificates, BaseURL: c.BaseURL, Tenants: slices.Clone(c.Tenants), Endpoints: slices.Clone(c.Endpoints),
-		Profiles: map[string]string{}, ACME: c.ACME,
+		Profiles: map[string]string{}, ACME: c.ACME, ACMEOf: c.ACMEOf,
 	}
 	for _, a := range c.CAs {
 		responder := a.OCSP
 		responder.Key, responder.KeyPassword, responder.Store = "", keys.Secret{}, "" // each replica may have its own
-		policy.CAs = append(policy.CAs, authority{a.Tenant, a.ID, a.Key, responder, a.CRL})
+		own := authority{a.Tenant, a.ID, a.Key, responder, a.CRL, nil}
+		if a.RA.Enabled { // its key is the same for every replica, where it finds the password is not
+			own.RA = &RA{Enabled: true, Key: a.RA.Key}
+		}
+		policy.CAs = append(policy.CAs, own)
 	}
 	for _, f := range c.Foreign {
 		f.Certificate, f.OCSP.Certificate, f.OCSP.Key, f.OCSP.KeyPassword = "", "", "", keys.Secret{} // each replica may have its own files

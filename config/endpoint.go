@@ -57,6 +57,7 @@ func (c *checker) endpoints(written []writtenEndpoint, config *Config) []ca.Endp
 	seen := map[string]bool{}
 	type address struct{ protocol, tenant, ca, profile string }
 	taken := map[address]string{}
+	config.ACMEOf = map[string]ACMEEndpoint{}
 	for i, w := range written {
 		item := c.items["endpoints"][i]
 		if !enabled(w.Enabled) || c.bad[item] {
@@ -80,6 +81,7 @@ func (c *checker) endpoints(written []writtenEndpoint, config *Config) []ca.Endp
 			good = c.required(item+".ca", w.CA, "it names a CA of the tenant") && good
 		}
 		good = c.profileReference(item+".profile", w.Profile, config.Profiles) && good
+		own := c.acmeEndpoint(item, &w, config)
 		policies := c.authentication(item+".authentication", w.Authentication, caller.Door(w.Protocol), known)
 		if !good || !known {
 			continue
@@ -90,6 +92,9 @@ func (c *checker) endpoints(written []writtenEndpoint, config *Config) []ca.Endp
 			continue
 		}
 		taken[where] = w.ID
+		if w.Protocol == string(caller.ACME) {
+			config.ACMEOf[w.ID] = own
+		}
 		out = append(out, ca.Endpoint{ID: w.ID, Door: caller.Door(w.Protocol), Tenant: w.Tenant, CA: w.CA, Profile: w.Profile, Policies: policies})
 	}
 	if len(out) == 0 && len(c.problems) == 0 {

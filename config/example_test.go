@@ -70,6 +70,9 @@ func TestExampleExplainsEveryKey(t *testing.T) {
 		}
 	}
 	for _, path := range schema(reflect.TypeFor[writtenFile](), "") {
+		if language := strings.HasPrefix(path, "profiles[].") && shown[path] == 0; language {
+			continue // docs/profiles.md has every key of the profile language; a test of ca/profile holds it there
+		}
 		if shown[path] != 1 {
 			t.Errorf("%s is in the example %d times, not once", path, shown[path])
 		}

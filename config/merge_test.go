@@ -93,7 +93,7 @@ func TestMergeProblems(t *testing.T) {
 	}{
 		{"nothing over", "", nil, nil},
 		{"lines of both", "endpoints:\n  - {id: b, profile: nosuch}\nlog: {level: loud}\nstore: {url: 'mysql://x'}\n", nil, []string{
-			`f:2: endpoints[b].profile: "nosuch" does not name a profile that is configured and enabled (allowed: base, gateway-ocsp-signing, gateway-tls-server, privatessl-tls-client, privatessl-tls-client-server, privatessl-tls-client-server-data-encipherment, privatessl-tls-client-server-supply-san, privatessl-tls-server, privatessl-tls-server-supply-san)`,
+			`f:2: endpoints[b].profile: "nosuch" does not name a profile that is configured and enabled` + "; `enrollgate profile list` prints the 83 that there are",
 			`f:3: log.level: "loud" is not known (allowed: debug, info, warn, error)`,
 			"f:4: store.url: this is not the URL of a store (allowed: sqlite:///absolute/path, postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full)",
 		}},

@@ -66,7 +66,7 @@ func TestMinimal(t *testing.T) {
 		t.Errorf("endpoints: %s", cmp.Diff(want, c.Endpoints))
 	}
 	if want := (ACME{
-		HTTP01:        HTTP01{Port: 80, Waits: []time.Duration{1e9, 2e9, 2e9, 2e9}, Timeout: 30 * time.Second},
+		HTTP01: HTTP01{Port: 80, Waits: []time.Duration{1e9, 2e9, 2e9, 2e9}, Timeout: 30 * time.Second}, TLSALPN01Port: 443,
 		OrderLifetime: 168 * time.Hour, AuthLifetime: 168 * time.Hour, Terms: map[string]string{}, MaxContacts: 10,
 	}); !cmp.Equal(c.ACME, want) {
 		t.Errorf("acme: %s", cmp.Diff(want, c.ACME))
@@ -100,7 +100,7 @@ func TestBroken(t *testing.T) {
 			"f:25: the file holds a second YAML document; write everything into one",
 		}},
 		{"unknown keys at every level", "    authentication: [[acme-account]]\n", "    authentication: [[acme-account]]\n    authentification: x\nlog:\n  levle: info\nlistenn: {}\n", []string{
-			`f:25: endpoints[e].authentification: unknown key; did you mean "authentication"? (allowed: id, protocol, tenant, ca, profile, authentication, terms_of_service, enabled)`,
+			`f:25: endpoints[e].authentification: unknown key; did you mean "authentication"? (allowed: id, protocol, tenant, ca, profile, authentication, terms_of_service, enabled, profiles, resolvers, caa)`,
 			`f:27: log.levle: unknown key; did you mean "level"? (allowed: level, format)`,
 			`f:28: listenn: unknown key; did you mean "listen"? (allowed: listen, base_url, tls, store, seal, pkcs11, tenants, cas, foreign_cas, profiles, endpoints, acme, retention, log, admin, drain_timeout)`,
 		}},
@@ -134,7 +134,7 @@ func TestBroken(t *testing.T) {
 		}},
 		{"dangling references", "    tenant: t\n    ca: c\n    profile: privatessl-tls-server\n", "    tenant: t\n    ca: d\n    profile: privatessl-tls-sever\n", []string{
 			`f:22: endpoints[e].ca: "d" does not name a CA of tenant "t" that is configured and enabled (allowed: c)`,
-			`f:23: endpoints[e].profile: "privatessl-tls-sever" does not name a profile that is configured and enabled; did you mean "privatessl-tls-server"? (allowed: gateway-ocsp-signing, gateway-tls-server, privatessl-tls-client, privatessl-tls-client-server, privatessl-tls-client-server-data-encipherment, privatessl-tls-client-server-supply-san, privatessl-tls-server, privatessl-tls-server-supply-san)`,
+			`f:23: endpoints[e].profile: "privatessl-tls-sever" does not name a profile that is configured and enabled; did you mean "privatessl-tls-server"?` + "; `enrollgate profile list` prints the 82 that there are",
 		}},
 		{"disabled CA", "    tenant: t\n    key: file:/c.key\n", "    tenant: t\n    key: file:/c.key\n    enabled: false\n", []string{
 			`f:23: endpoints[e].ca: "c" does not name a CA of tenant "t" that is configured and enabled`,
@@ -168,7 +168,7 @@ func TestBroken(t *testing.T) {
 			"f:20: profiles[p].keys[0]: RSA keys have 2048 to 8192 bits; the global floor refuses others in any profile",
 			`f:22: profiles[p].ext_key_usage.critcal: unknown key; did you mean "critical"? (allowed: mode, values, default, critical)`,
 			"f:23: profiles[p].validity.default: text is wanted here, and YAML reads this as another type; put it in quotes if it is meant so",
-			`f:25: profiles[p].subject_alt_name.dns.methods[1]: "smtp" is not a way to prove a name (allowed: http-01, dns-01, service)`,
+			`f:25: profiles[p].subject_alt_name.dns.methods[1]: "smtp" is not a way to prove a name of this type (allowed: http-01, dns-01, tls-alpn-01, service, directory, credential, certificate)`,
 		}},
 		{"listeners", "  https: 127.0.0.1:8443\n", "  https: pki.example:443\n  http: ':8443'\n  est: '[::]:8443'\n  admin: 127.0.0.1:0\n", []string{
 			"f:2: listen.https: an address to listen on is HOST:PORT, where HOST is an IP address (IPv6 in brackets), localhost, or nothing for all addresses",

@@ -11,6 +11,9 @@ import (
 // maxProblems bounds what one check reports; a file with more has one cause.
 const maxProblems = 200
 
+// maxAllowed bounds the values that a problem lists.
+const maxAllowed = 50
+
 // Problem is one mistake in a configuration file.
 type Problem struct {
 	File    string   `json:"file"`              // as given, or the flag that set the value

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/enrollgate/enrollgate/ca/profile"
 )
@@ -12,14 +13,23 @@ import (
 // profiles compiles the profiles of the file over the built-in ones. A profile
 // with problems is there as nil, so that nobody complains that it is missing.
 func (c *checker) profiles(written []writtenProfile) map[string]*profile.Profile {
-	out := map[string]*profile.Profile{}
-	builtin, err := profile.Builtin()
+	out, base := map[string]*profile.Profile{}, map[string]profile.Written{}
+	builtin, err := profile.BuiltinProfiles()
 	if err != nil {
 		c.problem("profiles", "%v", err)
 	}
-	for _, w := range builtin {
-		c.compile(w, "profiles["+w.ID+"]", out)
+	for _, p := range builtin {
+		out[p.ID()] = p
 	}
+	asWritten, err := profile.Builtin() // what is extended has no defaults yet
+	if err != nil {
+		c.problem("profiles", "%v", err)
+	}
+	for _, w := range asWritten {
+		base[w.ID] = w
+	}
+	var layers []profile.Layer
+	var items []string
 	seen := map[string]bool{}
 	for i, w := range written {
 		item := c.items["profiles"][i]
@@ -32,10 +42,31 @@ func (c *checker) profiles(written []writtenProfile) map[string]*profile.Profile
 			c.problem(item+".id", "a second profile has the id %q; ids are unique", w.ID)
 		default:
 			seen[w.ID] = true
-			c.compile(w.Written, item, out)
+			layers, items = append(layers, profile.Layer{Written: w.Written, Wrote: c.wrote(item)}), append(items, item)
 		}
 	}
+	flat, problems := profile.Flatten(layers, base)
+	for i, w := range flat {
+		if problem, bad := problems[i]; bad {
+			out[w.ID] = nil
+			c.choose(items[i]+".extends", problem.Allowed, "%s", problem.Message)
+			continue
+		}
+		c.compile(w, items[i], out)
+	}
 	return out
+}
+
+// wrote tells which keys of an item were written, whatever became of them.
+func (c *checker) wrote(item string) func(path []string) bool {
+	return func(path []string) bool {
+		at := item
+		for _, step := range path {
+			at = join(at, step)
+		}
+		_, written := c.places[at]
+		return written
+	}
 }
 
 func (c *checker) compile(w profile.Written, item string, out map[string]*profile.Profile) {
@@ -44,6 +75,7 @@ func (c *checker) compile(w profile.Written, item string, out map[string]*profil
 	switch {
 	case err == nil:
 		out[w.ID] = p
+		c.review(p, item)
 		return
 	case !errors.As(err, &problems):
 		c.problem(item, "the profile does not compile: %v", err)
@@ -57,6 +89,21 @@ func (c *checker) compile(w profile.Written, item string, out map[string]*profil
 		if !c.refused(path) {
 			c.choose(path, problem.Allowed, "%s", problem.Message)
 		}
+	}
+}
+
+// review warns of what is weak or dangerous in a profile of the file and not
+// acknowledged there.
+func (c *checker) review(p *profile.Profile, item string) {
+	for _, f := range p.Unacknowledged() {
+		if f.Severity == profile.SeverityNotice {
+			continue
+		}
+		path := item
+		for step := range strings.SplitSeq(f.Path, ".") {
+			path = c.descend(path, step)
+		}
+		c.warn(path, "%s: %s `enrollgate profile lint` says what to do", f.Name, f.Text)
 	}
 }
 

@@ -84,6 +84,7 @@ type writtenCA struct {
 	Certificate string      `yaml:"certificate"`
 	CRL         writtenCRL  `yaml:"crl"`
 	OCSP        writtenOCSP `yaml:"ocsp"`
+	RA          writtenRA   `yaml:"ra"`
 	Enabled     *bool       `yaml:"enabled"`
 }
 
@@ -112,17 +113,23 @@ type writtenEndpoint struct {
 	Authentication [][]string `yaml:"authentication"`
 	TermsOfService string     `yaml:"terms_of_service"`
 	Enabled        *bool      `yaml:"enabled"`
+
+	Profiles  map[string]string `yaml:"profiles"`
+	Resolvers []string          `yaml:"resolvers"`
+	CAA       []string          `yaml:"caa"`
 }
 
 type writtenACME struct {
-	HTTP01                writtenHTTP01 `yaml:"http01"`
-	Resolvers             []string      `yaml:"resolvers"`
-	AllowTargets          []string      `yaml:"allow_targets"`
-	LocalhostToLoopback   bool          `yaml:"localhost_to_loopback"`
-	OrderLifetime         string        `yaml:"order_lifetime"`
-	AuthorizationLifetime string        `yaml:"authorization_lifetime"`
-	TermsOfService        string        `yaml:"terms_of_service"`
-	MaxContacts           *int          `yaml:"max_contacts"`
+	HTTP01                writtenHTTP01    `yaml:"http01"`
+	TLSALPN01             writtenTLSALPN01 `yaml:"tlsalpn01"`
+	Resolvers             []string         `yaml:"resolvers"`
+	Authoritative         bool             `yaml:"authoritative"`
+	AllowTargets          []string         `yaml:"allow_targets"`
+	LocalhostToLoopback   bool             `yaml:"localhost_to_loopback"`
+	OrderLifetime         string           `yaml:"order_lifetime"`
+	AuthorizationLifetime string           `yaml:"authorization_lifetime"`
+	TermsOfService        string           `yaml:"terms_of_service"`
+	MaxContacts           *int             `yaml:"max_contacts"`
 }
 
 type writtenHTTP01 struct {
@@ -130,6 +137,10 @@ type writtenHTTP01 struct {
 	Retries   *int     `yaml:"retries"`
 	Intervals []string `yaml:"intervals"`
 	Timeout   string   `yaml:"timeout"`
+}
+
+type writtenTLSALPN01 struct {
+	Port *int `yaml:"port"`
 }
 
 type writtenRetention struct {

@@ -135,11 +135,7 @@ var contents = map[string]func(a *account, value []byte) ([][2]string, error){
 	pkix.OIDSubjectAltName.String(): func(_ *account, value []byte) (parts [][2]string, err error) {
 		names, err := pkix.ParseGeneralNames(value)
 		for _, n := range names {
-			field := map[pkix.NameKind]string{pkix.DNSName: "san.dns", pkix.IPAddress: "san.ip"}[n.Kind]
-			if field == "" {
-				field = "san." + n.Kind.String()
-			}
-			parts = append(parts, [2]string{field, n.String()})
+			parts = append(parts, [2]string{profile.NameField(n), n.String()})
 		}
 		return parts, err
 	},

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca/caller"
@@ -17,37 +16,66 @@ import (
 // Kind says what a claim is about.
 type Kind string
 
+// Kinds that are names of a certificate.
 const (
-	DNS Kind = "dns" // a dNSName, lower-case A-labels, may start with "*."
-	IP  Kind = "ip"  // an iPAddress
+	DNS      Kind = "dns"      // a dNSName, lower-case A-labels, may start with "*."
+	IP       Kind = "ip"       // an iPAddress
+	Email    Kind = "email"    // an rfc822Name, a bare ASCII mailbox
+	URI      Kind = "uri"      // a uniformResourceIdentifier
+	UPN      Kind = "upn"      // a Microsoft user principal name
+	Hardware Kind = "hardware" // a hardware module name (RFC 4108 section 5): TYPE/SERIAL
+)
+
+// Kinds that are facts about the holder: they get into a certificate where a
+// profile uses them as a variable, or in an extension.
+const (
+	SID       Kind = "sid"       // a Windows security identifier, from a directory alone
+	Serial    Kind = "serial"    // the serial number of a device
+	Principal Kind = "principal" // who authenticated: a user or host principal
+	Directory Kind = "directory" // one directory attribute, KEY=VALUE
 )
 
 // Kinds lists every Kind.
-func Kinds() []Kind { return []Kind{DNS, IP} }
+func Kinds() []Kind {
+	return []Kind{DNS, IP, Email, URI, UPN, Hardware, SID, Serial, Principal, Directory}
+}
 
 // Method says how a claim was verified.
 type Method string
 
 const (
-	HTTP01  Method = "http-01" // RFC 8555 section 8.3
-	DNS01   Method = "dns-01"  // RFC 8555 section 8.4
-	Service Method = "service" // the configuration of the daemon itself
+	HTTP01    Method = "http-01"     // RFC 8555 section 8.3, RFC 8738 section 4
+	DNS01     Method = "dns-01"      // RFC 8555 section 8.4
+	TLSALPN01 Method = "tls-alpn-01" // RFC 8737, RFC 8738 section 6
+	Service   Method = "service"     // the configuration of the daemon itself
+
+	// Credential is what a checked enrollment credential was given for. It proves
+	// facts; names are limited by its patterns, and proven by other methods.
+	Credential Method = "credential"
+
+	// Profiles can name these already. No door verifies them yet, so the closed
+	// table has no row for them and the core refuses them.
+	DirectoryEntry Method = "directory"   // the entry of an authenticated principal in a directory
+	Certificate    Method = "certificate" // a verified, unrevoked client certificate, such as an IDevID
 )
 
 // Methods lists every Method.
-func Methods() []Method { return []Method{HTTP01, DNS01, Service} }
+func Methods() []Method {
+	return []Method{HTTP01, DNS01, TLSALPN01, Service, DirectoryEntry, Credential, Certificate}
+}
 
 // Claim is one proven fact. The zero value is refused by the core.
 type Claim struct{ f *fact }
 
 type fact struct {
 	kind      Kind
-	name      pkix.GeneralName
+	name      pkix.GeneralName // of the kinds that are names
 	door      caller.Door
 	method    Method
 	reference string
 	owner     string // caller id the proof belongs to
 	at, until time.Time
+	text      string // of the other kinds
 }
 
 // Verified tells whether this claim was made from evidence.
@@ -56,8 +84,29 @@ func (c Claim) Verified() bool { return c.f != nil }
 // Kind is what the claim is about.
 func (c Claim) Kind() Kind { return c.f.kind }
 
-// Name is the claim as a general name.
+// IsName tells whether the claim is a name of the certificate.
+func (c Claim) IsName() bool { return c.f.text == "" }
+
+// Name is the claim as a general name; the zero one where IsName is false.
 func (c Claim) Name() pkix.GeneralName { return c.f.name }
+
+// Text is the claim without the word for its kind: the name as
+// pkix.GeneralName.Text prints it, or the fact itself.
+func (c Claim) Text() string {
+	if c.f.text != "" {
+		return c.f.text
+	}
+	text, _ := c.f.name.Text()
+	return text
+}
+
+// Key identifies the claimed value among those of its kind.
+func (c Claim) Key() string {
+	if c.f.text != "" {
+		return c.f.text
+	}
+	return c.f.name.Key()
+}
 
 // Door is where the claim was verified.
 func (c Claim) Door() caller.Door { return c.f.door }
@@ -84,6 +133,9 @@ func (c Claim) String() string {
 	if c.f == nil {
 		return "no claim"
 	}
+	if c.f.text != "" {
+		return string(c.f.kind) + ":" + c.f.text
+	}
 	return c.f.name.String()
 }
 
@@ -98,8 +150,9 @@ func NewVerifier(d caller.Door) Verifier { return Verifier{door: d} }
 // and the account that owns it.
 type ValidatedAuthorization struct {
 	ID         string
-	Owner      string // caller id of the account
-	Identifier string // dns: lower-case name without the wildcard label
+	Owner      string     // caller id of the account
+	Identifier string     // dns: lower-case name without the wildcard label
+	IP         netip.Addr // ip (RFC 8738), instead of Identifier
 	Wildcard   bool
 	Challenge  Method
 	Status     string
@@ -108,30 +161,44 @@ type ValidatedAuthorization struct {
 	Now        time.Time // the store's clock
 }
 
-// FromAuthorization makes a dns claim. A wildcard name needs dns-01.
+// FromAuthorization makes a dns or ip claim. A wildcard name needs dns-01; an
+// address cannot be proven by it (RFC 8738 section 7).
 func FromAuthorization(v Verifier, ev ValidatedAuthorization) (Claim, error) {
 	switch {
 	case v.door != caller.ACME:
 		return Claim{}, fmt.Errorf("claim: a verifier of door %q cannot make an ACME claim", v.door)
 	case ev.ID == "" || ev.Owner == "" || ev.Validated.IsZero() || ev.Expires.IsZero() || ev.Now.IsZero():
 		return Claim{}, errors.New("claim: authorization evidence is incomplete")
+	case (ev.Identifier == "") == !ev.IP.IsValid():
+		return Claim{}, errors.New("claim: authorization evidence is about one name or one address")
 	case ev.Status != "valid":
 		return Claim{}, fmt.Errorf("claim: authorization is %q, not valid", ev.Status)
 	case !ev.Now.Before(ev.Expires):
 		return Claim{}, errors.New("claim: authorization has expired")
-	case ev.Challenge != HTTP01 && ev.Challenge != DNS01:
-		return Claim{}, fmt.Errorf("claim: %q is not a challenge that proves a DNS name", ev.Challenge)
+	}
+	f := &fact{DNS, pkix.GeneralName{}, v.door, ev.Challenge, "authorization " + ev.ID, ev.Owner, ev.Validated, ev.Expires, ""}
+	if ev.IP.IsValid() {
+		if f.kind = IP; ev.Wildcard || ev.IP.Zone() != "" || ev.IP.Is4In6() {
+			return Claim{}, errors.New("claim: an address has no wildcard, no zone and one form")
+		}
+		f.name = pkix.IP(ev.IP)
+	} else {
+		name := ev.Identifier
+		if ev.Wildcard {
+			name = "*." + name
+		}
+		if err := CheckDNSName(name); err != nil {
+			return Claim{}, err
+		}
+		f.name = pkix.DNS(name)
+	}
+	switch {
+	case !Permitted(v.door, ev.Challenge, f.kind):
+		return Claim{}, fmt.Errorf("claim: %q is not a challenge that proves a name of kind %s", ev.Challenge, f.kind)
 	case ev.Wildcard && ev.Challenge != DNS01:
 		return Claim{}, errors.New("claim: a wildcard name needs dns-01 (RFC 8555 section 7.1.3)")
 	}
-	name := ev.Identifier
-	if ev.Wildcard {
-		name = "*." + name
-	}
-	if err := CheckDNSName(name); err != nil {
-		return Claim{}, err
-	}
-	return Claim{&fact{DNS, pkix.DNS(name), v.door, ev.Challenge, "authorization " + ev.ID, ev.Owner, ev.Validated, ev.Expires}}, nil
+	return Claim{f}, nil
 }
 
 // ServiceName is the evidence that configuration gives the daemon's own
@@ -161,43 +228,4 @@ func FromServiceName(v Verifier, ev ServiceName) (Claim, error) {
 	}
 	f.kind, f.name = DNS, pkix.DNS(ev.DNS)
 	return Claim{f}, nil
-}
-
-// CheckDNSName accepts a lower-case DNS name of LDH labels (RFC 1034 section
-// 3.5, RFC 5890 A-labels), 1 to 253 octets, not an IP address, optionally with
-// one leading wildcard label (RFC 8555 section 7.1.3).
-func CheckDNSName(name string) error {
-	bare := strings.TrimPrefix(name, "*.")
-	if len(bare) == 0 || len(name) > 253 {
-		return fmt.Errorf("dns name %q is empty or longer than 253 octets", clip(name))
-	}
-	if _, err := netip.ParseAddr(bare); err == nil {
-		return fmt.Errorf("dns name %q is an IP address", clip(name))
-	}
-	labels := strings.Split(bare, ".")
-	for _, label := range labels {
-		if len(label) == 0 || len(label) > 63 {
-			return fmt.Errorf("dns name %q has a label that is empty or longer than 63 octets", clip(name))
-		}
-		if label[0] == '-' || label[len(label)-1] == '-' {
-			return fmt.Errorf("dns name %q has a label that starts or ends with a hyphen", clip(name))
-		}
-		for i := 0; i < len(label); i++ {
-			c := label[i]
-			if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
-				return fmt.Errorf("dns name %q holds a character other than a-z, 0-9, hyphen and underscore", clip(name))
-			}
-		}
-	}
-	if last := labels[len(labels)-1]; strings.Trim(last, "0123456789") == "" {
-		return fmt.Errorf("dns name %q ends in an all-numeric label", clip(name)) // reads as an address: RFC 3696 section 2
-	}
-	return nil
-}
-
-func clip(s string) string {
-	if len(s) > 80 {
-		return s[:80] + "..."
-	}
-	return s
 }

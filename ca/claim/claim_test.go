@@ -19,10 +19,15 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // The table is closed: of every door, method and kind, these and no others.
 func TestTableIsClosed(t *testing.T) {
 	want := map[row]bool{
-		{caller.ACME, HTTP01, DNS}:    true,
-		{caller.ACME, DNS01, DNS}:     true,
-		{caller.System, Service, DNS}: true,
-		{caller.System, Service, IP}:  true,
+		{caller.ACME, HTTP01, DNS}:           true,
+		{caller.ACME, HTTP01, IP}:            true,
+		{caller.ACME, DNS01, DNS}:            true,
+		{caller.ACME, TLSALPN01, DNS}:        true,
+		{caller.ACME, TLSALPN01, IP}:         true,
+		{caller.ACME, Credential, Principal}: true,
+		{caller.ACME, Credential, Serial}:    true,
+		{caller.System, Service, DNS}:        true,
+		{caller.System, Service, IP}:         true,
 	}
 	met := 0
 	for _, door := range append(caller.Doors(), "", "other") {
@@ -63,7 +68,24 @@ func TestFromAuthorization(t *testing.T) {
 	if c, err := FromAuthorization(v, star); err != nil || c.String() != "dns:*.host.example" {
 		t.Errorf("wildcard: %s, %v", c, err)
 	}
+	for _, text := range []string{"192.0.2.1", "2001:db8::1"} {
+		for _, method := range []Method{HTTP01, TLSALPN01} {
+			ev := evidence()
+			ev.Identifier, ev.IP, ev.Challenge = "", netip.MustParseAddr(text), method
+			if c, err := FromAuthorization(v, ev); err != nil || c.Kind() != IP || c.Method() != method || c.String() != "ip:"+text {
+				t.Errorf("%s by %s: %s, %v", text, method, c, err)
+			}
+		}
+	}
+	address := func(e *ValidatedAuthorization) { e.Identifier, e.IP = "", netip.MustParseAddr("192.0.2.1") }
 	for name, change := range map[string]func(*ValidatedAuthorization){
+		"address, dns-01":   func(e *ValidatedAuthorization) { address(e); e.Challenge = DNS01 },
+		"address, wildcard": func(e *ValidatedAuthorization) { address(e); e.Wildcard, e.Challenge = true, DNS01 },
+		"address, mapped":   func(e *ValidatedAuthorization) { address(e); e.IP = netip.MustParseAddr("::ffff:192.0.2.1") },
+		"address, zone":     func(e *ValidatedAuthorization) { address(e); e.IP = netip.MustParseAddr("fe80::1%eth0") },
+		"name and address":  func(e *ValidatedAuthorization) { address(e); e.Identifier = "host.example" },
+		"nothing":           func(e *ValidatedAuthorization) { e.Identifier = "" },
+		"wildcard, tls":     func(e *ValidatedAuthorization) { e.Wildcard, e.Challenge = true, TLSALPN01 },
 		"no id":             func(e *ValidatedAuthorization) { e.ID = "" },
 		"no owner":          func(e *ValidatedAuthorization) { e.Owner = "" },
 		"not validated":     func(e *ValidatedAuthorization) { e.Validated = time.Time{} },

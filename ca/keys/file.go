@@ -72,11 +72,16 @@ func (b *fileBackend) Open(_ context.Context, uri string, secret Secret) (Signer
 		}
 		return nil, &e
 	}
-	key := fileKey{pool: b.pool, private: private}
+	return inMemory(b.pool, private), nil
+}
+
+// inMemory is a key whose operations run on the workers of a pool.
+func inMemory(pool *Pool, private crypto.Signer) Signer {
+	key := fileKey{pool: pool, private: private}
 	if decrypter, ok := private.(*rsa.PrivateKey); ok {
-		return &fileRSAKey{fileKey: key, decrypter: decrypter}, nil
+		return &fileRSAKey{fileKey: key, decrypter: decrypter}
 	}
-	return &key, nil
+	return &key
 }
 
 // Close waits for the operations that run or wait.

@@ -15,6 +15,7 @@ import (
 // Ring opens keys by URI and closes them all. It is safe for concurrent use.
 type Ring struct {
 	backends map[string]Backend // by scheme, in lower case
+	memory   *Pool              // workers of keys that are in no backend
 
 	mu     sync.Mutex
 	closed bool
@@ -62,10 +63,11 @@ func NewRing(opts ...Option) *Ring {
 	for _, opt := range opts {
 		opt(&o)
 	}
+	files := newFileBackend(o.file)
 	if o.backends[fileScheme] == nil {
-		o.backends[fileScheme] = newFileBackend(o.file)
+		o.backends[fileScheme] = files
 	}
-	return &Ring{backends: o.backends}
+	return &Ring{backends: o.backends, memory: files.pool}
 }
 
 // Schemes lists the URI schemes this Ring opens, sorted.
@@ -111,6 +113,7 @@ func (r *Ring) Close() error {
 	}
 	r.closed = true
 	r.mu.Unlock()
+	r.memory.Close()
 	var errs []error
 	for _, scheme := range r.Schemes() {
 		if err := r.backends[scheme].Close(); err != nil {

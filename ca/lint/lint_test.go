@@ -200,7 +200,7 @@ var breaks = map[string]func(t testing.TB, c *pkix.Template){
 		set(c, must[pkix.Extension](t)(pkix.MarshalSubjectAltName([]pkix.GeneralName{pkix.DNS("host.example"), {Kind: pkix.URI, Raw: []byte("relative")}}, false)))
 	},
 	"criticality": func(t testing.TB, c *pkix.Template) {
-		set(c, pkix.Extension{ID: pkix.OID{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}})
+		set(c, pkix.Extension{ID: pkix.OID{2, 5, 29, 16}, Critical: true, Value: []byte{5, 0}})
 	},
 	"no-rev-avail": func(t testing.TB, c *pkix.Template) { set(c, unavailable) },
 }

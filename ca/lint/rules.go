@@ -364,12 +364,18 @@ func checkUsagePurpose(c *certificate) string {
 	return "no purpose of extKeyUsage can be served with the bits of keyUsage"
 }
 
-// checkCriticality: extensions that RFC 5280 marks non-critical, and any that
-// clients cannot be expected to know.
+// standardArcs are where the standards and Microsoft define extensions.
+var standardArcs = []string{"2.5.29.", "1.3.6.1.5.5.7.", "1.3.6.1.4.1.311.", "1.2.840.113549.", "2.16.840.1.113730."}
+
+// checkCriticality: extensions that the standards mark non-critical. Others are
+// critical only where a profile writes them so as a constant: what comes from
+// a request never is.
 func checkCriticality(c *certificate) string {
-	mayBe := []pkix.OID{pkix.OIDBasicConstraints, pkix.OIDKeyUsage, pkix.OIDExtKeyUsage, pkix.OIDSubjectAltName, pkix.OIDNameConstraints, pkix.OIDCertificatePolicies}
+	mayBe := []pkix.OID{pkix.OIDBasicConstraints, pkix.OIDKeyUsage, pkix.OIDExtKeyUsage, pkix.OIDSubjectAltName, pkix.OIDNameConstraints, pkix.OIDCertificatePolicies,
+		{2, 5, 29, 33}, {2, 5, 29, 36}, {2, 5, 29, 54}} // policyMappings, policyConstraints, inhibitAnyPolicy
 	for _, e := range c.Extensions {
-		if e.Critical && !slices.ContainsFunc(mayBe, e.ID.Equal) {
+		standard := slices.ContainsFunc(standardArcs, func(arc string) bool { return strings.HasPrefix(e.ID.String(), arc) })
+		if e.Critical && standard && !slices.ContainsFunc(mayBe, e.ID.Equal) {
 			return "extension " + e.ID.String() + " is critical"
 		}
 	}

@@ -37,6 +37,7 @@ var attributeTable = []struct {
 	{[]string{"POSTALCODE"}, OID{2, 5, 4, 17}, 0, 40},
 	{[]string{"givenName", "G"}, OID{2, 5, 4, 42}, 0, 16},
 	{[]string{"I", "Initials"}, OID{2, 5, 4, 43}, 0, 5},
+	{[]string{"DNQUALIFIER"}, OID{2, 5, 4, 46}, casn1.PrintableString, 64},
 	{[]string{"ORGANIZATIONIDENTIFIER"}, OID{2, 5, 4, 97}, 0, 0},
 	{[]string{"UID"}, OID{0, 9, 2342, 19200300, 100, 1, 1}, 0, 256},
 	{[]string{"DC", "DomainComponent"}, OID{0, 9, 2342, 19200300, 100, 1, 25}, casn1.IA5String, 63},

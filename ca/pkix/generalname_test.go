@@ -23,7 +23,7 @@ func TestGeneralNamesRoundTrip(t *testing.T) {
 		{"a504 a102 0c00", "ediPartyName:#a1020c00", EDIPartyName},
 		{"8608 687474703a2f2f61", "uri:http://a", URI},
 		{"8704 c0000201", "ip:192.0.2.1", IPAddress},
-		{"8803 2a0304", "registeredID:#2a0304", RegisteredID},
+		{"8803 2a0304", "rid:1.2.3.4", RegisteredID},
 	} {
 		one := unhex(t, c.der)
 		der := append([]byte{0x30, byte(len(one))}, one...)

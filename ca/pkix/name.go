@@ -102,28 +102,98 @@ func MarshalName(rdns []RDN) (RawName, error) {
 }
 
 // NewAttribute makes an attribute from text with the string type that the
-// attribute's syntax asks for: PrintableString for country and serialNumber,
-// IA5String for email and domain component, UTF8String for the rest.
+// attribute's syntax asks for: PrintableString for country, serialNumber and
+// dnQualifier, IA5String for email and domain component, UTF8String for the rest.
 // Length bounds are those of RFC 5280 appendix A.1.
-func NewAttribute(oid OID, text string) (Attribute, error) {
+func NewAttribute(oid OID, text string) (Attribute, error) { return NewAttributeAs(oid, text, 0) }
+
+// NewAttributeAs makes an attribute with a string type of the caller's choice:
+// the ASN.1 tag of UTF8String (12), PrintableString (19), IA5String (22) or
+// BMPString (30); 0 for what NewAttribute takes.
+func NewAttributeAs(oid OID, text string, tag uint8) (Attribute, error) {
 	spec, known := attributeSpecs[oid.String()]
+	name := AttributeName(oid)
 	if !utf8.ValidString(text) || text == "" || strings.ContainsRune(text, 0) {
-		return Attribute{}, fmt.Errorf("attribute %s: value is empty or not valid UTF-8", oid)
+		return Attribute{}, fmt.Errorf("attribute %s: value is empty or not valid UTF-8", name)
 	}
 	if known && spec.max > 0 && utf8.RuneCountInString(text) > spec.max {
-		return Attribute{}, fmt.Errorf("attribute %s: value is longer than %d characters", spec.name, spec.max)
+		return Attribute{}, fmt.Errorf("attribute %s: value is longer than %d characters", name, spec.max)
 	}
-	tag := uint8(casn1.UTF8String)
-	if known && spec.tag != 0 {
-		tag = spec.tag
+	if tag == 0 {
+		if tag = uint8(casn1.UTF8String); known && spec.tag != 0 {
+			tag = spec.tag
+		}
 	}
-	if tag == uint8(casn1.PrintableString) && !isPrintable(text) {
-		return Attribute{}, fmt.Errorf("attribute %s: value is not a PrintableString", spec.name)
+	value, err := EncodeText(text, tag)
+	if err != nil {
+		return Attribute{}, fmt.Errorf("attribute %s: %w", name, err)
 	}
-	if tag == uint8(casn1.IA5String) && !isASCII(text) {
-		return Attribute{}, fmt.Errorf("attribute %s: value is not ASCII", spec.name)
+	return Attribute{Type: oid, Tag: tag, Value: value}, nil
+}
+
+// EncodeText gives the content octets of a text in the string type of an ASN.1
+// tag: UTF8String, PrintableString, IA5String or BMPString.
+func EncodeText(text string, tag uint8) ([]byte, error) {
+	switch casn1.Tag(tag) {
+	case casn1.UTF8String:
+		return []byte(text), nil
+	case casn1.PrintableString:
+		if !isPrintable(text) {
+			return nil, errors.New("value is not a PrintableString")
+		}
+		return []byte(text), nil
+	case casn1.IA5String:
+		if !isASCII(text) {
+			return nil, errors.New("value is not ASCII")
+		}
+		return []byte(text), nil
+	case casn1.Tag(30): // BMPString: UCS-2, which has no surrogates
+		var out []byte
+		for _, r := range text {
+			if r > 0xffff {
+				return nil, errors.New("value has a character that a BMPString has not")
+			}
+			out = append(out, byte(r>>8), byte(r))
+		}
+		return out, nil
 	}
-	return Attribute{Type: oid, Tag: tag, Value: []byte(text)}, nil
+	return nil, fmt.Errorf("string type %d is not written here", tag)
+}
+
+// FixedStringType tells whether the standards leave an attribute one string
+// type (country, serialNumber, dnQualifier: PrintableString; email, domain
+// component: IA5String).
+func FixedStringType(oid OID) bool {
+	spec, known := attributeSpecs[oid.String()]
+	return known && spec.tag != 0
+}
+
+// Join puts the RDNs of another name after those of this one. Both must be DER Names.
+func (n RawName) Join(other RawName) (RawName, error) {
+	var joined cryptobyte.Builder
+	joined.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		for _, part := range []RawName{n, other} {
+			in := cryptobyte.String(part)
+			var content cryptobyte.String
+			if !in.ReadASN1(&content, casn1.SEQUENCE) || !in.Empty() {
+				b.SetError(errors.New("name is not one SEQUENCE"))
+				return
+			}
+			b.AddBytes(content)
+		}
+	})
+	return joined.Bytes()
+}
+
+// StartsWith tells whether the name begins with every RDN of another, octet for octet.
+func (n RawName) StartsWith(other RawName) bool {
+	var mine, start, content cryptobyte.String
+	in, with := cryptobyte.String(n), cryptobyte.String(other)
+	if !in.ReadASN1(&mine, casn1.SEQUENCE) || !with.ReadASN1(&start, casn1.SEQUENCE) {
+		return false
+	}
+	content = mine
+	return bytes.HasPrefix(content, start) // whole RDNs: each carries its length
 }
 
 // Text gives the attribute's value as UTF-8 text; ok is false for values that

@@ -91,8 +91,8 @@ func TestNewAttribute(t *testing.T) {
 	if _, ok := AttributeOID("nothing"); ok {
 		t.Error("an unknown attribute was found")
 	}
-	if len(AttributeNames()) != 34 {
-		t.Errorf("%d attributes, want the 34 of the catalogue", len(AttributeNames()))
+	if len(AttributeNames()) != 35 {
+		t.Errorf("%d attributes, want the 34 of the catalogue and dnQualifier", len(AttributeNames()))
 	}
 	for _, n := range AttributeNames() {
 		if oid, ok := AttributeOID(n); !ok || AttributeName(oid) != n {

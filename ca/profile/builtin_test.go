@@ -5,49 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
-
-// What the catalogue of the field says about the profiles of ACME, copied by
-// hand: key usage critical, usages fixed, a year, the issuer's expiry at most.
-func TestBuiltinMatchesTheCatalogue(t *testing.T) {
-	type facts struct {
-		KeyUsage, ExtKeyUsage  []string
-		Copy                   bool
-		Default, Maximum, Kind string
-		Keys, Requested        []string
-	}
-	common := []string{"ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "rsa-2048", "rsa-3072", "rsa-4096"}
-	acme := func(usage, ext []string, fill bool) facts {
-		return facts{usage, ext, fill, "P1Y", "issuing-ca-expiry", "end-entity", common, []string{"applicationPolicies", "certificatePolicies"}}
-	}
-	sign, both := []string{"digitalSignature"}, []string{"clientAuth", "serverAuth"}
-	want := map[string]facts{
-		"privatessl-tls-client":                          acme(sign, []string{"clientAuth"}, false),
-		"privatessl-tls-client-server":                   acme(sign, both, false),
-		"privatessl-tls-client-server-data-encipherment": acme([]string{"digitalSignature", "dataEncipherment"}, both, false),
-		"privatessl-tls-client-server-supply-san":        acme(sign, both, true),
-		"privatessl-tls-server":                          acme(sign, []string{"serverAuth"}, false),
-		"privatessl-tls-server-supply-san":               acme(sign, []string{"serverAuth"}, true),
-		"gateway-tls-server":                             {sign, []string{"serverAuth"}, false, "P90D", "P90D", "end-entity", []string{"ecdsa-p256", "ecdsa-p384", "rsa>=2048"}, nil},
-	}
-	want["gateway-ocsp-signing"] = facts{sign, []string{"OCSPSigning"}, false, "P14D", "P14D", "responder", []string{"ecdsa-p256", "ecdsa-p384", "rsa>=2048"}, nil}
-	all, err := Builtin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]facts{}
-	for _, w := range all {
-		p := compiled(t, w)
-		n := p.written
-		got[w.ID] = facts{n.KeyUsage.Bits, n.ExtKeyUsage.Values, n.CopyCNToDNS, n.Validity.Default, n.Validity.Maximum, n.Kind, n.Keys, n.RequestExtensions}
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("catalogue differs (-facts +built-in):\n%s", diff)
-	}
-}
 
 // Every ACME profile issues, for RSA and EC keys, what the facts say.
 func TestBuiltinIssues(t *testing.T) {

@@ -3,9 +3,8 @@ package profile
 import (
 	"slices"
 	"strconv"
-	"strings"
 
-	"github.com/enrollgate/enrollgate/ca/claim"
+	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/lint/ruleset"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
@@ -21,8 +20,11 @@ const (
 // Compile checks a written profile and does everything that need not wait for
 // a request. The error is Problems: all of them at once.
 func Compile(w Written) (*Profile, error) {
-	w = w.clone()
+	w = deepCopy(w)
 	var problems problemList
+	if w.Extends != "" {
+		problems.add([]string{"extends"}, "a profile is compiled flat; Flatten resolves extends")
+	}
 	if !validID(w.ID) {
 		problems.add([]string{"id"}, "an id has 1 to 64 letters, digits and - _ ~; it is a part of URLs")
 	}
@@ -37,10 +39,18 @@ func Compile(w Written) (*Profile, error) {
 	p.extKeyUsage = compileExtKeyUsage(&w.ExtKeyUsage, w.Kind, &problems)
 	p.validity = compileValidity(&w.Validity, &problems)
 	p.subject = compileSubject(&w.Subject, w.ID, &problems)
-	p.dns = compileNames(w.SubjectAltName.DNS, claim.DNS, &problems)
-	p.ip = compileNames(w.SubjectAltName.IP, claim.IP, &problems)
+	p.compileAltName(&w.SubjectAltName, &problems)
+	p.compileAssertedBy(&w.AssertedBy, &problems)
 	p.requestable = compileRequestExtensions(w.RequestExtensions, &problems)
-	p.compilePolicies(w.Policies, &problems)
+	p.compilePolicies(&w, &problems)
+	p.compileExtensions(w.Extensions, &problems)
+	p.compileCapabilities(w.SMIMECapabilities, &problems)
+	p.compileMSTemplate(w.MSTemplate, &problems)
+	w.MSSID = oneOf(w.MSSID, []string{"ms_sid"}, []string{"omit", "include", "require"}, &problems)
+	p.sid = w.MSSID
+	p.compileLife(&w, &problems)
+	p.compileServerKeys(w.ServerKeys, &problems)
+	p.extra = compileRules(w.Rules, w.ID, &problems)
 	p.compileBasicConstraints(w.PathLen, &problems)
 	p.compileRevocation(&w, &problems)
 	p.compileURLs(&w.URLs)
@@ -55,12 +65,12 @@ func Compile(w Written) (*Profile, error) {
 
 // crossCheck finds what is wrong between blocks that are each right.
 func (p *Profile) crossCheck(w *Written, problems *problemList) {
-	names := p.dns != nil || p.ip != nil
-	subject := p.cnFromDNS || len(p.subject.template)+len(p.subject.grants) > 0
+	names := len(p.rules) > 0
+	subject := p.cnFromDNS || len(p.subject.template)+len(p.subject.grants)+len(p.subject.cnFrom) > 0
 	switch {
-	case p.cnFromDNS && p.dns == nil:
+	case p.cnFromDNS && p.names[typeDNS] == nil:
 		problems.add([]string{"subject", "cn_from_first_dns"}, "there is no first DNS name: subject_alt_name.dns is not written")
-	case p.copyCN && p.dns == nil:
+	case p.copyCN && p.names[typeDNS] == nil:
 		problems.add([]string{"copy_cn_to_dns"}, "DNS names are not issued here: write subject_alt_name.dns too")
 	case w.Kind == KindCA && !subject:
 		problems.add([]string{"subject"}, "a CA certificate needs a subject (RFC 5280 section 4.1.2.6)")
@@ -69,39 +79,68 @@ func (p *Profile) crossCheck(w *Written, problems *problemList) {
 	case !names && !subject:
 		problems.add([]string{"subject"}, "neither subject nor subject_alt_name is written: certificates would name nobody")
 	}
-	for _, block := range p.subject.template {
-		for _, program := range block {
-			for _, part := range program.parts {
-				if (part.kind == provenDNS && p.dns == nil) || (part.kind == provenIP && p.ip == nil) {
-					problems.add([]string{"subject", "template"}, "%s never has a value: subject_alt_name has no such names", part.name)
-				}
-			}
+	for _, rdn := range p.subject.template {
+		for _, program := range rdn {
+			p.checkVariables(program.parts, []string{"subject", "template"}, problems)
+		}
+	}
+	for i, t := range p.subject.cnFrom {
+		if p.names[t] == nil {
+			problems.add([]string{"subject", "cn_from", strconv.Itoa(i)}, "subject_alt_name has no such names")
 		}
 	}
 }
 
-func (p *Profile) compilePolicies(written []string, problems *problemList) {
-	var policies []pkix.OID
-	for i, text := range written {
-		path := []string{"policies", strconv.Itoa(i)}
-		oid, ok := pkix.ParseOID(text)
-		switch {
-		case !ok:
-			problems.add(path, "%q is not a dotted OID", clip(text))
-		case slices.ContainsFunc(policies, oid.Equal):
-			problems.add(path, "%q is listed twice (RFC 5280 section 4.2.1.4)", clip(text))
-		default:
-			policies = append(policies, oid)
+// checkVariables finds variables that never have a value.
+func (p *Profile) checkVariables(parts []part, path []string, problems *problemList) {
+	for _, part := range parts {
+		if part.kind == issued && p.names[part.names] == nil {
+			problems.add(path, "%s never has a value: subject_alt_name has no such names", part.name)
 		}
 	}
-	if len(policies) == 0 {
-		return
+}
+
+// hearing are the doors whose callers may use grants by assertion unless a
+// profile says otherwise: not those where names are proven, by challenges
+// (ACME) or by the directory (WSTEP: what a domain user asks for decides
+// nothing; CVE-2022-26923).
+var hearing = []string{string(caller.EST), string(caller.SCEP), string(caller.CMP), string(caller.Operator), string(caller.System)}
+
+// heard tells whether anything is granted by assertion.
+func (p *Profile) heard() bool {
+	return len(p.subject.grants) > 0 || slices.ContainsFunc(p.rules, func(r *nameRule) bool { return r.asserted.written() })
+}
+
+func (p *Profile) compileAssertedBy(w *[]string, problems *problemList) {
+	var doors []string
+	for _, d := range caller.Doors() {
+		doors = append(doors, string(d))
 	}
-	extension, err := pkix.MarshalCertificatePolicies(policies)
-	if err != nil {
-		problems.add([]string{"policies"}, "%v", err)
+	switch {
+	case len(*w) > 0 && !p.heard():
+		problems.add([]string{"asserted_by"}, "nothing is granted by assertion here: neither subject.asserted nor asserted in subject_alt_name")
+	case len(*w) == 0 && p.heard():
+		*w = slices.Clone(hearing)
 	}
-	p.policies, p.policyText = &extension, strings.Join(written, " ")
+	for i, text := range *w {
+		switch {
+		case !slices.Contains(doors, text):
+			problems.choose([]string{"asserted_by", strconv.Itoa(i)}, doors, "%q is not a door", clip(text))
+		case slices.Contains((*w)[:i], text):
+			problems.add([]string{"asserted_by", strconv.Itoa(i)}, "%q is listed twice", clip(text))
+		}
+		p.assertedBy = append(p.assertedBy, caller.Door(text))
+	}
+}
+
+// hears tells whether the caller may use the grants by assertion. Who is no
+// caller of a door at all decides offline: the core refuses that before.
+func (d *deciding) hears() bool {
+	door := d.request.Caller.Door()
+	if d.trial != nil {
+		door = d.trial.Door
+	}
+	return door == "" || slices.Contains(d.profile.assertedBy, door)
 }
 
 func (p *Profile) compileBasicConstraints(pathLen *int, problems *problemList) {

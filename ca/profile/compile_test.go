@@ -100,7 +100,7 @@ func TestCompileRefuses(t *testing.T) {
 		"names nobody":   {func(w *Written) { w.SubjectAltName.DNS, w.Subject = nil, WrittenSubject{} }, "subject", "nobody"},
 		"no methods":     {func(w *Written) { w.SubjectAltName.DNS.Methods = nil }, "subject_alt_name.dns.methods", "missing"},
 		"unknown method": {func(w *Written) { w.SubjectAltName.DNS.Methods[0] = "email" }, "subject_alt_name.dns.methods.0", "not a way"},
-		"max zero":       {func(w *Written) { w.SubjectAltName.DNS.Max = number(0) }, "subject_alt_name.dns.max", "1 to 256"},
+		"max zero":       {func(w *Written) { w.SubjectAltName.DNS.Max = number(-1) }, "subject_alt_name.dns.max", "1 to 256"},
 		"max large":      {func(w *Written) { w.SubjectAltName.DNS.Max = number(257) }, "subject_alt_name.dns.max", "1 to 256"},
 		"min over max":   {func(w *Written) { w.SubjectAltName.DNS.Min, w.SubjectAltName.DNS.Max = 3, number(2) }, "subject_alt_name.dns.min", "0 to max"},
 		"bad pattern":    {func(w *Written) { w.SubjectAltName.DNS.Allow = []string{"*.ex*mple.com"} }, "subject_alt_name.dns.allow.0", "pattern"},

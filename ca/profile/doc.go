@@ -11,6 +11,11 @@
 // and the decision record says so (RFC 5280 section 4 for the fields, RFC 6125
 // for what a subject's CN may repeat).
 //
-// Left out so far: policy qualifiers, name constraints, noRevAvail (RFC 9608),
-// otherName and directoryName copied raw from a request, approval by hand.
+// Names of every type but x400Address and ediPartyName are issued, proven or on
+// a requester's word where the profile grants that; otherName, directoryName
+// and registeredID are copied octet for octet. docs/profiles.md explains every key.
+//
+// Left out: noRevAvail (RFC 9608), nameConstraints but as a constant extension,
+// private key usage periods, Debian's list of weak keys. Approval, renewal and
+// uniqueness are stated in the decision; who acts on them is the core.
 package profile

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
@@ -55,6 +56,15 @@ func (e *Engine) Permit(at *ca.Endpoint, names []pkix.GeneralName) error {
 		return err
 	}
 	return p.Permit(names)
+}
+
+// Methods implements ca.Policy.
+func (e *Engine) Methods(at *ca.Endpoint, kind claim.Kind) []claim.Method {
+	p, err := e.find(at)
+	if err != nil {
+		return nil
+	}
+	return p.Methods(kind)
 }
 
 func (e *Engine) find(at *ca.Endpoint) (*Profile, error) {

@@ -90,13 +90,13 @@ func TestRequestExtensions(t *testing.T) {
 
 func TestProfilePoliciesWin(t *testing.T) {
 	w := minimal()
-	w.Policies, w.RequestExtensions = []string{"1.2.3.4"}, []string{"certificatePolicies", "msTemplateName"}
+	w.Policies, w.RequestExtensions = []string{"1.2.3.4"}, []string{"certificatePolicies", "pivInterimIndicator"}
 	r := request(t, "a.example")
 	other, err := pkix.MarshalCertificatePolicies([]pkix.OID{{1, 2, 3}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Asserted.Extensions = []pkix.Extension{other, {ID: pkix.OIDMSTemplateName, Value: bytes.Repeat([]byte{0}, 2)}, {ID: pkix.OIDMSTemplateName, Value: []byte{4, 0}}}
+	r.Asserted.Extensions = []pkix.Extension{other, {ID: requestable["pivInterimIndicator"], Value: bytes.Repeat([]byte{0}, 2)}, {ID: requestable["pivInterimIndicator"], Value: []byte{4, 0}}}
 	d := decided(t, compiled(t, w), r)
 	count := map[string]int{}
 	for _, e := range d.Extensions {
@@ -110,7 +110,7 @@ func TestProfilePoliciesWin(t *testing.T) {
 	if got, _ := pkix.FindExtension(d.Extensions, pkix.OIDCertificatePolicies); bytes.Equal(got.Value, other.Value) {
 		t.Error("the request's policies beat the profile's")
 	}
-	r.Asserted.Extensions = []pkix.Extension{{ID: pkix.OIDMSTemplateName, Value: append([]byte{4, 0x82, 0x13, 0x88}, make([]byte, 5000)...)}}
+	r.Asserted.Extensions = []pkix.Extension{{ID: requestable["pivInterimIndicator"], Value: append([]byte{4, 0x82, 0x13, 0x88}, make([]byte, 5000)...)}}
 	if _, err := compiled(t, w).Decide(r, facts(t), now); !ca.IsKind(err, ca.Denied) {
 		t.Errorf("an extension of 5000 octets: %v", err)
 	}

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"slices"
@@ -30,19 +31,25 @@ func (d *deciding) decideExtensions() error {
 	}
 	id := key.KeyID()
 	d.field("subject_key_id", hex.EncodeToString(id), "key", "")
-	d.field("authority_key_id", hex.EncodeToString(f.KeyID), "issuer", "")
 	out = append(out, subjectKeyID(id))
 	if len(f.KeyID) == 0 || len(f.KeyID) > 64 {
 		return ca.InternalError(errors.New("the issuer has no usable key identifier"))
 	}
-	out = append(out, authorityKeyID(f.KeyID))
+	if p.kind != KindCA || !bytes.Equal(key.Raw(), f.Key.Raw()) { // RFC 5280 section 4.2.1.1: a self-signed certificate needs none
+		out = append(out, authorityKeyID(f.KeyID))
+		d.field("authority_key_id", hex.EncodeToString(f.KeyID), "issuer", "")
+	}
 
 	if out, err = d.addURLs(out); err != nil {
 		return err
 	}
 	if p.policies != nil {
 		out = append(out, *p.policies)
-		d.field("policies", p.policyText, p.source.policies, "")
+		if p.policyNote == "" {
+			d.field("policies", p.policyText, p.source.policies, "")
+		} else {
+			d.field("extension.certificatePolicies", clip(hex.EncodeToString(p.policies.Value)), p.source.policies, p.policyNote)
+		}
 	}
 	if len(d.out.AltNames) > 0 {
 		// RFC 5280 section 4.2.1.6: critical exactly where the subject is empty
@@ -59,6 +66,9 @@ func (d *deciding) decideExtensions() error {
 	if p.noRevocation {
 		out = append(out, noRevAvail)
 		d.field("no_rev_avail", "true", p.source.revocation, "")
+	}
+	if out, err = d.addOwnExtensions(out); err != nil {
+		return err
 	}
 	d.out.Extensions, err = d.addRequested(out)
 	return err
@@ -120,7 +130,7 @@ func (d *deciding) decideExtKeyUsage() (*pkix.Extension, error) {
 		case rule.fixed == nil:
 			d.field("ext_key_usage", "", p.source.extKeyUsage, "left out: the certificate is good for any purpose")
 		case isAsked:
-			d.field("ext_key_usage", rule.value, p.source.extKeyUsage, "what the request asks is not used")
+			d.field("ext_key_usage", rule.value, p.source.extKeyUsage, noteUsagesUnused)
 		default:
 			d.field("ext_key_usage", rule.value, p.source.extKeyUsage, "")
 		}
@@ -149,7 +159,7 @@ func (d *deciding) decideExtKeyUsage() (*pkix.Extension, error) {
 	}
 	note := ""
 	if len(dropped) > 0 {
-		note = "not granted, left out: " + clip(PrintUsages(dropped))
+		note = noteUsagesLeft + clip(PrintUsages(dropped))
 	}
 	d.field("ext_key_usage", PrintUsages(taken), "asserted, granted by "+p.source.extKeyUsage, note)
 	return &extension, nil
@@ -177,9 +187,45 @@ func (d *deciding) addRequested(out []pkix.Extension) ([]pkix.Extension, error) 
 		if err := checkRequested(e); err != nil {
 			return nil, p.denied(name, "request_extensions", "the requested extension %s %v", p.requestable[at].name, err)
 		}
+		if e.ID.Equal(pkix.OIDMSApplicationPolicy) {
+			ok, err := policiesAreUsages(e.Value, out)
+			if err != nil {
+				return nil, p.denied(name, "request_extensions", "%v", err)
+			}
+			if !ok {
+				d.field(name, "", "asserted", "names a usage that the certificate does not have, left out")
+				continue
+			}
+		}
 		e.Critical = false
 		out = append(out, e)
 		d.field(name, clip(hex.EncodeToString(e.Value)), p.source.requestExtensions, "")
 	}
 	return out, nil
+}
+
+// policiesAreUsages tells whether requested application policies stay within
+// the extended key usages of the certificate. Windows reads them in place of
+// those, so that any others would be usages on the requester's word
+// (CVE-2024-49019). Beside a certificate for any purpose, usages that never
+// come from a request do not come this way either.
+func policiesAreUsages(value []byte, out []pkix.Extension) (bool, error) {
+	asked, err := policyIDs(value)
+	if err != nil {
+		return false, err
+	}
+	var usages []pkix.OID
+	extension, limited := pkix.FindExtension(out, pkix.OIDExtKeyUsage)
+	if limited {
+		if usages, err = pkix.ParseExtKeyUsage(extension.Value); err != nil {
+			return false, err
+		}
+	}
+	for _, id := range asked {
+		_, grave := neverRequested[id.String()]
+		if limited && !slices.ContainsFunc(usages, id.Equal) || !limited && grave {
+			return false, nil
+		}
+	}
+	return true, nil
 }

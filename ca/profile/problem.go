@@ -2,6 +2,7 @@ package profile
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -51,3 +52,5 @@ func (l *problemList) err() error {
 	}
 	return l.all
 }
+
+func quoted(s string) string { return strconv.Quote(clip(s)) }

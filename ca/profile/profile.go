@@ -3,11 +3,11 @@ package profile
 import (
 	"bytes"
 	"crypto/sha256"
-	"slices"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/lint/ruleset"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
@@ -26,10 +26,20 @@ type Profile struct {
 	subject     subjectRule
 	cnFromDNS   bool
 	copyCN      bool
-	dns, ip     *nameRule
+	names       [nameTypes]*nameRule
+	others      []*nameRule
+	rules       []*nameRule // all of them
+	assertedBy  []caller.Door
 	requestable []requestedExtension
 	policies    *pkix.Extension
 	policyText  string
+	policyNote  string
+	own         []ownExtension
+	sid         string // omit, include, require
+	life        life
+	unique      []uniqueRule
+	serverKeys  []string
+	extra       []extraRule
 	constraints pkix.Extension
 
 	constraintText string
@@ -40,7 +50,7 @@ type Profile struct {
 
 // sources are the record's source texts, made once.
 type sources struct {
-	keys, keyUsage, extKeyUsage, kind, policies, validity, notBefore, requested, subject, template, copyCN, requestExtensions, revocation string
+	keys, keyUsage, extKeyUsage, kind, policies, validity, notBefore, requested, subject, template, copyCN, requestExtensions, exactStart, exactEnd, revocation string
 }
 
 func sourcesOf(id string) sources {
@@ -48,7 +58,8 @@ func sourcesOf(id string) sources {
 	return sources{keys: p + "keys", keyUsage: p + "key_usage", extKeyUsage: p + "ext_key_usage", kind: p + "kind",
 		policies: p + "policies", validity: p + "validity.default", notBefore: p + "validity.backdate",
 		requested: "asserted, granted by " + p + "validity.requested", subject: p + "subject", template: p + "subject.template",
-		copyCN: p + "copy_cn_to_dns", requestExtensions: "asserted, granted by " + p + "request_extensions", revocation: p + "revocation"}
+		copyCN: p + "copy_cn_to_dns", requestExtensions: "asserted, granted by " + p + "request_extensions",
+		exactStart: p + "validity.not_before", exactEnd: p + "validity.not_after", revocation: p + "revocation"}
 }
 
 // ID is the profile's id.
@@ -62,6 +73,10 @@ func (p *Profile) Kind() string { return p.kind }
 
 // Lint says what becomes of what lint finds.
 func (p *Profile) Lint() ruleset.Policy { return p.lint }
+
+// Written is the profile as it was written, flat and with every default filled
+// in. The caller may change what it gets.
+func (p *Profile) Written() Written { return deepCopy(p.written) }
 
 // Text is the canonical text: the written profile as YAML with every default
 // filled in, the same bytes for the same rules. The store keeps it by Hash.
@@ -82,7 +97,7 @@ func (p *Profile) seal() error {
 		return err
 	}
 	p.text, p.hash = b.Bytes(), sha256.Sum256(b.Bytes())
-	return nil
+	return p.placeRules()
 }
 
 // denied makes the refusal of one rule.
@@ -92,15 +107,11 @@ func (p *Profile) denied(field, rule, format string, args ...any) error {
 	return err
 }
 
-// clone copies what Compile fills in, so that the caller's value stays as written.
-func (w Written) clone() Written {
-	w.Keys = slices.Clone(w.Keys)
-	w.Lint = w.Lint.Clone()
-	for _, names := range []**WrittenNames{&w.SubjectAltName.DNS, &w.SubjectAltName.IP} {
-		if *names != nil {
-			copied := **names
-			*names = &copied
-		}
-	}
-	return w
+// HasRules tells whether the profile has conditions of its own, which may look
+// at everything that a request is.
+func (p *Profile) HasRules() bool { return len(p.extra) > 0 }
+
+// URLs tells which addresses certificates name where the issuer has them.
+func (p *Profile) URLs() (aia, crl, ocsp bool) {
+	return p.aia, p.crl, p.ocsp && p.kind != KindResponder
 }

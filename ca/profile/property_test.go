@@ -86,14 +86,28 @@ func holdInvariants(t fatal, r *ca.Request, d *ca.Decision) {
 	}
 }
 
+// tricks are texts that look like other ones.
+var tricks = []string{"evil.example", "*.example", "host.example.", "admin", "A.EXAMPLE", "a.example\x00.evil", "a.example\u3002evil", "\u212a.example",
+	"b\u00fccher.example", "xn--bcher-kva.example", "a.ex\u0430mple", "a.example ", "*", "a..example", "d@corp.example", "d@CORP.example", "d@corp.example\x00@evil", "10.0.0.1"}
+
+// wellFormed are names of every type that can be issued, and some that cannot.
+func wellFormed(t fatal) []pkix.GeneralName {
+	return []pkix.GeneralName{pkix.DNS("A.corp.example"), pkix.DNS("a.example"), {Kind: pkix.IPAddress, Raw: []byte{10, 0, 0, 1}}, {Kind: pkix.IPAddress, Raw: make([]byte, 16)},
+		pkix.NewEmail("d@corp.example"), pkix.NewEmail("d@CORP.example"), pkix.NewEmail("d@other.example"), pkix.NewURI("spiffe://corp.example/d"), pkix.NewURI("https://other.example/"),
+		pkix.NewURI("tag:microsoft.com,2022-09-14:sid:S-1-5-21-1-500"), upn(t, "d@corp.example"), upn(t, "administrator@corp.example"), hardware(t, "A1"),
+		registered(t, 1, 3, 6, 1, 4, 1, 5), registered(t, 1, 2), pkix.NewDirectoryName(subject(t, "C", "US", "O", "x")), pkix.NewDirectoryName(subject(t, "O", "y")),
+		customName(t, "\x0c\x08device-1", 1, 2, 3), customName(t, "\x0c\x05admin", 1, 2, 3), customName(t, "\x04\x01S", 1, 3, 6, 1, 4, 1, 311, 25, 2, 1)}
+}
+
 // hostile draws what a requester may say.
 func hostile(names []string) *rapid.Generator[ca.Asserted] {
 	return rapid.Custom(func(t *rapid.T) (a ca.Asserted) {
-		text := rapid.OneOf(rapid.SampledFrom(names), rapid.SampledFrom([]string{"evil.example", "*.example", "host.example.", "admin", "A.EXAMPLE", "a.example\x00.evil"}), rapid.String())
+		text := rapid.OneOf(rapid.SampledFrom(names), rapid.SampledFrom(tricks), rapid.String())
 		for range rapid.IntRange(0, 5).Draw(t, "names") {
 			kind := pkix.NameKind(rapid.SampledFrom([]int{2, 2, 2, 2, 0, 1, 3, 4, 5, 6, 7, 8}).Draw(t, "kind"))
 			a.AltNames = append(a.AltNames, pkix.GeneralName{Kind: kind, Raw: []byte(text.Draw(t, "name"))})
 		}
+		a.AltNames = append(a.AltNames, rapid.SliceOfN(rapid.SampledFrom(wellFormed(t)), 0, 3).Draw(t, "well-formed names")...)
 		var rdns []pkix.RDN
 		for range rapid.IntRange(0, 3).Draw(t, "rdns") {
 			var rdn pkix.RDN
@@ -173,6 +187,8 @@ func FuzzDecide(f *testing.F) {
 		f.Add(der)
 	}
 	p, owned, issuer := builtin(f, "privatessl-tls-client-server-supply-san"), possession(f, "ecdsa-p256"), facts(f)
+	wide := every()
+	grants := compiled(f, wide)
 	claims := []claim.Claim{proof(f, "a.example", claim.HTTP01), proof(f, "*.b.example", claim.DNS01)}
 	f.Fuzz(func(t *testing.T, der []byte) {
 		csr, err := pkix.ParseCSR(der)
@@ -180,6 +196,9 @@ func FuzzDecide(f *testing.F) {
 			return
 		}
 		r := &ca.Request{Possession: owned, Claims: claims, Asserted: ca.Asserted{Subject: csr.Subject, AltNames: csr.AltNames, Extensions: csr.Extensions}}
+		if d, err := grants.Decide(&ca.Request{Possession: owned, Claims: claims[:1], Asserted: r.Asserted}, issuer, now); err == nil {
+			holdGrants(t, wide, grants, &ca.Request{Claims: claims[:1], Asserted: r.Asserted}, d)
+		}
 		d, err := p.Decide(r, issuer, now)
 		if err != nil {
 			if !ca.IsKind(err, ca.Denied) {
@@ -205,6 +224,18 @@ func csrSeeds(t fatal) (all [][]byte) {
 		{DNSNames: []string{"a.example"}, IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)}, EmailAddresses: []string{"a@a.example"}, URIs: []*url.URL{{Scheme: "tag", Opaque: "x:sid:S-1-5"}}},
 	} {
 		der, err := x509.CreateCertificateRequest(rand.Reader, &c, keys()["ecdsa-p256"])
+		if err != nil {
+			t.Fatalf("seed: %v", err)
+		}
+		all = append(all, der)
+	}
+	for _, n := range wellFormed(t) {
+		san, err := pkix.MarshalSubjectAltName([]pkix.GeneralName{n, n}, false)
+		if err != nil {
+			t.Fatalf("seed: %v", err)
+		}
+		der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: stdpkix.Name{CommonName: "x"},
+			ExtraExtensions: []stdpkix.Extension{{Id: asn1.ObjectIdentifier(pkix.OIDSubjectAltName), Value: san.Value}}}, keys()["ecdsa-p256"])
 		if err != nil {
 			t.Fatalf("seed: %v", err)
 		}

@@ -17,8 +17,6 @@ import (
 var requestable = map[string]pkix.OID{
 	"applicationPolicies": pkix.OIDMSApplicationPolicy,
 	"certificatePolicies": pkix.OIDCertificatePolicies,
-	"msTemplateName":      pkix.OIDMSTemplateName,
-	"msTemplateOID":       pkix.OIDMSTemplate,
 	"pivInterimIndicator": {2, 16, 840, 1, 101, 3, 6, 9, 1},
 	"smimeCapabilities":   pkix.OIDSMIMECapabilities,
 }
@@ -43,6 +41,8 @@ var forbidden = map[string]string{
 	pkix.OIDOCSPNoCheck.String():         "ocspNoCheck",
 	pkix.OIDNoRevAvail.String():          "noRevAvail",
 	pkix.OIDMSSecurityID.String():        "the Microsoft security identifier",
+	pkix.OIDMSTemplateName.String():      "msTemplateName",
+	pkix.OIDMSTemplate.String():          "msTemplateOID",
 	"2.5.29.9":                           "subjectDirectoryAttributes",
 	"2.5.29.18":                          "issuerAltName",
 	"2.5.29.27":                          "deltaCRLIndicator",
@@ -145,6 +145,25 @@ func checkRequested(e pkix.Extension) error {
 		return errors.New("is not a list of different policies (RFC 5280 section 4.2.1.4)")
 	}
 	return nil
+}
+
+// policyIDs reads the policies of a certificatePolicies or applicationPolicies value.
+func policyIDs(value []byte) (ids []pkix.OID, err error) {
+	in := cryptobyte.String(value)
+	var body cryptobyte.String
+	malformed := errors.New("the requested policies are malformed")
+	if !in.ReadASN1(&body, casn1.SEQUENCE) || !in.Empty() {
+		return nil, malformed
+	}
+	for !body.Empty() {
+		var policy cryptobyte.String
+		var id pkix.OID
+		if !body.ReadASN1(&policy, casn1.SEQUENCE) || !policy.ReadASN1ObjectIdentifier(&id) {
+			return nil, malformed
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
 }
 
 // isPolicyList reads a non-empty list of PolicyInformation, each policy once;

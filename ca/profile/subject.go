@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/pkix"
@@ -19,53 +20,145 @@ type subjectRule struct {
 	grants   []*grant
 	template [][]attributeProgram
 	fixed    pkix.RawName // the encoded template where it has no variable
+	cnFrom   []nameType
+	cnTag    uint8
+	parent   pkix.RawName // nil: none
+	above    []ca.Field   // the parent's attributes, as recorded
 }
 
+// stringTypes are the string types that a profile may choose (X.680 section 41).
+var stringTypes = map[string]uint8{"utf8": 12, "printable": 19, "ia5": 22, "bmp": 30}
+
 func compileSubject(w *WrittenSubject, id string, problems *problemList) (rule subjectRule) {
-	if w.CNFromFirstDNS && len(w.Template)+len(w.Asserted) > 0 {
-		problems.add([]string{"subject", "cn_from_first_dns"}, "cn_from_first_dns makes the whole subject; it excludes template and asserted")
+	ways := 0
+	for _, written := range []bool{w.CNFromFirstDNS, len(w.CNFrom) > 0, len(w.Template)+len(w.Asserted) > 0} {
+		if written {
+			ways++
+		}
 	}
+	if ways > 1 {
+		key := "cn_from"
+		if w.CNFromFirstDNS {
+			key = "cn_from_first_dns"
+		}
+		problems.add([]string{"subject", key}, "cn_from_first_dns and cn_from make the whole subject; each excludes the other, template and asserted")
+	}
+	tags := compileStringTypes(w.StringTypes, problems)
+	rule.cnFrom, rule.cnTag = compileCNFrom(w.CNFrom, problems), tags[oidCommonName.String()]
 	for i, written := range w.Asserted {
 		rule.grants = append(rule.grants, compileGrant(written, i, id, rule.grants, problems))
 	}
-	used := map[*grant]bool{}
-	variables := false
-	for i, item := range w.Template {
-		var rdn []attributeProgram
-		if len(item) == 0 {
-			problems.add([]string{"subject", "template", strconv.Itoa(i)}, "the item is empty")
-		}
-		for _, name := range slices.Sorted(maps.Keys(item)) {
-			path := []string{"subject", "template", strconv.Itoa(i), name}
-			oid, ok := pkix.AttributeOID(name)
-			if !ok {
-				problems.choose(path, append(pkix.AttributeNames(), "a dotted OID"), "%q is not a subject attribute", clip(name))
-				continue
-			}
-			program := attributeProgram{oid: oid, field: "subject." + pkix.AttributeName(oid)}
-			program.parts = compileValue(item[name], path, rule.grants, problems)
+	rule.template = compileRDNs(w.Template, []string{"subject", "template"}, rule.grants, tags, problems)
+	variables, used := false, map[*grant]bool{}
+	for _, rdn := range rule.template {
+		for _, program := range rdn {
 			for _, p := range program.parts {
 				variables = variables || p.kind != constant
 				used[p.grant] = true
 			}
-			rdn = append(rdn, program)
 		}
-		rule.template = append(rule.template, rdn)
 	}
 	for i, g := range rule.grants {
 		if len(rule.template) > 0 && !used[g] {
 			problems.add([]string{"subject", "asserted", strconv.Itoa(i)}, "the template has no variable that uses this grant")
 		}
 	}
-	if len(rule.template) > 0 && !variables && len(problems.all) == 0 {
-		d := &deciding{profile: &Profile{}}
-		name, err := d.buildTemplate(rule.template)
-		if err != nil {
-			problems.add([]string{"subject", "template"}, "%s", ca.AsError(err).Public)
+	parent := compileRDNs(w.Parent, []string{"subject", "parent"}, nil, tags, problems)
+	if len(problems.all) > 0 {
+		return rule
+	}
+	if len(parent) > 0 {
+		rule.parent, rule.above = constantName(parent, "parent", id, problems)
+	}
+	if len(rule.template) > 0 && !variables {
+		rule.fixed, _ = constantName(rule.template, "template", id, problems)
+		if rule.parent != nil && rule.fixed != nil {
+			joined, err := rule.parent.Join(rule.fixed)
+			if err != nil {
+				problems.add([]string{"subject", "parent"}, "%v", err)
+			}
+			rule.fixed = joined
 		}
-		rule.fixed = name
 	}
 	return rule
+}
+
+// constantName encodes RDNs that have no variables.
+func constantName(rdns [][]attributeProgram, key, id string, problems *problemList) (pkix.RawName, []ca.Field) {
+	for _, rdn := range rdns {
+		for _, program := range rdn {
+			if slices.ContainsFunc(program.parts, func(p part) bool { return p.kind != constant }) {
+				problems.add([]string{"subject", key}, "%s holds a variable; only constants stand here", program.field)
+				return nil, nil
+			}
+		}
+	}
+	d := &deciding{profile: &Profile{source: sources{template: "profile " + id + " subject." + key}}}
+	name, err := d.buildTemplate(rdns)
+	if err != nil {
+		problems.add([]string{"subject", key}, "%s", ca.AsError(err).Public)
+	}
+	return name, d.out.Fields
+}
+
+func compileStringTypes(w map[string]string, problems *problemList) map[string]uint8 {
+	tags := map[string]uint8{}
+	for _, name := range slices.Sorted(maps.Keys(w)) {
+		path := []string{"subject", "string_types", name}
+		oid, ok := pkix.AttributeOID(name)
+		tag, known := stringTypes[w[name]]
+		switch {
+		case !ok:
+			problems.choose(path, append(pkix.AttributeNames(), "a dotted OID"), "%q is not a subject attribute", clip(name))
+		case !known:
+			problems.choose(path, slices.Sorted(maps.Keys(stringTypes)), "%q is not a string type", clip(w[name]))
+		case pkix.FixedStringType(oid):
+			problems.add(path, "the string type of %s is fixed by its definition (RFC 5280 appendix A.1)", pkix.AttributeName(oid))
+		default:
+			tags[oid.String()] = tag
+		}
+	}
+	return tags
+}
+
+func compileCNFrom(w []string, problems *problemList) (order []nameType) {
+	for i, text := range w {
+		t := slices.Index(nameTypeKeys[:nameTypes], text)
+		switch {
+		case t < 0:
+			problems.choose([]string{"subject", "cn_from", strconv.Itoa(i)}, nameTypeKeys[:nameTypes], "%q is not a type of names", clip(text))
+		case slices.Contains(order, nameType(t)):
+			problems.add([]string{"subject", "cn_from", strconv.Itoa(i)}, "%q is listed twice", clip(text))
+		default:
+			order = append(order, nameType(t))
+		}
+	}
+	return order
+}
+
+func compileRDNs(items []map[string]string, at []string, grants []*grant, tags map[string]uint8, problems *problemList) (rdns [][]attributeProgram) {
+	for i, item := range items {
+		var rdn []attributeProgram
+		if len(item) == 0 {
+			problems.add(append(slices.Clone(at), strconv.Itoa(i)), "the item is empty")
+		}
+		for _, name := range slices.Sorted(maps.Keys(item)) {
+			path := append(slices.Clone(at), strconv.Itoa(i), name)
+			oid, ok := pkix.AttributeOID(name)
+			if !ok {
+				problems.choose(path, append(pkix.AttributeNames(), "a dotted OID"), "%q is not a subject attribute", clip(name))
+				continue
+			}
+			if slices.ContainsFunc(rdn, func(p attributeProgram) bool { return p.oid.Equal(oid) }) {
+				problems.add(path, "the attribute is in this item twice, under another name")
+			}
+			program := attributeProgram{oid: oid, tag: tags[oid.String()], field: "subject." + pkix.AttributeName(oid)}
+			program.parts = compileValue(item[name], path, grants, problems)
+			rdn = append(rdn, program)
+		}
+		rdns = append(rdns, rdn)
+	}
+	return rdns
 }
 
 // decideSubject sets the subject.
@@ -75,6 +168,8 @@ func (d *deciding) decideSubject() error {
 	switch {
 	case d.profile.cnFromDNS:
 		err = d.subjectFromDNS()
+	case len(rule.cnFrom) > 0:
+		err = d.subjectFromNames()
 	case rule.fixed != nil:
 		d.out.Subject = rule.fixed
 		d.field("subject", rule.fixed.String(), d.profile.source.template, "")
@@ -84,6 +179,9 @@ func (d *deciding) decideSubject() error {
 		err = d.copyGranted()
 	}
 	if err != nil {
+		return err
+	}
+	if err := d.addParent(); err != nil {
 		return err
 	}
 	d.noteUngranted()
@@ -99,11 +197,11 @@ func (d *deciding) subjectFromDNS() error {
 	p := d.profile
 	var cn, source string
 	for _, text := range d.assertedCNs {
-		n := pkix.DNS(lowerASCII(text))
+		n := nameOfCN(text)
 		if !containsName(d.out.AltNames, n) {
 			return p.denied("subject.CN", "subject.cn_from_first_dns", "the requested CN %q is not one of the names whose control was proven", clip(text))
 		}
-		if cn == "" {
+		if cn == "" && n.Kind == pkix.DNSName { // an address is named where it is matched, in the alternative names
 			cn, source = string(n.Raw), d.sourceOf(n)
 		}
 	}
@@ -120,14 +218,55 @@ func (d *deciding) subjectFromDNS() error {
 		d.emptyNote = "the DNS name is longer than a CN can be; "
 		return nil
 	}
-	attribute, err := pkix.NewAttribute(oidCommonName, cn)
+	return d.onlyCN(cn, source)
+}
+
+// onlyCN makes the subject a single CN.
+func (d *deciding) onlyCN(cn, source string) error {
+	attribute, err := pkix.NewAttributeAs(oidCommonName, cn, d.profile.subject.cnTag)
 	if err != nil {
-		return ca.InternalError(err)
+		return d.profile.denied("subject.CN", "subject", "%v", err)
 	}
 	if d.out.Subject, err = pkix.MarshalName([]pkix.RDN{{attribute}}); err != nil {
 		return ca.InternalError(err)
 	}
 	d.field("subject.CN", cn, source, "")
+	return nil
+}
+
+// subjectFromNames makes CN from the first name of the first type, in the
+// order of the profile, that the certificate has.
+func (d *deciding) subjectFromNames() error {
+	for _, t := range d.profile.subject.cnFrom {
+		for _, n := range d.out.AltNames {
+			if rule := d.profile.rule(n); rule == nil || rule.kind != t {
+				continue
+			}
+			text, ok := n.Text()
+			if !ok || utf8.RuneCountInString(text) > maxCN {
+				d.emptyNote = "the name is longer than a CN can be; "
+				return nil
+			}
+			return d.onlyCN(text, d.sourceOf(n))
+		}
+	}
+	d.emptyNote = "there is no name to make a CN of; "
+	return nil
+}
+
+// addParent puts the parent's RDNs before the subject's, where they are not
+// there yet. An empty subject stays empty: a parent alone names nobody.
+func (d *deciding) addParent() error {
+	rule := &d.profile.subject
+	if rule.parent == nil || rule.fixed != nil || d.out.Subject.Empty() || d.out.Subject.StartsWith(rule.parent) {
+		return nil
+	}
+	joined, err := rule.parent.Join(d.out.Subject)
+	if err != nil {
+		return ca.InternalError(err)
+	}
+	d.out.Subject = joined
+	d.out.Fields = append(d.out.Fields, rule.above...)
 	return nil
 }
 
@@ -148,11 +287,11 @@ func (d *deciding) copyGranted() error {
 	for _, asked := range d.assertedRDNs {
 		var rdn pkix.RDN
 		for _, a := range asked {
-			at := slices.IndexFunc(d.profile.subject.grants, func(g *grant) bool { return g.oid.Equal(a.Type) })
-			if at < 0 {
+			g := d.granted(a)
+			if g == nil {
 				continue
 			}
-			g, field := d.profile.subject.grants[at], "subject."+pkix.AttributeName(a.Type)
+			field := "subject." + pkix.AttributeName(a.Type)
 			text, _ := a.Text()
 			if err := a.Check(); err != nil {
 				return d.profile.denied(field, "subject.asserted", "%v", err)
@@ -175,6 +314,14 @@ func (d *deciding) copyGranted() error {
 	return nil
 }
 
+// granted finds the grant that this caller may use for an attribute, nil for none.
+func (d *deciding) granted(a pkix.Attribute) *grant {
+	if len(d.profile.subject.grants) == 0 || !d.hears() {
+		return nil
+	}
+	return grantFor(d.profile.subject.grants, a.Type)
+}
+
 // noteUngranted records the asserted attributes that the certificate does not have.
 func (d *deciding) noteUngranted() {
 	if d.profile.cnFromDNS && len(d.assertedRDNs) == 1 && len(d.assertedCNs) == 1 && len(d.assertedRDNs[0]) == 1 {
@@ -182,8 +329,7 @@ func (d *deciding) noteUngranted() {
 	}
 	for _, rdn := range d.assertedRDNs {
 		for _, a := range rdn {
-			granted := slices.ContainsFunc(d.profile.subject.grants, func(g *grant) bool { return g.oid.Equal(a.Type) })
-			if granted || (d.profile.cnFromDNS && a.Type.Equal(oidCommonName)) {
+			if d.granted(a) != nil || (d.profile.cnFromDNS && a.Type.Equal(oidCommonName)) {
 				continue
 			}
 			text, _ := a.Text()

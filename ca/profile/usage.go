@@ -11,6 +11,7 @@ import (
 
 // unfitBits are the key usages that the standards forbid for a family of keys.
 var unfitBits = [families]pkix.KeyUsage{
+	familyRSA:     pkix.KeyAgreement | pkix.EncipherOnly | pkix.DecipherOnly,                                                // RFC 3279 section 2.3.1
 	familyEC:      pkix.KeyEncipherment | pkix.DataEncipherment,                                                             // RFC 8813 section 3
 	familyEd25519: pkix.KeyEncipherment | pkix.DataEncipherment | pkix.KeyAgreement | pkix.EncipherOnly | pkix.DecipherOnly, // RFC 9295 section 3
 }
@@ -94,6 +95,7 @@ var neverRequested = map[string]string{
 	"1.3.6.1.5.2.3.4":         "the Kerberos client usage",
 	"1.3.6.1.5.2.3.5":         "the Kerberos KDC usage",
 	"1.3.6.1.4.1.311.10.3.13": "the lifetime signing usage",
+	"1.3.6.1.4.1.311.10.12.1": "the any-application-policy",
 }
 
 func compileExtKeyUsage(w *WrittenExtKeyUsage, kind string, problems *problemList) (rule extKeyUsage) {

@@ -10,6 +10,12 @@ type Written struct {
 	// - _ ~ (it is a path segment), 1 to 64 characters. Required.
 	ID string `yaml:"id"`
 
+	// Extends names a profile whose keys hold where this one writes none: a
+	// built-in one or one of the same configuration. A list replaces the whole
+	// list, a block is taken over key by key, `max: 0` takes a type of names
+	// away. By its own id a profile extends the built-in one that it replaces.
+	Extends string `yaml:"extends,omitempty"`
+
 	// Title says in a few words what certificates of this profile are for.
 	// Printed by `profile list`; default: the id.
 	Title string `yaml:"title,omitempty"`
@@ -36,6 +42,15 @@ type Written struct {
 	Subject        WrittenSubject     `yaml:"subject,omitempty"`
 	SubjectAltName WrittenAltName     `yaml:"subject_alt_name,omitempty"`
 
+	// AssertedBy lists the doors whose callers may use the grants of
+	// subject.asserted and of asserted in subject_alt_name: est, scep, cmp,
+	// wstep, operator, system, acme. Default: est, scep, cmp, operator, system.
+	// Not acme, where names are proven by challenges, nor wstep, where the
+	// directory says who somebody is: to list them is "supply in the request".
+	// Who is let in at a door, and to which names, is the business of its
+	// endpoint and credential.
+	AssertedBy []string `yaml:"asserted_by,omitempty"`
+
 	// CopyCNToDNS puts each CN of the subject that is a DNS name and not yet
 	// among the dNSNames there too. Default false. Prevents server
 	// certificates that modern clients refuse because only the CN names the
@@ -44,17 +59,35 @@ type Written struct {
 
 	// RequestExtensions lists the extensions that are taken from a request,
 	// always non-critical: applicationPolicies, certificatePolicies,
-	// msTemplateName, msTemplateOID, pivInterimIndicator, smimeCapabilities, or
-	// a dotted OID. Default: none. Everything else in a request is dropped and
+	// pivInterimIndicator, smimeCapabilities, or a dotted OID. Default: none. Everything else in a request is dropped and
 	// noted. Extensions that say who somebody is or what a certificate may do
-	// (subjectAltName, keyUsage, basicConstraints, the Microsoft SID and so on)
-	// cannot be listed here at all.
+	// (subjectAltName, keyUsage, basicConstraints, the Microsoft SID and
+	// template and so on) cannot be listed here at all.
 	RequestExtensions []string `yaml:"request_extensions,omitempty"`
 
 	// Policies are the certificatePolicies of every certificate, as dotted
-	// OIDs without qualifiers. Default: none. Where set, certificatePolicies of
-	// a request are dropped.
+	// OIDs. Default: none. Where set, certificatePolicies of a request are dropped.
 	Policies []string `yaml:"policies,omitempty"`
+
+	// PolicyQualifiers adds statements to policies. Default: none.
+	PolicyQualifiers []WrittenQualifier `yaml:"policy_qualifiers,omitempty"`
+
+	// Extensions lists further extensions of every certificate. Default: none.
+	Extensions []WrittenExtension `yaml:"extensions,omitempty"`
+
+	// SMIMECapabilities lists what the holder's mail program can decrypt, best
+	// first: aes128-cbc, aes192-cbc, aes256-cbc, aes128-gcm, aes192-gcm,
+	// aes256-gcm, or a dotted OID (RFC 4262). Default: none.
+	SMIMECapabilities []string `yaml:"smime_capabilities,omitempty"`
+
+	// MSTemplate marks certificates with a Microsoft template. Default: none.
+	MSTemplate *WrittenMSTemplate `yaml:"ms_template,omitempty"`
+
+	// MSSID says whether certificates have the Microsoft security identifier
+	// of their holder: omit (default); include, where a directory said which;
+	// require, else the request is refused. It never comes from a request: with
+	// it a certificate is a logon.
+	MSSID string `yaml:"ms_sid,omitempty"`
 
 	URLs WrittenURLs `yaml:"urls,omitempty"`
 
@@ -66,6 +99,25 @@ type Written struct {
 	// Lint says what becomes of what lint finds in certificates of this
 	// profile. Default: errors refuse, warnings are logged, notices ignored.
 	Lint *ruleset.Written `yaml:"lint,omitempty"`
+
+	// Approval is auto (default) or manual: requests then wait for an operator.
+	Approval string `yaml:"approval,omitempty"`
+
+	Renewal WrittenRenewal `yaml:"renewal,omitempty"`
+	Unique  WrittenUnique  `yaml:"unique,omitempty"`
+
+	// ServerKeys lists the keys that the gateway may make for the holder
+	// (server key generation), as in Keys without rsa>=N. Default: none, the
+	// holder makes its own.
+	ServerKeys []string `yaml:"server_keys,omitempty"`
+
+	// Rules are further conditions, as expressions over claims, asserted
+	// values, caller, key, names and times. Default: none.
+	Rules []WrittenRule `yaml:"rules,omitempty"`
+
+	// Acknowledge names findings of `profile lint` that the author of the
+	// profile knows of and keeps. Default: none.
+	Acknowledge []string `yaml:"acknowledge,omitempty"`
 }
 
 // WrittenKeyUsage is the keyUsage extension, always present and critical
@@ -77,8 +129,9 @@ type WrittenKeyUsage struct {
 	Bits []string `yaml:"bits"`
 
 	// Unfit says what happens to bits that the standards forbid for the key at
-	// hand (keyEncipherment and dataEncipherment with EC keys, RFC 8813 section
-	// 3; those and keyAgreement with Ed25519, RFC 9295 section 3): drop
+	// hand (keyAgreement with RSA keys, RFC 3279 section 2.3.1; keyEncipherment
+	// and dataEncipherment with EC keys, RFC 8813 section 3; all three with
+	// Ed25519, RFC 9295 section 3): drop
 	// (default) leaves them out, refuse refuses the key. A key for which no bit
 	// is left is refused either way: it would get a certificate for nothing.
 	Unfit string `yaml:"unfit,omitempty"`
@@ -112,9 +165,10 @@ type WrittenExtKeyUsage struct {
 // whole numbers: P1Y, P90D, P1M15D, PT1H.
 type WrittenValidity struct {
 	// Default is the length of a certificate's validity, notBefore and
-	// notAfter included (RFC 5280 section 4.1.2.5), or issuing-ca-expiry.
-	// Required.
-	Default string `yaml:"default"`
+	// notAfter included (RFC 5280 section 4.1.2.5), or issuing-ca-expiry, or
+	// forever: the date 99991231235959Z of certificates without an end, such as
+	// IDevIDs. Required, or NotAfter.
+	Default string `yaml:"default,omitempty"`
 
 	// Maximum bounds what a request may ask for, or issuing-ca-expiry.
 	// Default: the same as Default. Used where Requested is within.
@@ -132,74 +186,15 @@ type WrittenValidity struct {
 
 	// BeyondIssuer says what happens to a certificate that would outlive its
 	// issuer: cut (default) ends it with the issuer, refuse refuses the
-	// request, so that a certificate is never shorter than promised.
+	// request, so that a certificate is never shorter than promised, allow
+	// issues it: what forever needs, and what few clients accept.
 	BeyondIssuer string `yaml:"beyond_issuer,omitempty"`
-}
 
-// WrittenSubject says what the subject name holds. With nothing written the
-// subject is empty and subjectAltName critical.
-type WrittenSubject struct {
-	// CNFromFirstDNS makes the subject a single CN: the one the request
-	// asserts where that is one of the certificate's proven DNS names, else
-	// the first DNS name. A name longer than 64 characters, the bound of CN,
-	// leaves the subject empty and subjectAltName critical. A request that
-	// asserts another CN is refused: its owner would get a certificate that
-	// does not do what it was asked for. Excludes Template and Asserted.
-	CNFromFirstDNS bool `yaml:"cn_from_first_dns,omitempty"`
-
-	// Template lists the RDNs in encoding order: `- O: Example Ltd` is a
-	// constant, `- CN: <dns.1>` a variable; two attributes in one item make a
-	// multi-valued RDN. Variables: <dns.N> and <ip.N> are the N-th proven name
-	// of the certificate; <ATTRIBUTE.N> is the N-th value of that attribute in
-	// the asserted subject and needs a grant in Asserted. <x> is <x.1>. A
-	// variable without a value refuses the request.
-	Template []map[string]string `yaml:"template,omitempty"`
-
-	// Asserted grants subject attributes that a request may set by itself.
-	// With a Template they are what its variables may use; without one, the
-	// granted attributes are copied in the order asked, string types kept.
-	// Attributes that are not granted are dropped and noted. Default: none.
-	Asserted []WrittenGrant `yaml:"asserted,omitempty"`
-}
-
-// WrittenGrant lets a request set one subject attribute.
-type WrittenGrant struct {
-	// Attribute is an attribute name such as CN, O or SERIALNUMBER, or a dotted OID.
-	Attribute string `yaml:"attribute"`
-
-	// Match lists patterns, one of which the whole value must match: * stands
-	// for any run of characters, everything else for itself, case counts.
-	// Required; `*` alone grants any value.
-	Match []string `yaml:"match"`
-}
-
-// WrittenAltName says which subject alternative names certificates may carry.
-// A type that is not written never gets in.
-type WrittenAltName struct {
-	DNS *WrittenNames `yaml:"dns,omitempty"`
-	IP  *WrittenNames `yaml:"ip,omitempty"`
-}
-
-// WrittenNames rules over the names of one type.
-type WrittenNames struct {
-	// Methods lists how a name must have been proven: http-01, dns-01, service.
-	// Required: a name is never issued because it was merely asked for.
-	Methods []string `yaml:"methods"`
-
-	// Min and Max bound how many names of the type a certificate has.
-	// Defaults 0 and 100; Max at most 256.
-	Min int  `yaml:"min,omitempty"`
-	Max *int `yaml:"max,omitempty"`
-
-	// Allow lists patterns, one of which each name must match. DNS:
-	// host.example is that name, *.example any name below example at any
-	// depth (not example itself), * any name. IP: an address, or a prefix such
-	// as 10.0.0.0/8. Default: any.
-	Allow []string `yaml:"allow,omitempty"`
-
-	// Wildcard permits names that start with the wildcard label. DNS only;
-	// default false, because one such certificate stands for every host of a domain.
-	Wildcard bool `yaml:"wildcard,omitempty"`
+	// NotBefore and NotAfter are exact dates, RFC 3339 to the second. NotBefore
+	// takes the place of the time of issuance and of Backdate, NotAfter that of
+	// Default and Maximum. With either, Requested is ignore. Default: none.
+	NotBefore string `yaml:"not_before,omitempty"`
+	NotAfter  string `yaml:"not_after,omitempty"`
 }
 
 // WrittenURLs switches the extensions that point at the CA's publications.

@@ -19,13 +19,14 @@ type Purpose string
 const (
 	Nonce Purpose = "nonce" // authenticates ACME nonces
 	Audit Purpose = "audit" // seals the key that signs audit checkpoints
+	RA    Purpose = "ra"    // seals the keys of registration authorities
 
 	EAB    Purpose = "eab"    // seals the secrets of credentials that a protocol needs back
 	Lookup Purpose = "lookup" // finds one-time secrets by a keyed hash
 )
 
 // Purposes lists every purpose, for `seal rotate --purpose all`.
-func Purposes() []Purpose { return []Purpose{Nonce, Audit, EAB, Lookup} }
+func Purposes() []Purpose { return []Purpose{Nonce, Audit, RA, EAB, Lookup} }
 
 // KeySize is the length of key-encryption and data keys in octets.
 const KeySize = 32

@@ -173,17 +173,5 @@ func (s *Responder) fits(leaf *x509.Certificate) bool {
 }
 
 func (s *Responder) request(key crypto.PublicKey) (*ca.Request, error) {
-	who, err := caller.FromService(s.Callers, caller.ServiceIdentity{Tenant: s.Tenant, Name: responderName, At: s.Now()})
-	if err != nil {
-		return nil, err
-	}
-	public, err := pkix.NewPublicKey(key)
-	if err != nil {
-		return nil, err
-	}
-	possession, err := claim.OwnKey(s.Claims, public)
-	if err != nil {
-		return nil, err
-	}
-	return &ca.Request{Trace: ca.NewTrace(), Endpoint: s.Endpoint, Operation: ca.Enroll, Caller: who, Possession: possession}, nil
+	return asking{s.Callers, s.Claims, caller.ServiceIdentity{Tenant: s.Tenant, Name: responderName, At: s.Now()}}.request(s.Endpoint, key)
 }

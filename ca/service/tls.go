@@ -17,7 +17,6 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
-	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
 // Enroller is what a service asks of the Authority.
@@ -80,21 +79,12 @@ func (s *TLS) fits(leaf *x509.Certificate) bool {
 
 func (s *TLS) request(key crypto.PublicKey) (*ca.Request, error) {
 	now := s.Now()
-	who, err := caller.FromService(s.Callers, caller.ServiceIdentity{Tenant: s.Tenant, Name: "tls", At: now})
+	r, err := asking{s.Callers, s.Claims, caller.ServiceIdentity{Tenant: s.Tenant, Name: "tls", At: now}}.request(s.Endpoint, key)
 	if err != nil {
 		return nil, err
 	}
-	public, err := pkix.NewPublicKey(key)
-	if err != nil {
-		return nil, err
-	}
-	possession, err := claim.OwnKey(s.Claims, public)
-	if err != nil {
-		return nil, err
-	}
-	r := &ca.Request{Trace: ca.NewTrace(), Endpoint: s.Endpoint, Operation: ca.Enroll, Caller: who, Possession: possession}
 	for _, n := range s.Names {
-		ev := claim.ServiceName{Owner: who.ID(), At: now}
+		ev := claim.ServiceName{Owner: r.Caller.ID(), At: now}
 		if ip, err := netip.ParseAddr(n); err == nil {
 			ev.IP = ip
 		} else {

@@ -32,13 +32,17 @@ func (cmd *caListCmd) Run(c console) (err error) {
 		return printJSON(c.out, all)
 	}
 	t := newTable(c.out)
-	fmt.Fprintln(t, "TENANT\tCA\tGENERATION\tEXPIRES\tDAYS LEFT\tALGORITHM\tSUBJECT\tKEY")
+	fmt.Fprintln(t, "TENANT\tCA\tGENERATION\tEXPIRES\tDAYS LEFT\tRA DAYS LEFT\tALGORITHM\tSUBJECT\tKEY")
 	for _, a := range all {
 		generation := strconv.Itoa(a.Generation)
 		if a.Current {
 			generation += " (current)"
 		}
-		t.row(a.Tenant, a.CA, generation, a.NotAfter.Format(time.DateOnly), strconv.Itoa(a.DaysLeft), a.KeyAlgorithm, a.Subject, a.Key)
+		ra := "-"
+		if a.RA != nil {
+			ra = strconv.Itoa(a.RA.DaysLeft)
+		}
+		t.row(a.Tenant, a.CA, generation, a.NotAfter.Format(time.DateOnly), strconv.Itoa(a.DaysLeft), ra, a.KeyAlgorithm, a.Subject, a.Key)
 	}
 	return t.Flush()
 }

@@ -18,6 +18,7 @@ type certCmd struct {
 	Show   certShowCmd   `cmd:"" help:"Print one certificate: where its fields come from, its status, PEM and chain."`
 	Revoke certRevokeCmd `cmd:"" help:"Revoke certificates for good, or hold them: one, or all that a selection finds."`
 	Unhold certUnholdCmd `cmd:"" help:"Release certificates that are held."`
+	Renew  certRenewCmd  `cmd:"" help:"Ask ACME clients to renew certificates soon: those that ask for renewal information (RFC 9773) do."`
 }
 
 type certListCmd struct {

@@ -82,7 +82,7 @@ func (cmd *certChange) run(c console, reason ca.Reason, invalid time.Time, proof
 		}
 	}
 	if len(cmd.Serial) != 1 || cmd.Serials != "" || cmd.DryRun || cmd.many() || len(proof) > 0 {
-		return cmd.sweep(c, reason, invalid, proof)
+		return cmd.sweep(c, verbsOf(reason), certSweepIn{Reason: reason.String(), Invalid: invalid, Proof: proof})
 	}
 	return cmd.one(c, reason, certRevokeIn{Tenant: cmd.Tenant, CA: cmd.CA, Serial: cmd.Serial[0], Reason: reason.String(), Invalid: invalid})
 }

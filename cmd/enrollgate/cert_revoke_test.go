@@ -56,7 +56,7 @@ func TestQuestion(t *testing.T) {
 		ca.CertificateHold: "Hold 1204 certificates, until they are released (3 of them are revoked already) (1 of them do not exist)?",
 		ca.RemoveFromCRL:   "Release the hold of 1204 certificates, which makes them valid again (1 of them do not exist)?",
 	} {
-		if got := question(reason, n); got != want {
+		if got := question(verbsOf(reason), n); got != want {
 			t.Errorf("%s: %q, want %q", reason, got, want)
 		}
 	}

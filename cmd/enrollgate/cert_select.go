@@ -59,14 +59,22 @@ func (s *selection) read(tenants []string, reason ca.Reason, now time.Time) (adm
 	return out, nil
 }
 
-// certSweepIn asks for one page of a bulk change of status. It is about the
+// renewIn asks for renewal windows in this period.
+type renewIn struct {
+	From        time.Time `json:"from"`
+	Until       time.Time `json:"until"`
+	Explanation string    `json:"explanation_url,omitempty"`
+}
+
+// certSweepIn asks for one page of a bulk change of status, or of renewal windows. It is about the
 // serial numbers, the proof's key, or the selection.
 type certSweepIn struct {
 	selection
 	Serials []string  `json:"serials,omitempty"`
 	Proof   []byte    `json:"proof,omitempty"` // PEM or DER
-	Reason  string    `json:"reason"`
+	Reason  string    `json:"reason,omitempty"`
 	Invalid time.Time `json:"invalidity_date,omitzero"`
+	Renew   *renewIn  `json:"renew,omitempty"` // instead of a reason
 	Job     string    `json:"job"`
 	Page    string    `json:"page,omitempty"`
 }
@@ -74,8 +82,13 @@ type certSweepIn struct {
 // bulk reads the request.
 func (in *certSweepIn) bulk(cfg *config.Config, now time.Time) (b admin.Bulk, err error) {
 	b = admin.Bulk{Invalid: in.Invalid, Job: in.Job, Page: in.Page, Limit: admin.MaxBulk, Now: now}
-	if b.Reason, err = admin.ParseChange(in.Reason); err != nil {
-		return b, err
+	switch {
+	case in.Renew == nil:
+		if b.Reason, err = admin.ParseChange(in.Reason); err != nil {
+			return b, err
+		}
+	case in.Reason != "" || !in.Invalid.IsZero() || len(in.Proof) > 0:
+		return b, ca.Errorf(ca.BadRequest, "certificates that are to be renewed are given no reason, invalidity date or proof")
 	}
 	tenants, err := tenantsOf(cfg, in.Tenant)
 	if err != nil {

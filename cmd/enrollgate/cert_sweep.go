@@ -21,7 +21,8 @@ const maxFailures = 1000
 // sweptMany is what a bulk change of status prints with --json.
 type sweptMany struct {
 	Job     string     `json:"job"` // trace id of every audit row
-	Reason  string     `json:"reason"`
+	Reason  string     `json:"reason,omitempty"`
+	Renew   *renewIn   `json:"renew,omitempty"`
 	Invalid *time.Time `json:"invalidity_date,omitempty"`
 	admin.Tally
 	Failures []admin.Failure `json:"failures"` // the first 1,000
@@ -36,8 +37,8 @@ type counted struct {
 
 // sweep changes every certificate of a selection: it counts them, asks whoever
 // sits at a terminal, and goes through them in pages.
-func (cmd *certChange) sweep(c console, reason ca.Reason, invalid time.Time, proof []byte) error {
-	in := certSweepIn{selection: cmd.selection, Serials: slices.Clone(cmd.Serial), Proof: proof, Reason: reason.String(), Invalid: invalid, Job: ca.NewTrace()}
+func (cmd *certChange) sweep(c console, v verbs, in certSweepIn) error {
+	in.selection, in.Serials, in.Job = cmd.selection, slices.Clone(cmd.Serial), ca.NewTrace()
 	if cmd.Serials != "" {
 		more, err := readSerials(cmd.Serials)
 		if err != nil {
@@ -68,7 +69,7 @@ func (cmd *certChange) sweep(c console, reason ca.Reason, invalid time.Time, pro
 			return cmd.printCount(c, count)
 		}
 		if progress.of = count.Matched; !cmd.Yes && count.Matched > 0 {
-			if err := askYes(c.err, os.Stdin, question(reason, count)); err != nil {
+			if err := askYes(c.err, os.Stdin, question(v, count)); err != nil {
 				return err
 			}
 		}
@@ -77,17 +78,16 @@ func (cmd *certChange) sweep(c console, reason ca.Reason, invalid time.Time, pro
 	if err != nil && out.Matched == 0 {
 		return badRequest(err)
 	}
-	if said := cmd.printSwept(c, reason, out); err == nil {
+	if said := cmd.printSwept(c, v, out); err == nil {
 		return said
 	}
 	return fmt.Errorf("%s; not all was gone through: the same command goes on, and counts what is done", sentence(err))
 }
 
 // question names the number.
-func question(reason ca.Reason, n admin.Count) string {
-	v := verbsOf(reason)
+func question(v verbs, n admin.Count) string {
 	text := fmt.Sprintf("%s %d certificates, %s", v.ask, n.Matched, v.reason)
-	if n.Revoked > 0 && reason != ca.RemoveFromCRL {
+	if n.Revoked > 0 && v != verbsOf(ca.RemoveFromCRL) {
 		text += fmt.Sprintf(" (%d of them are revoked already)", n.Revoked)
 	}
 	if n.Missing > 0 {
@@ -116,7 +116,7 @@ func (cmd *certChange) printCount(c console, n admin.Count) error {
 // pages goes through the pages, by the daemon where one answers, else by this
 // process as a replica of its own. What was done stays done where one fails.
 func (cmd *certChange) pages(ctx context.Context, c console, cfg *config.Config, in certSweepIn, p *progress) (out *sweptMany, err error) {
-	out = &sweptMany{Job: in.Job, Reason: in.Reason, Failures: []admin.Failure{}}
+	out = &sweptMany{Job: in.Job, Reason: in.Reason, Renew: in.Renew, Failures: []admin.Failure{}}
 	if !in.Invalid.IsZero() {
 		out.Invalid = &in.Invalid
 	}
@@ -172,17 +172,20 @@ func (d *daemon) sweep(ctx context.Context, cfg *config.Config, a admin.Revoker,
 		return nil, err
 	}
 	b.Actor = actor
+	if in.Renew != nil {
+		return admin.AskRenewal(ctx, d.store, d.store, b, in.Renew.From, in.Renew.Until, in.Renew.Explanation)
+	}
 	return admin.Sweep(ctx, d.store, a, b)
 }
 
 // printSwept says what was done, and fails where something was not.
-func (cmd *certChange) printSwept(c console, reason ca.Reason, out *sweptMany) error {
+func (cmd *certChange) printSwept(c console, v verbs, out *sweptMany) error {
 	if cmd.JSON {
 		if err := printJSON(c.out, out); err != nil {
 			return err
 		}
 	} else if out.Matched > 0 {
-		text := fmt.Sprintf("%s %d of %d certificates", verbsOf(reason).done, out.Changed, out.Matched)
+		text := fmt.Sprintf("%s %d of %d certificates", v.done, out.Changed, out.Matched)
 		if out.Already > 0 {
 			text += fmt.Sprintf(", %d were so already", out.Already)
 		}

@@ -25,9 +25,11 @@ var runElsewhere = map[string][2]string{
 	"reload":           {"../../test/interop/trust_test.go", "TestSocketActors"},
 	"cert show":        {"../../test/interop/operators_test.go", "TestOperators"},
 	"cert revoke":      {"../../test/interop/operators_test.go", "TestOperators"},
+	"cert renew":       {"../../test/interop/renewal_test.go", "TestRenewal"},
 	"cert unhold":      {"../../test/interop/bulk_test.go", "TestBulkStatus"},
 	"retention list":   {"retention_test.go", "TestRetentionCommands"},
 	"retention drop":   {"retention_test.go", "TestRetentionCommands"},
+	"profile diff":     {"profile_diff_test.go", "TestProfileDiff"},
 	"explain":          {"../../test/interop/operators_test.go", "TestOperators"},
 }
 

@@ -35,7 +35,6 @@ import (
 	"github.com/enrollgate/enrollgate/config"
 	"github.com/enrollgate/enrollgate/protocols/acme"
 	"github.com/enrollgate/enrollgate/protocols/acme/recent"
-	"github.com/enrollgate/enrollgate/protocols/acme/va"
 	"github.com/enrollgate/enrollgate/protocols/admin"
 	"github.com/enrollgate/enrollgate/protocols/aia"
 	crldoor "github.com/enrollgate/enrollgate/protocols/crl"
@@ -77,6 +76,7 @@ type daemon struct {
 	desk       *status.Desk
 	ocsp       *ocsp.Door
 	responders []*service.Responder
+	ras        []*service.RA     // registration authorities
 	foreign    []*foreignCA      // CAs that are not ours
 	importer   *foreign.Importer // fetches their lists; nil without any
 	elsewhere  *foreign.Shelf    // holds them
@@ -147,10 +147,13 @@ func (d *daemon) keyring() *keys.Ring {
 // them in force; previous is the one that is, or nil.
 func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *policy) (*policy, error) {
 	endpoints := append([]ca.Endpoint(nil), cfg.Endpoints...)
+	for i := range cfg.Endpoints {
+		endpoints = append(endpoints, cfg.Variants(&cfg.Endpoints[i])...)
+	}
 	if own, ok := d.serviceEndpoint(); ok {
 		endpoints = append(endpoints, own)
 	}
-	endpoints = append(endpoints, d.responderEndpoints()...)
+	endpoints = append(append(endpoints, d.responderEndpoints()...), d.raEndpoints()...)
 	bound := map[string]*profile.Profile{}
 	for _, e := range endpoints {
 		bound[e.ID] = cfg.Profiles[e.Profile]
@@ -196,7 +199,7 @@ func (d *daemon) assembleACME(ctx context.Context, p, previous *policy) error {
 	if err != nil {
 		return err
 	}
-	validators, err := newValidators(p.cfg.ACME)
+	validators, err := newValidators(p.cfg.ACME, nil)
 	if err != nil {
 		return err
 	}
@@ -213,27 +216,16 @@ func (d *daemon) assembleACME(ctx context.Context, p, previous *policy) error {
 	if previous != nil {
 		before = previous.acme
 	}
+	own, err := ownOf(p.cfg, endpoints)
+	if err != nil {
+		return err
+	}
 	p.acme, err = acme.New(acme.Options{Observer: d.metrics, BaseURL: p.cfg.BaseURL.HTTPS, Endpoints: endpoints, Core: p.authority, Issuers: d.issuers,
-		Alternates: d.issuers.Alternates, Certificates: d.store, Store: d.recent, Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME),
+		Alternates: d.issuers.Alternates, Generations: d.issuers.All, Windows: d.store, Own: own, Certificates: d.store, Store: d.recent, Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME),
 		Nonces: nonces, Validators: validators, Log: d.log, Now: time.Now, OrderLifetime: p.cfg.ACME.OrderLifetime,
 		AuthorizationLifetime: p.cfg.ACME.AuthLifetime, Schedule: p.cfg.ACME.HTTP01.Waits, Previous: before,
 		External: credential.NewRegistry(d.store, d.sealing), Terms: p.cfg.ACME.Terms, MaxContacts: p.cfg.ACME.MaxContacts})
 	return err
-}
-
-// newValidators make the challenge types that every ACME endpoint offers.
-func newValidators(c config.ACME) (map[claim.Method]acme.Validator, error) {
-	options := va.Options{Resolvers: c.Resolvers, Allow: c.AllowTargets, LocalhostToLoopback: c.LocalhostToLoopback,
-		Port: c.HTTP01.Port, Timeout: c.HTTP01.Timeout}
-	http01, err := va.NewHTTP01(options)
-	if err != nil {
-		return nil, err
-	}
-	dns01, err := va.NewDNS01(options)
-	if err != nil {
-		return nil, err
-	}
-	return map[claim.Method]acme.Validator{claim.HTTP01: http01, claim.DNS01: dns01}, nil
 }
 
 // serve starts answering on every socket.

@@ -32,12 +32,13 @@ admin: {socket: "{{.}}/enrollgate.sock"}
 tenants:
   - {id: default, name: "Development"}
 cas:
-  - {id: issuing, tenant: default, key: "file:{{.}}/keys/issuing.pem", key_password: "file:{{.}}/secrets/ca-password"}
+  - {id: issuing, tenant: default, key: "file:{{.}}/keys/issuing.pem", key_password: "file:{{.}}/secrets/ca-password", ra: {enabled: true}}
 endpoints:
   - {id: acme-client-server, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-client-server, authentication: [[acme-account], [acme-account, eab]]}
   - {id: acme-server, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account], [acme-account, eab]]}
 acme:
   http01: {port: 5002}
+  tlsalpn01: {port: 5001}
   allow_targets: ["127.0.0.0/8", "::1/128"]
   localhost_to_loopback: true
 `))

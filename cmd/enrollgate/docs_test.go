@@ -53,6 +53,14 @@ func TestDocumentedConfiguration(t *testing.T) {
 	if c, err := config.ParseOver(text, "docs/keys.md", []byte(block), config.Options{}); !found || err != nil || len(c.PKCS11.Modules) != 1 {
 		t.Errorf("docs/keys.md: %v, %v", found, err)
 	}
+	if page, err = os.ReadFile(filepath.Join(treeRoot, "docs", "acme.md")); err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ = strings.Cut(string(page), "<!-- extended -->\n```yaml\n")
+	block, _, found = strings.Cut(rest, "```")
+	if c, err := config.ParseOver(text, "docs/acme.md", []byte(block), config.Options{}); !found || err != nil || len(c.ACMEOf["acme-hosts"].Profiles) != 2 {
+		t.Errorf("docs/acme.md: %v, %v", found, err)
+	}
 	if page, err = os.ReadFile(filepath.Join(treeRoot, "docs", "status.md")); err != nil {
 		t.Fatal(err)
 	}

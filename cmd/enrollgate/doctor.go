@@ -76,11 +76,16 @@ func (e *examination) examine(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	all := e.signingKeys(generations)
+	held, shown, err := e.lookAtRAs(ctx)
+	if err != nil {
+		return err
+	}
+	all = append(all, held...)
 	ring := e.keyring()
 	defer func() { err = errors.Join(err, ring.Close()) }()
 	e.LookAtKeys(ctx, ring, all)
 	e.LookAtTokens(ctx, e.tokens, e.cfg.PKCS11.Modules, all)
-	e.LookAtCertificates(e.certificates(generations, dir), time.Now())
+	e.LookAtCertificates(append(e.certificates(generations, dir), shown...), time.Now())
 	e.lookOutside(ctx, generations)
 	return nil
 }

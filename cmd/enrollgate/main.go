@@ -13,6 +13,7 @@
 //	enrollgate cert revoke|unhold       change the status of one certificate, or of many
 //	enrollgate explain SERIAL|TRACE     where every field came from, or why a request was refused
 //	enrollgate profile list|show        what may be issued
+//	enrollgate profile lint|test|diff   what a profile lets through, and what a change of it would do
 //	enrollgate crl list|publish|import  certificate revocation lists
 //	enrollgate credential create|list|revoke
 //	enrollgate retention list|drop      months of certificates that expired long ago

@@ -105,7 +105,10 @@ func (d *daemon) statusCounters() (n operations.StatusCounters) {
 }
 
 // followStatus keeps the view, the answers and the responders' certificates fresh.
+// The first reading of the feed is waited for: a daemon that says it is ready is.
+// Where that fails, Follow reads again at once and says why.
 func (d *daemon) followStatus(ctx context.Context) {
+	_ = d.view.Poll(ctx)
 	d.working.Go(func() { d.view.Follow(ctx) })
 	d.working.Go(func() { d.desk.Keep(ctx) })
 	d.working.Go(func() {

@@ -28,6 +28,7 @@ type store interface {
 	ca.Leases
 	ca.Outbox
 	ca.Generations
+	ca.ServiceCertificates
 	seal.Store
 	audit.Store
 	credential.Store
@@ -35,6 +36,7 @@ type store interface {
 	state.Store
 	ca.Upkeep
 	ca.Replicas
+	ca.Renewals
 	state.Upkeep
 	Counters() ca.StoreCounters
 	Durability(ctx context.Context) ([]ca.Durability, error)

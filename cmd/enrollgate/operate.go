@@ -15,6 +15,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/background"
 	"github.com/enrollgate/enrollgate/ca/credential"
+	"github.com/enrollgate/enrollgate/ca/service"
 	"github.com/enrollgate/enrollgate/ca/status/crl"
 	"github.com/enrollgate/enrollgate/ca/status/foreign"
 	"github.com/enrollgate/enrollgate/protocols/operations"
@@ -64,7 +65,7 @@ func (d *daemon) startUpkeep(ctx context.Context) error {
 		return err
 	}
 	jobs := []background.Job{
-		background.Sweep("sweep", time.Minute, d.store.SweepNonces, d.store.SweepIdempotency, d.store.EndOrders, d.store.RemovePreauthorizations,
+		background.Sweep("sweep", time.Minute, d.store.SweepNonces, d.store.SweepIdempotency, d.store.EndOrders, d.store.SweepRenewals, d.store.RemovePreauthorizations,
 			func(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 				return d.store.SweepCredentials(ctx, l, credential.Kept, limit)
 			},
@@ -110,6 +111,11 @@ func (d *daemon) expiries() (all []operations.Expiry) {
 	for _, r := range d.responders {
 		if end := r.NotAfter(); !end.IsZero() {
 			all = append(all, operations.Expiry{Kind: "own", Tenant: r.Tenant, Name: "ocsp/" + r.CA, NotAfter: end})
+		}
+	}
+	for _, r := range d.ras {
+		if end := r.NotAfter(); !end.IsZero() {
+			all = append(all, operations.Expiry{Kind: "own", Tenant: r.Tenant, Name: service.RAName + "/" + r.CA, NotAfter: end})
 		}
 	}
 	for _, f := range d.foreign {

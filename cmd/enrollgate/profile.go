@@ -6,14 +6,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/enrollgate/enrollgate/ca/profile"
-	"github.com/enrollgate/enrollgate/config"
 )
 
 type profileCmd struct {
 	List profileListCmd `cmd:"" help:"List the profiles: built-in ones and those of the configuration."`
 	Show profileShowCmd `cmd:"" help:"Print one profile with every default filled in, and where it is bound."`
+	Lint profileLintCmd `cmd:"" help:"Say what is weak or dangerous in profiles."`
+	Test profileTestCmd `cmd:"" help:"Say what a request would get, offline: every step's verdict and every field's source."`
+	Diff profileDiffCmd `cmd:"" help:"Say what another profile would have made of the requests of the last days."`
 }
 
 // shownProfile is a profile as JSON; lists leave the text out.
@@ -25,35 +25,22 @@ type shownProfile struct {
 	Hash      string   `json:"hash"`   // SHA-256 of the text, hexadecimal; decisions name it
 	Endpoints []string `json:"endpoints"`
 	Text      string   `json:"text,omitempty"` // canonical YAML
+
+	lines [][2]string
 }
 
 // catalogue gives the profiles by id. Without a configuration these are the
 // built-in ones, bound nowhere.
 func (s *source) catalogue() ([]shownProfile, error) {
-	builtin, err := profile.Builtin()
+	all, cfg, err := s.profiles()
 	if err != nil {
 		return nil, err
-	}
-	all, cfg := map[string]*profile.Profile{}, &config.Config{}
-	hashes := map[[32]byte]bool{}
-	for _, w := range builtin {
-		p, err := profile.Compile(w)
-		if err != nil {
-			return nil, err
-		}
-		all[w.ID], hashes[p.Hash()] = p, true
-	}
-	if s.Dev || s.Config != "" {
-		if cfg, err = s.load(); err != nil {
-			return nil, err
-		}
-		all = cfg.Profiles
 	}
 	list := []shownProfile{}
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		p, hash := all[id], all[id].Hash()
-		shown := shownProfile{ID: id, Title: p.Title(), Kind: p.Kind(), Origin: "configuration", Hash: hex.EncodeToString(hash[:]), Endpoints: []string{}, Text: string(p.Text())}
-		if hashes[hash] {
+		shown := shownProfile{ID: id, Title: p.Title(), Kind: p.Kind(), Origin: "configuration", Hash: hex.EncodeToString(hash[:]), Endpoints: []string{}, Text: string(p.Text()), lines: p.Lines()}
+		if isBuiltin(p) {
 			shown.Origin = "built-in"
 		}
 		for _, e := range cfg.Endpoints {
@@ -97,9 +84,10 @@ func (cmd *profileListCmd) Run(c console) error {
 
 type profileShowCmd struct {
 	source
-	ID   string `arg:"" help:"Id of the profile."`
-	YAML bool   `name:"yaml" help:"Print the canonical text alone, to start one of your own from." xor:"form"`
-	JSON bool   `name:"json" help:"Print one JSON object." xor:"form"`
+	ID    string `arg:"" help:"Id of the profile."`
+	YAML  bool   `name:"yaml" help:"Print the canonical text alone, to start one of your own from." xor:"form"`
+	Plain bool   `name:"text" help:"Print a line for each thing that the profile says." xor:"form"`
+	JSON  bool   `name:"json" help:"Print one JSON object." xor:"form"`
 }
 
 // Run prints a profile.
@@ -122,6 +110,13 @@ func (cmd *profileShowCmd) Run(c console) error {
 			bound = "bound to " + strings.Join(p.Endpoints, ", ")
 		}
 		fmt.Fprintf(c.out, "# %s profile, SHA-256 %s\n# %s\n", p.Origin, p.Hash, bound)
+	}
+	if cmd.Plain {
+		t := newTable(c.out)
+		for _, line := range p.lines {
+			t.row(line[0], line[1])
+		}
+		return t.Flush()
 	}
 	_, err = fmt.Fprint(c.out, p.Text)
 	return err

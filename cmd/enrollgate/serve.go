@@ -131,6 +131,7 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 	if err := d.openStatus(ctx, s.Data); err != nil {
 		return d, err
 	}
+	d.openRAs(ctx)
 	if d.retention, err = d.keeper(); err != nil {
 		return d, err
 	}
@@ -151,6 +152,7 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 	d.followTrust(d.background)
 	d.working.Go(func() { d.issuers.Follow(d.background, generationsPoll, d.log) })
 	d.followStatus(d.background)
+	d.followRAs(d.background)
 	d.followForeign(d.background)
 	d.followSignals(d.background)
 	d.serve()

@@ -140,12 +140,16 @@ func (d *Door) read(r *request) (*signed, error) {
 	return s, nil
 }
 
-// claims makes the claims of an order from its valid authorizations.
+// claims makes the claims of an order from its valid authorizations, and from
+// what the account's external account key was given for.
 func (d *Door) claims(s *signed, authorizations []*state.Authorization) ([]claim.Claim, error) {
-	claims := make([]claim.Claim, 0, len(authorizations))
+	claims, err := claim.FromCredential(d.Claims, s.caller)
+	if err != nil {
+		return nil, ca.InternalError(err)
+	}
 	for _, a := range authorizations {
-		ev := claim.ValidatedAuthorization{ID: a.ID, Owner: "acme-account:" + a.Account, Identifier: a.Identifier.Value,
-			Wildcard: a.Wildcard, Status: string(a.Status), Expires: a.Expires, Now: d.Now()}
+		ev := claim.ValidatedAuthorization{ID: a.ID, Owner: "acme-account:" + a.Account, Wildcard: a.Wildcard, Status: string(a.Status), Expires: a.Expires, Now: d.Now()}
+		ev.Identifier, ev.IP = evidenceOf(a.Identifier)
 		for _, c := range a.Challenges {
 			if c.Status == state.Valid {
 				ev.Challenge, ev.Validated = claim.Method(c.Type), c.Validated

@@ -3,11 +3,13 @@ package acme
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
@@ -20,8 +22,24 @@ type challengeType struct {
 
 // challengeTypes are all that the door knows, in the order they are offered in.
 var challengeTypes = []challengeType{
-	{claim.HTTP01, false}, // RFC 8555 section 8.3: one host, so no wildcard
-	{claim.DNS01, true},   // RFC 8555 section 8.4
+	{claim.HTTP01, false},    // RFC 8555 section 8.3: one host, so no wildcard
+	{claim.DNS01, true},      // RFC 8555 section 8.4
+	{claim.TLSALPN01, false}, // RFC 8737 section 3
+}
+
+// proves tells whether names of a kind can be proven so.
+func (c challengeType) proves(kind claim.Kind) bool {
+	return claim.Permitted(caller.ACME, c.method, kind)
+}
+
+// checkValidators: each is of a type that is known.
+func checkValidators(all map[claim.Method]Validator) error {
+	for m, v := range all {
+		if _, known := findChallenge(m); !known || v == nil {
+			return fmt.Errorf("acme: %q is not a challenge type with a validator", m)
+		}
+	}
+	return nil
 }
 
 func findChallenge(m claim.Method) (challengeType, bool) {
@@ -33,20 +51,10 @@ func findChallenge(m claim.Method) (challengeType, bool) {
 	return challengeType{}, false
 }
 
-// offered lists the types that have a validator, of those that can prove such a name.
-func (d *Door) offered(wildcard bool) (out []claim.Method) {
-	for _, c := range challengeTypes {
-		if d.Validators[c.method] != nil && (c.wildcard || !wildcard) {
-			out = append(out, c.method)
-		}
-	}
-	return out
-}
-
 // newChallenges makes the challenges of a new authorization.
-func (d *Door) newChallenges(wildcard bool) []state.Challenge {
+func newChallenges(offered []claim.Method) []state.Challenge {
 	var out []state.Challenge
-	for _, m := range d.offered(wildcard) {
+	for _, m := range offered {
 		out = append(out, state.Challenge{Type: string(m), Token: newToken(), Status: state.Pending})
 	}
 	return out
@@ -144,7 +152,7 @@ func (d *Door) ownAuthorization(r *request, s *signed) (*state.Authorization, er
 // commit with the nonce and answered; otherwise the challenge is marked as
 // processing, with the nonce, and the validation goes on in the background.
 func (d *Door) begin(r *request, s *signed, before *state.Authorization, i int) (*state.Authorization, error) {
-	if d.Validators[claim.Method(before.Challenges[i].Type)] == nil { // made under another configuration
+	if r.endpoint.validators[claim.Method(before.Challenges[i].Type)] == nil { // made under another configuration
 		return nil, fail(http.StatusForbidden, typeMalformed, "challenges of type %s are not offered any more; open a new order", before.Challenges[i].Type)
 	}
 	slot, running, err := d.validations.reserve(before, i)
@@ -158,7 +166,7 @@ func (d *Door) begin(r *request, s *signed, before *state.Authorization, i int) 
 	if slot == nil { // its outcome is stored by the request that began it
 		return &processing, nil
 	}
-	attempt := slot.start(validation{authorization: &processing, challenge: i, thumbprint: s.account.Thumbprint, trace: r.trace})
+	attempt := slot.start(validation{endpoint: r.endpoint, authorization: &processing, challenge: i, thumbprint: s.account.Thumbprint, trace: r.trace})
 	after, ended := attempt.await(r.Context(), d.Patience)
 	switch {
 	case ended && after == nil:

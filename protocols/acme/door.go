@@ -23,6 +23,7 @@ type Core interface {
 	Check(ctx context.Context, r *ca.Request) (*ca.Decision, error)
 	Enroll(ctx context.Context, requests ...*ca.Request) []ca.Result
 	Revoke(ctx context.Context, r *ca.RevokeRequest) (*ca.Status, error)
+	Methods(endpoint string, kind claim.Kind) []claim.Method
 }
 
 // Certificates finds what was issued, for the certificate resource and revocation.
@@ -37,12 +38,15 @@ type Options struct {
 	Core         Core
 	Issuers      ca.Authorities // for the chain of a certificate
 	Certificates Certificates
+	Generations  func(tenant, ca string) []ca.Issuer                // every generation of a CA
 	Alternates   func(tenant, ca string, chain [][]byte) [][][]byte // other chains than this one; nil: none
 	Store        state.Store
 	Callers      caller.Verifier
 	Claims       claim.Verifier
 	Nonces       NonceKeys
-	Validators   map[claim.Method]Validator // the challenge types that are offered: http-01, dns-01
+	Validators   map[claim.Method]Validator // the challenge types that are offered: http-01, dns-01, tls-alpn-01
+	Own          map[string]Own             // what endpoints have of their own, by id
+	Windows      ca.Renewals                // nil: operators set no renewal windows
 	Log          *slog.Logger
 	Now          func() time.Time
 
@@ -71,27 +75,30 @@ type Door struct {
 	validations *validations
 	issued      *recent.Memory[issuedKey, issued]
 	keys        *recent.Memory[string, accountKey] // what parseJWK made of stored account keys
+	renewals    *renewals
 }
 
 // endpoint is one directory with everything about it that never changes.
 type endpoint struct {
 	ca.Endpoint
-	base      string // https://HOST/acme/TENANT/CA/PROFILE
-	directory []byte
-	bindings  bindings
-	terms     string // URL of the terms of service; empty: none
+	validators map[claim.Method]Validator
+	caa        CAAChecker          // nil: CAA records are not looked at
+	standard   *variant            // what an order gets that names no profile
+	variants   map[string]*variant // by the names of profiles
+	base       string              // https://HOST/acme/TENANT/CA/PROFILE
+	directory  []byte
+	bindings   bindings
+	terms      string // URL of the terms of service; empty: none
 }
 
 // New checks the options and builds the directories. Close ends the
 // validations that run in the background.
 func New(o Options) (*Door, error) {
-	if o.Core == nil || o.Issuers == nil || o.Certificates == nil || o.Store == nil || o.Nonces == nil || len(o.Validators) == 0 || o.Log == nil || o.Now == nil {
+	if o.Core == nil || o.Issuers == nil || o.Generations == nil || o.Certificates == nil || o.Store == nil || o.Nonces == nil || len(o.Validators) == 0 || o.Log == nil || o.Now == nil {
 		return nil, errors.New("acme: a part is missing")
 	}
-	for m, v := range o.Validators {
-		if _, known := findChallenge(m); !known || v == nil {
-			return nil, fmt.Errorf("acme: %q is not a challenge type with a validator", m)
-		}
+	if err := checkValidators(o.Validators); err != nil {
+		return nil, err
 	}
 	if !strings.HasPrefix(o.BaseURL, "https://") || strings.HasSuffix(o.BaseURL, "/") {
 		return nil, fmt.Errorf("acme: base URL %q must start with https:// and not end in a slash (RFC 8555 section 6.1)", o.BaseURL)
@@ -115,7 +122,7 @@ func New(o Options) (*Door, error) {
 		o.MaxContacts = defaultContacts
 	}
 	d := &Door{Options: o, endpoints: map[string]*endpoint{}, nonces: newNoncer(o.Nonces, o.Now), struck: newStruckSet(0, o.Now),
-		issued: recent.NewMemory[issuedKey, issued](issuedLasts, issuedKept, o.Now), keys: recent.NewMemory[string, accountKey](keyLasts, keysKept, o.Now)}
+		issued: recent.NewMemory[issuedKey, issued](issuedLasts, issuedKept, o.Now), keys: recent.NewMemory[string, accountKey](keyLasts, keysKept, o.Now), renewals: newRenewals(o.Now)}
 	if o.Previous != nil {
 		d.struck, d.Previous = o.Previous.struck, nil
 	}
@@ -127,10 +134,14 @@ func New(o Options) (*Door, error) {
 		if _, taken := d.endpoints[path]; taken {
 			return nil, fmt.Errorf("acme: two endpoints share the path %s", path)
 		}
-		d.endpoints[path] = newEndpoint(e, o.BaseURL+"/acme/"+path, o.Terms[e.ID])
-		if d.endpoints[path].bindings != bindingsIgnored && o.External == nil {
+		made, err := d.newEndpoint(e, o.BaseURL+"/acme/"+path, o.Terms[e.ID])
+		if err != nil {
+			return nil, err
+		}
+		if made.bindings != bindingsIgnored && o.External == nil {
 			return nil, fmt.Errorf("acme: endpoint %s takes external account bindings, and nobody knows their keys", e.ID)
 		}
+		d.endpoints[path] = made
 	}
 	validations, err := newValidations(d)
 	if err != nil {
@@ -176,6 +187,8 @@ var resources = []resource{
 	{http.MethodPost, "/certificate/{id}", func(d *Door) handler { return d.certificate }},
 	{http.MethodPost, "/certificate/{id}/{chain}", func(d *Door) handler { return d.certificate }},
 	{http.MethodPost, "/revoke-cert", func(d *Door) handler { return d.revokeCert }},
+	{http.MethodGet, "/renewal-info/{id}", func(d *Door) handler { return d.renewalInfo }},
+	{http.MethodHead, "/renewal-info/{id}", func(d *Door) handler { return d.renewalInfo }},
 }
 
 // Routes mounts the door under /acme of an https listener.

@@ -154,6 +154,10 @@ func TestDirectoryAdvertisesWhatWorks(t *testing.T) {
 		t.Fatal(err)
 	}
 	body.into(t, &urls)
+	if urls["renewalInfo"] != c.base+"/renewal-info" { // RFC 9773 section 4.1: what is asked is below it, and with GET
+		t.Errorf("renewalInfo is at %q", urls["renewalInfo"])
+	}
+	delete(urls, "renewalInfo")
 	for name, url := range urls {
 		r := c.post(url, `{}`)
 		if r.status == http.StatusNotFound || r.status == http.StatusMethodNotAllowed && name != "newNonce" || r.status >= 500 {
@@ -202,27 +206,30 @@ func TestRefusals(t *testing.T) {
 		"unknown algorithm": {raw(func() string {
 			return c.signHeader(fmt.Sprintf(`{"alg":"HS256","kid":%q,"nonce":%q,"url":%q}`, c.kid, c.freshNonce(), c.kid), "")
 		}), 400, typeBadSignatureAlgorithm},
-		"another's account":              {post(other, c.kid, ""), 404, typeMalformed},
-		"another's order":                {post(other, orderURL, ""), 404, typeMalformed},
-		"another's authorization":        {post(other, order.Authorizations[0], ""), 404, typeMalformed},
-		"another's finalize":             {post(other, order.Finalize, `{"csr":""}`), 404, typeMalformed},
-		"another tenant's authorization": {post(c, strings.Replace(foreignOrder.Authorizations[0], "/two/", "/one/", 1), ""), 404, typeMalformed},
-		"read with a payload":            {post(c, orderURL, "{}"), 400, typeMalformed},
-		"no identifier":                  {post(c, c.base+"/new-order", `{"identifiers":[]}`), 400, typeMalformed},
-		"unsupported identifier":         {post(c, c.base+"/new-order", `{"identifiers":[{"type":"ip","value":"192.0.2.1"}]}`), 400, typeUnsupportedIdentifier},
-		"address as a name":              {post(c, c.base+"/new-order", `{"identifiers":[{"type":"dns","value":"192.0.2.1"}]}`), 400, typeRejectedIdentifier},
-		"U-label":                        {post(c, c.base+"/new-order", `{"identifiers":[{"type":"dns","value":"bücher.example"}]}`), 400, typeRejectedIdentifier},
-		"wildcard in the middle":         {post(c, c.base+"/new-order", `{"identifiers":[{"type":"dns","value":"a.*.example"}]}`), 400, typeRejectedIdentifier},
-		"two wildcards":                  {post(c, c.base+"/new-order", `{"identifiers":[{"type":"dns","value":"*.*.example"}]}`), 400, typeRejectedIdentifier},
-		"wildcard alone":                 {post(c, c.base+"/new-order", `{"identifiers":[{"type":"dns","value":"*."}]}`), 400, typeRejectedIdentifier},
-		"bad time":                       {post(c, c.base+"/new-order", `{"identifiers":[{"type":"dns","value":"a.example"}],"notAfter":"soon"}`), 400, typeMalformed},
-		"not JSON":                       {post(c, c.base+"/new-order", `identifiers`), 400, typeMalformed},
-		"order not ready":                {post(c, order.Finalize, `{"csr":"`+c.csr("", "host.example")+`"}`), 403, typeOrderNotReady},
-		"no such challenge":              {post(c, c.base+"/challenge/X/http-01", `{}`), 404, typeMalformed},
-		"contact is a phone":             {post(c, c.kid, `{"contact":["tel:+1"]}`), 400, typeUnsupportedContact},
-		"contact with two":               {post(c, c.kid, `{"contact":["mailto:a@example.com,b@example.com"]}`), 400, typeInvalidContact},
-		"contact is no address":          {post(c, c.kid, `{"contact":["mailto:nobody"]}`), 400, typeInvalidContact},
-		"account without a key":          {post(b.client("one"), c.base+"/new-account", `{"onlyReturnExisting":true}`), 400, typeAccountDoesNotExist},
+		"another's account":               {post(other, c.kid, ""), 404, typeMalformed},
+		"another's order":                 {post(other, orderURL, ""), 404, typeMalformed},
+		"another's authorization":         {post(other, order.Authorizations[0], ""), 404, typeMalformed},
+		"another's finalize":              {post(other, order.Finalize, `{"csr":""}`), 404, typeMalformed},
+		"another tenant's authorization":  {post(c, strings.Replace(foreignOrder.Authorizations[0], "/two/", "/one/", 1), ""), 404, typeMalformed},
+		"read with a payload":             {post(c, orderURL, "{}"), 400, typeMalformed},
+		"no identifier":                   {post(c, c.base+"/new-order", `{"identifiers":[]}`), 400, typeMalformed},
+		"unsupported identifier":          {post(c, c.base+"/new-order", `{"identifiers":[{"type":"email","value":"a@host.example"}]}`), 400, typeUnsupportedIdentifier},
+		"address under a profile without": {post(c, c.base+"/new-order", `{"identifiers":[{"type":"ip","value":"192.0.2.1"}]}`), 400, typeRejectedIdentifier},
+		"unknown profile":                 {post(c, c.base+"/new-order", `{"identifiers":[{"type":"dns","value":"a.example"}],"profile":"short"}`), 400, typeInvalidProfile},
+		"replaces nothing":                {post(c, c.base+"/new-order", `{"identifiers":[{"type":"dns","value":"a.example"}],"replaces":"AAAA.AAAA"}`), 404, typeMalformed},
+		"address as a name":               {post(c, c.base+"/new-order", `{"identifiers":[{"type":"dns","value":"192.0.2.1"}]}`), 400, typeRejectedIdentifier},
+		"U-label":                         {post(c, c.base+"/new-order", `{"identifiers":[{"type":"dns","value":"bücher.example"}]}`), 400, typeRejectedIdentifier},
+		"wildcard in the middle":          {post(c, c.base+"/new-order", `{"identifiers":[{"type":"dns","value":"a.*.example"}]}`), 400, typeRejectedIdentifier},
+		"two wildcards":                   {post(c, c.base+"/new-order", `{"identifiers":[{"type":"dns","value":"*.*.example"}]}`), 400, typeRejectedIdentifier},
+		"wildcard alone":                  {post(c, c.base+"/new-order", `{"identifiers":[{"type":"dns","value":"*."}]}`), 400, typeRejectedIdentifier},
+		"bad time":                        {post(c, c.base+"/new-order", `{"identifiers":[{"type":"dns","value":"a.example"}],"notAfter":"soon"}`), 400, typeMalformed},
+		"not JSON":                        {post(c, c.base+"/new-order", `identifiers`), 400, typeMalformed},
+		"order not ready":                 {post(c, order.Finalize, `{"csr":"`+c.csr("", "host.example")+`"}`), 403, typeOrderNotReady},
+		"no such challenge":               {post(c, c.base+"/challenge/X/http-01", `{}`), 404, typeMalformed},
+		"contact is a phone":              {post(c, c.kid, `{"contact":["tel:+1"]}`), 400, typeUnsupportedContact},
+		"contact with two":                {post(c, c.kid, `{"contact":["mailto:a@example.com,b@example.com"]}`), 400, typeInvalidContact},
+		"contact is no address":           {post(c, c.kid, `{"contact":["mailto:nobody"]}`), 400, typeInvalidContact},
+		"account without a key":           {post(b.client("one"), c.base+"/new-account", `{"onlyReturnExisting":true}`), 400, typeAccountDoesNotExist},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := test.do()
@@ -257,6 +264,13 @@ func TestFinalize(t *testing.T) {
 		"upper case":               {[]string{"Host.Example"}, func() string { return c.csr("HOST.example", "HOST.EXAMPLE") }, "", "host.example"},
 		"long name, empty subject": {[]string{long}, func() string { return c.csr("", long) }, "", ""},
 		"CN is one of the names":   {[]string{"a.example", "b.example"}, func() string { return c.csr("b.example", "a.example", "b.example") }, "", "b.example"},
+		"CN longer than 64":        {[]string{long}, func() string { return c.csr(long, long) }, "", ""},
+		"long CN, short SAN":       {[]string{"host.example", long}, func() string { return c.csr(long, "host.example", long) }, "", ""},
+		"SANs twice":               {[]string{"a.example", "b.example"}, func() string { return c.csr("", "b.example", "a.example", "B.example", "a.example") }, "", "b.example"},
+		"ordered twice":            {[]string{"host.example", "HOST.example"}, func() string { return c.csr("", "host.example") }, "", "host.example"},
+		"A-labels":                 {[]string{"XN--bcher-kva.example"}, func() string { return c.csr("xn--bcher-kva.example", "xn--BCHER-kva.example") }, "", "xn--bcher-kva.example"},
+		"U-label as CN":            {[]string{"xn--bcher-kva.example"}, func() string { return c.csr("bücher.example", "xn--bcher-kva.example") }, typeBadCSR, ""},
+		"no name at all":           {[]string{"a.example", "b.example"}, func() string { return c.csr("") }, "", "a.example"},
 		"a name too many":          {[]string{"host.example"}, func() string { return c.csr("", "host.example", "evil.example") }, typeBadCSR, ""},
 		"a name missing":           {[]string{"a.example", "b.example"}, func() string { return c.csr("", "a.example") }, typeBadCSR, ""},
 		"CN is another name":       {[]string{"host.example"}, func() string { return c.csr("evil.example", "host.example") }, typeBadCSR, ""},
@@ -288,6 +302,7 @@ func TestFinalize(t *testing.T) {
 			for _, n := range test.names {
 				lower = append(lower, strings.ToLower(n))
 			}
+			lower = slices.Compact(lower)
 			if leaf := b.checkChain(chain, lower...); leaf.Subject.CommonName != test.cn {
 				t.Errorf("CN %q, want %q", leaf.Subject.CommonName, test.cn)
 			}

@@ -18,14 +18,17 @@ import (
 // Error types of RFC 8555 section 6.7, without their URN prefix.
 const (
 	typeAccountDoesNotExist     = "accountDoesNotExist"
+	typeAlreadyReplaced         = "alreadyReplaced" // RFC 9773 section 7.4
 	typeAlreadyRevoked          = "alreadyRevoked"
 	typeBadCSR                  = "badCSR"
 	typeBadNonce                = "badNonce"
 	typeBadPublicKey            = "badPublicKey"
 	typeBadRevocationReason     = "badRevocationReason"
 	typeBadSignatureAlgorithm   = "badSignatureAlgorithm"
+	typeCAA                     = "caa"
 	typeExternalAccountRequired = "externalAccountRequired"
 	typeInvalidContact          = "invalidContact"
+	typeInvalidProfile          = "invalidProfile" // draft-ietf-acme-profiles
 	typeMalformed               = "malformed"
 	typeOrderNotReady           = "orderNotReady"
 	typeRateLimited             = "rateLimited"

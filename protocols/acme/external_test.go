@@ -35,6 +35,11 @@ var (
 // external makes a door on the bench's store with other policies and terms.
 func (b *bench) external(policies [][]caller.Method, terms string) (*bench, *credential.Registry) {
 	b.t.Helper()
+	return b.externalWith(further{}, policies, terms)
+}
+
+func (b *bench) externalWith(more further, policies [][]caller.Method, terms string) (*bench, *credential.Registry) {
+	b.t.Helper()
 	keys, err := seal.NewKeyring(bytes.Repeat([]byte{1}, seal.KeySize), b.store)
 	if err != nil {
 		b.t.Fatal(err)
@@ -42,11 +47,12 @@ func (b *bench) external(policies [][]caller.Method, terms string) (*bench, *cre
 	registry := credential.NewRegistry(b.store, keys)
 	out := *b
 	out.policies = policies
-	core, _, endpoints := out.core(b.door.Log)
+	core, _, endpoints := out.core(b.door.Log, more)
 	router := chi.NewRouter()
 	out.server = httptest.NewTLSServer(router)
 	b.t.Cleanup(out.server.Close)
 	o := b.door.Options
+	o.Own = more.own
 	o.BaseURL, o.Endpoints, o.Core, o.External, o.Terms = out.server.URL, endpoints, core, registry, map[string]string{}
 	for _, e := range endpoints {
 		if terms != "" {

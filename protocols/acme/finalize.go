@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
@@ -91,18 +90,33 @@ func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizati
 	if err := sameNames(order, csr); err != nil {
 		return nil, err
 	}
+	way, err := r.endpoint.variantOf(order.Profile)
+	if err != nil { // it was taken out of the configuration meanwhile
+		return nil, err
+	}
+	if err := r.endpoint.checkCAAAgain(r.Context(), authorizations, d.Now()); err != nil {
+		return nil, err
+	}
 	claims, err := d.claims(s, authorizations)
 	if err != nil {
 		return nil, err
 	}
-	return &ca.Request{Trace: r.trace, Endpoint: r.endpoint.ID, Operation: ca.Enroll, Caller: s.caller, Possession: possession,
+	effects := []ca.Effect{
+		d.Store.Strike(order.Tenant, s.nonce),
+		d.Store.FinishOrder(order.Tenant, order.Endpoint, order.ID, certificate, s.account.Thumbprint),
+	}
+	if order.Replaces != "" {
+		replace, err := d.replaceEffect(r.endpoint, order)
+		if err != nil {
+			return nil, err
+		}
+		effects = append(effects, replace)
+	}
+	return &ca.Request{Trace: r.trace, Endpoint: way.id, Operation: ca.Enroll, Caller: s.caller, Possession: possession,
 		Claims:      claims,
 		Asserted:    ca.Asserted{Subject: csr.Subject, AltNames: csr.AltNames, Extensions: csr.Extensions, NotBefore: order.NotBefore, NotAfter: order.NotAfter},
 		Transaction: order.ID, Window: d.OrderLifetime,
-		Effects: []ca.Effect{
-			d.Store.Strike(order.Tenant, s.nonce),
-			d.Store.FinishOrder(order.Tenant, order.Endpoint, order.ID, certificate, s.account.Thumbprint),
-		}}, nil
+		Effects: effects}, nil
 }
 
 // answerLost answers when a guard of the commit did not hold: a nonce that was
@@ -112,8 +126,11 @@ func (d *Door) answerLost(w http.ResponseWriter, r *request, order *state.Order,
 	if !errors.As(err, &lost) {
 		return err
 	}
-	if lost.Index == 0 {
+	switch lost.Index {
+	case 0:
 		return badNonce()
+	case 2:
+		return alreadyReplaced()
 	}
 	return d.answerOrder(w, r, order.ID)
 }
@@ -138,23 +155,24 @@ func (d *Door) answerOrder(w http.ResponseWriter, r *request, id string) error {
 // subjectAltName and common names together (RFC 8555 section 7.4). A CSR
 // without any name is read as asking for the order's.
 func sameNames(order *state.Order, csr *pkix.CSR) error {
-	ordered := map[string]bool{}
+	ordered := map[state.Identifier]bool{}
 	for _, id := range order.Identifiers {
-		ordered[id.Value] = true
+		ordered[id] = true
 	}
 	rdns, err := pkix.ParseName(csr.Subject)
 	if err != nil {
 		return fail(http.StatusBadRequest, typeBadCSR, "%s", err)
 	}
-	named := map[string]bool{}
+	named := map[state.Identifier]bool{}
 	for _, cn := range pkix.CommonNames(rdns) {
-		named[strings.ToLower(cn)] = true
+		named[commonNameIdentifier(cn)] = true
 	}
 	for _, n := range csr.AltNames {
-		if n.Kind != pkix.DNSName {
+		id, ok := identifierOf(n)
+		if !ok {
 			return fail(http.StatusBadRequest, typeBadCSR, "the CSR asks for %s, which is not an identifier of the order (RFC 8555 section 7.4)", n.Kind)
 		}
-		named[strings.ToLower(string(n.Raw))] = true
+		named[id] = true
 	}
 	if len(named) == 0 {
 		return nil
@@ -162,12 +180,12 @@ func sameNames(order *state.Order, csr *pkix.CSR) error {
 	var extra, missing []string
 	for n := range named {
 		if !ordered[n] {
-			extra = append(extra, clip(n))
+			extra = append(extra, clip(n.Value))
 		}
 	}
 	for n := range ordered {
 		if !named[n] {
-			missing = append(missing, n)
+			missing = append(missing, n.Value)
 		}
 	}
 	slices.Sort(extra)

@@ -20,6 +20,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -61,6 +62,7 @@ type benchStore interface {
 	state.Store
 	credential.Store
 	seal.Store
+	ca.Renewals
 	Counters() ca.StoreCounters
 	io.Closer
 }
@@ -188,8 +190,21 @@ func openSQLite(t *testing.T) benchStore {
 }
 
 // newBenchOn closes the store in the end.
-func newBenchOn(t *testing.T, store benchStore) *bench {
+func newBenchOn(t *testing.T, store benchStore) *bench { return newBenchWith(t, store, further{}) }
+
+// further is what a bench has beside an endpoint of each tenant.
+type further struct {
+	endpoints []ca.Endpoint
+	profiles  map[string]*profile.Profile // by endpoint
+	own       map[string]Own
+	now       func() time.Time // the door's clock; nil: the real one
+}
+
+func newBenchWith(t *testing.T, store benchStore, more further) *bench {
 	t.Helper()
+	if more.now == nil {
+		more.now = time.Now
+	}
 	log := slog.New(slog.DiscardHandler)
 	t.Cleanup(func() {
 		if err := store.Close(); err != nil {
@@ -197,13 +212,13 @@ func newBenchOn(t *testing.T, store benchStore) *bench {
 		}
 	})
 	b := &bench{t: t, store: store, validator: &verdicts{fail: map[string]error{}}}
-	core, issuers, endpoints := b.core(log)
+	core, issuers, endpoints := b.core(log, more)
 	router := chi.NewRouter()
 	b.server = httptest.NewTLSServer(router)
 	t.Cleanup(b.server.Close)
 	var err error
-	b.door, err = New(Options{BaseURL: b.server.URL, Endpoints: endpoints, Core: core, Issuers: issuers, Certificates: store, Store: recent.New(store, time.Now),
-		Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME), Validators: map[claim.Method]Validator{claim.HTTP01: b.validator, claim.DNS01: b.validator}, Log: log, Now: time.Now,
+	b.door, err = New(Options{BaseURL: b.server.URL, Endpoints: endpoints, Core: core, Issuers: issuers, Generations: issuers.All, Windows: store, Certificates: store, Store: recent.New(store, time.Now),
+		Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME), Validators: map[claim.Method]Validator{claim.HTTP01: b.validator, claim.DNS01: b.validator, claim.TLSALPN01: b.validator}, Log: log, Now: more.now, Own: more.own,
 		Schedule: []time.Duration{},
 		Nonces: func() (NonceKey, []NonceKey) {
 			k := NonceKey{Version: 1, Secret: bytes.Repeat([]byte{7}, 32)}
@@ -218,7 +233,7 @@ func newBenchOn(t *testing.T, store benchStore) *bench {
 }
 
 // core binds an endpoint to each tenant's CA.
-func (b *bench) core(log *slog.Logger) (*ca.Authority, *issuer.Registry, []ca.Endpoint) {
+func (b *bench) core(log *slog.Logger, more further) (*ca.Authority, *issuer.Registry, []ca.Endpoint) {
 	b.t.Helper()
 	made := authorities()
 	if made.err != nil {
@@ -228,6 +243,9 @@ func (b *bench) core(log *slog.Logger) (*ca.Authority, *issuer.Registry, []ca.En
 	issuers := made.issuers
 	var endpoints []ca.Endpoint
 	profiles := map[string]*profile.Profile{}
+	for id, p := range more.profiles {
+		profiles[id] = p
+	}
 	for _, tenant := range tenants {
 		e := ca.Endpoint{ID: "acme-" + tenant, Door: caller.ACME, Tenant: tenant, CA: "issuing", Profile: "privatessl-tls-server",
 			Policies: [][]caller.Method{{caller.ACMEAccount}}}
@@ -236,6 +254,14 @@ func (b *bench) core(log *slog.Logger) (*ca.Authority, *issuer.Registry, []ca.En
 		}
 		endpoints, profiles[e.ID] = append(endpoints, e), b.builtin(e.Profile)
 	}
+	var served []ca.Endpoint
+	for _, e := range more.endpoints {
+		if e.Of == "" {
+			served = append(served, e)
+		}
+	}
+	all := append(slices.Clone(endpoints), more.endpoints...)
+	endpoints = append(endpoints, served...)
 	engine, err := profile.NewEngine(profiles)
 	if err != nil {
 		b.t.Fatal(err)
@@ -245,7 +271,7 @@ func (b *bench) core(log *slog.Logger) (*ca.Authority, *issuer.Registry, []ca.En
 			b.t.Fatal(err)
 		}
 	}
-	core, err := ca.NewAuthority(ca.Parts{Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: issuers, Ledger: b.store, Log: log, Now: time.Now})
+	core, err := ca.NewAuthority(ca.Parts{Endpoints: all, Policy: engine, Linter: lint.Linter{}, Issuers: issuers, Ledger: b.store, Log: log, Now: time.Now})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -13,35 +13,6 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
 
-func newEndpoint(e ca.Endpoint, base, terms string) *endpoint {
-	out := &endpoint{Endpoint: e, base: base, bindings: bindingsOf(&e), terms: terms}
-	object := directoryObject{NewNonce: base + "/new-nonce", NewAccount: base + "/new-account", NewOrder: base + "/new-order",
-		NewAuthz: base + "/new-authz", RevokeCert: base + "/revoke-cert", KeyChange: base + "/key-change",
-		Meta: metaObject{TermsOfService: terms, ExternalAccountRequired: out.bindings == bindingsRequired}}
-	var err error
-	if out.directory, err = json.Marshal(object); err != nil {
-		panic(err) // strings always marshal
-	}
-	return out
-}
-
-// directoryObject advertises what works, and only that (RFC 8555 section 7.1.1).
-type directoryObject struct {
-	NewNonce   string     `json:"newNonce"`
-	NewAccount string     `json:"newAccount"`
-	NewOrder   string     `json:"newOrder"`
-	NewAuthz   string     `json:"newAuthz"`
-	RevokeCert string     `json:"revokeCert"`
-	KeyChange  string     `json:"keyChange"`
-	Meta       metaObject `json:"meta,omitzero"`
-}
-
-// metaObject says what the directory wants of accounts.
-type metaObject struct {
-	TermsOfService          string `json:"termsOfService,omitempty"`
-	ExternalAccountRequired bool   `json:"externalAccountRequired,omitempty"`
-}
-
 // accountObject is the wire form of an account (RFC 8555 section 7.1.2).
 type accountObject struct {
 	Status  state.Status `json:"status"`
@@ -67,6 +38,8 @@ type orderRequest struct {
 	Identifiers []state.Identifier `json:"identifiers"`
 	NotBefore   string             `json:"notBefore"`
 	NotAfter    string             `json:"notAfter"`
+	Profile     string             `json:"profile"`  // draft-ietf-acme-profiles
+	Replaces    string             `json:"replaces"` // RFC 9773 section 5
 }
 
 // orderObject is the wire form of an order (section 7.1.3).
@@ -80,6 +53,8 @@ type orderObject struct {
 	Authorizations []string           `json:"authorizations"`
 	Finalize       string             `json:"finalize"`
 	Certificate    string             `json:"certificate,omitempty"`
+	Profile        string             `json:"profile,omitempty"`
+	Replaces       string             `json:"replaces,omitempty"`
 }
 
 // authorizationObject is the wire form of an authorization (section 7.1.4).
@@ -118,7 +93,7 @@ func (e *endpoint) orderURL(id string) string { return e.base + "/order/" + id }
 
 func (e *endpoint) orderObject(o *state.Order, authorizations []*state.Authorization, now time.Time) orderObject {
 	out := orderObject{Status: o.At(now, authorizations), Expires: o.Expires.UTC().Truncate(time.Second), Identifiers: o.Identifiers,
-		NotBefore: o.NotBefore, NotAfter: o.NotAfter, Error: o.Error, Finalize: e.orderURL(o.ID) + "/finalize"}
+		NotBefore: o.NotBefore, NotAfter: o.NotAfter, Profile: o.Profile, Replaces: o.Replaces, Error: o.Error, Finalize: e.orderURL(o.ID) + "/finalize"}
 	for _, id := range o.Authorizations {
 		out.Authorizations = append(out.Authorizations, e.base+"/authorization/"+id)
 	}

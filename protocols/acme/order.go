@@ -8,13 +8,9 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
-	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
-
-// maxIdentifiers bounds the names of one order.
-const maxIdentifiers = 100
 
 // newOrder opens an order for names that the endpoint's profile could issue
 // (RFC 8555 section 7.4).
@@ -30,7 +26,11 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 	if err := decode(s.payload, &in); err != nil {
 		return err
 	}
-	identifiers, err := d.checkIdentifiers(in.Identifiers)
+	way, err := r.endpoint.variantOf(in.Profile)
+	if err != nil {
+		return err
+	}
+	identifiers, err := way.checkIdentifiers(in.Identifiers)
 	if err != nil {
 		return err
 	}
@@ -44,15 +44,18 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 	}
 	names := make([]pkix.GeneralName, len(identifiers))
 	for i, id := range identifiers {
-		names[i] = pkix.DNS(id.Value)
+		names[i] = generalName(id)
 	}
-	if _, err := d.Core.Check(r.Context(), &ca.Request{Trace: r.trace, Endpoint: r.endpoint.ID, Operation: ca.Enroll,
+	if _, err := d.Core.Check(r.Context(), &ca.Request{Trace: r.trace, Endpoint: way.id, Operation: ca.Enroll,
 		Caller: s.caller, Asserted: ca.Asserted{AltNames: names, NotBefore: notBefore, NotAfter: notAfter}}); err != nil {
 		return err
 	}
-	order, authorizations := d.makeOrder(r, s, identifiers)
-	order.NotBefore, order.NotAfter = notBefore, notAfter
-	if err := d.reuse(r, s.account, authorizations); err != nil {
+	if err := d.checkReplaces(r, s, in.Replaces, names); err != nil {
+		return err
+	}
+	order, authorizations := d.makeOrder(r, s, way, identifiers)
+	order.NotBefore, order.NotAfter, order.Profile, order.Replaces = notBefore, notAfter, in.Profile, in.Replaces
+	if err := d.reuse(r, way, s.account, authorizations); err != nil {
 		return err
 	}
 	if err := d.Store.CreateOrder(r.Context(), order, authorizations, s.nonce); err != nil {
@@ -78,7 +81,7 @@ func (d *Door) order(w http.ResponseWriter, r *request) error {
 	return answer(w, http.StatusOK, r.endpoint.orderObject(order, authorizations, d.Now()))
 }
 
-func (d *Door) makeOrder(r *request, s *signed, identifiers []state.Identifier) (*state.Order, []*state.Authorization) {
+func (d *Door) makeOrder(r *request, s *signed, way *variant, identifiers []state.Identifier) (*state.Order, []*state.Authorization) {
 	now := d.Now().UTC().Truncate(time.Microsecond) // as stores keep it
 	order := &state.Order{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, ID: ca.OrderedID(now), Account: s.account.ID,
 		Status: state.Pending, Identifiers: identifiers, CreatedAt: now, Expires: now.Add(d.OrderLifetime)}
@@ -88,7 +91,7 @@ func (d *Door) makeOrder(r *request, s *signed, identifiers []state.Identifier) 
 		base, wildcard := strings.CutPrefix(id.Value, "*.")
 		a := &state.Authorization{Tenant: order.Tenant, Endpoint: order.Endpoint, ID: ca.OrderedID(now), Account: order.Account,
 			Identifier: state.Identifier{Type: id.Type, Value: base}, Wildcard: wildcard, Status: state.Pending, CreatedAt: now,
-			Expires: now.Add(d.AuthorizationLifetime), Challenges: d.newChallenges(wildcard)}
+			Expires: now.Add(d.AuthorizationLifetime), Challenges: newChallenges(way.offered(id))}
 		authorizations[i] = a
 		order.Authorizations = append(order.Authorizations, a.ID)
 	}
@@ -100,44 +103,6 @@ func newToken() string {
 	b := make([]byte, 32)
 	rand.Read(b) // never fails (crypto/rand)
 	return base64.RawURLEncoding.EncodeToString(b)
-}
-
-// checkIdentifiers gives the identifiers in lower case and without repeats. A
-// name and the wildcard below it are two.
-func (d *Door) checkIdentifiers(in []state.Identifier) ([]state.Identifier, error) {
-	if len(in) == 0 {
-		return nil, fail(http.StatusBadRequest, typeMalformed, "an order needs at least one identifier")
-	}
-	if len(in) > maxIdentifiers {
-		return nil, fail(http.StatusBadRequest, typeMalformed, "an order holds at most %d identifiers", maxIdentifiers)
-	}
-	seen := map[string]bool{}
-	var out []state.Identifier
-	for _, id := range in {
-		if id.Type != "dns" {
-			return nil, rejected(typeUnsupportedIdentifier, id, "only identifiers of type \"dns\" are issued here")
-		}
-		id.Value = strings.ToLower(id.Value)
-		if err := claim.CheckDNSName(id.Value); err != nil {
-			return nil, rejected(typeRejectedIdentifier, id, "the name is not a DNS name in A-label form: "+err.Error())
-		}
-		if wildcard := strings.HasPrefix(id.Value, "*."); len(d.offered(wildcard)) == 0 {
-			return nil, rejected(typeRejectedIdentifier, id, "no challenge that is offered here proves such a name; a wildcard needs dns-01 (RFC 8555 section 8)")
-		}
-		if !seen[id.Value] {
-			seen[id.Value] = true
-			out = append(out, id)
-		}
-	}
-	return out, nil
-}
-
-func rejected(typ string, id state.Identifier, detail string) *problem {
-	p := fail(http.StatusBadRequest, typ, "%s", detail)
-	if len(id.Value) <= 253 && len(id.Type) <= 32 {
-		p.Subproblems = []problem{{Type: urn + typ, Detail: detail, Identifier: &id}}
-	}
-	return p
 }
 
 // parseTime reads an RFC 3339 time. Some clients send the year 1 for "not asked".

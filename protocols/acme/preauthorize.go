@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
@@ -29,17 +30,18 @@ func (d *Door) newAuthz(w http.ResponseWriter, r *request) error {
 	if strings.HasPrefix(in.Identifier.Value, "*.") { // the authorization has the exact identifier
 		return rejected(typeRejectedIdentifier, in.Identifier, "a wildcard name is only authorized by its order (RFC 8555 section 7.4.1)")
 	}
-	identifiers, err := d.checkIdentifiers([]state.Identifier{in.Identifier})
+	way := r.endpoint.standard
+	identifiers, err := way.checkIdentifiers([]state.Identifier{in.Identifier})
 	if err != nil {
 		return err
 	}
-	if _, err := d.Core.Check(r.Context(), &ca.Request{Trace: r.trace, Endpoint: r.endpoint.ID, Operation: ca.Enroll,
-		Caller: s.caller, Asserted: ca.Asserted{AltNames: []pkix.GeneralName{pkix.DNS(identifiers[0].Value)}}}); err != nil {
+	if _, err := d.Core.Check(r.Context(), &ca.Request{Trace: r.trace, Endpoint: way.id, Operation: ca.Enroll,
+		Caller: s.caller, Asserted: ca.Asserted{AltNames: []pkix.GeneralName{generalName(identifiers[0])}}}); err != nil {
 		return err
 	}
 	now := d.Now().UTC().Truncate(time.Microsecond) // as stores keep it
 	a := &state.Authorization{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, ID: ca.OrderedID(now), Account: s.account.ID,
-		Identifier: identifiers[0], Status: state.Pending, CreatedAt: now, Expires: now.Add(d.AuthorizationLifetime), Challenges: d.newChallenges(false)}
+		Identifier: identifiers[0], Status: state.Pending, CreatedAt: now, Expires: now.Add(d.AuthorizationLifetime), Challenges: newChallenges(way.offered(identifiers[0]))}
 	if err := d.Store.CreateAuthorization(r.Context(), a, s.nonce); err != nil {
 		return err
 	}
@@ -48,9 +50,10 @@ func (d *Door) newAuthz(w http.ResponseWriter, r *request) error {
 }
 
 // reuse makes those authorizations of a new order valid whose identifier the
-// account has proven before any order, for as long as that proof counts. An
-// account that never opened one costs no statement.
-func (d *Door) reuse(r *request, account *state.Account, authorizations []*state.Authorization) error {
+// account has proven before any order, for as long as that proof counts, and by a
+// challenge that counts under the order's profile. An account that never opened
+// one costs no statement.
+func (d *Door) reuse(r *request, way *variant, account *state.Account, authorizations []*state.Authorization) error {
 	if !account.Preauthorized {
 		return nil
 	}
@@ -63,8 +66,12 @@ func (d *Door) reuse(r *request, account *state.Account, authorizations []*state
 			if p.Identifier != a.Identifier || p.Wildcard != a.Wildcard || a.Status == state.Valid && !p.Expires.After(a.Expires) {
 				continue
 			}
-			a.Status, a.Expires = state.Valid, p.Expires
-			a.Challenges = slices.DeleteFunc(slices.Clone(p.Challenges), func(c state.Challenge) bool { return c.Status != state.Valid })
+			counts := slices.DeleteFunc(slices.Clone(p.Challenges), func(c state.Challenge) bool {
+				return c.Status != state.Valid || !slices.Contains(way.offered(a.Identifier), claim.Method(c.Type))
+			})
+			if len(counts) > 0 {
+				a.Status, a.Expires, a.Challenges = state.Valid, p.Expires, counts
+			}
 		}
 	}
 	return nil

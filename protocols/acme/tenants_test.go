@@ -86,7 +86,13 @@ var swaps = map[string]swap{
 		return s.everyWay("/account/{id}", s.idOf(s.a.kid), "", `{"status":"deactivated"}`, `{"contact":["mailto:b@example.com"]}`)
 	}},
 	"POST /new-order": {tries: func(s *swapped) []try {
-		return s.everyWay("/new-order", "", `{"identifiers":[{"type":"dns","value":"ready.example"}]}`)
+		replaces := func(id string) func() reply {
+			return func() reply {
+				return s.b.post(s.b.base+"/new-order", `{"identifiers":[{"type":"dns","value":"issued.example"}],"replaces":"`+id+`"}`)
+			}
+		}
+		ids := s.renewalIDs()
+		return append([]try{{"its certificate to replace", replaces(ids[0]), replaces(ids[1])}}, s.everyWay("/new-order", "", `{"identifiers":[{"type":"dns","value":"ready.example"}]}`)...)
 	}},
 	"POST /order/{id}": {tries: func(s *swapped) []try {
 		return slices.Concat(s.everyWay("/order/{id}", s.idOf(s.pending), ""), s.everyWay("/order/{id}", s.idOf(s.issued), ""))
@@ -109,7 +115,9 @@ var swaps = map[string]swap{
 	"POST /certificate/{id}/{chain}": {tries: func(s *swapped) []try {
 		return s.everyWay("/certificate/{id}/1", s.idOf(s.certificate), "")
 	}},
-	"POST /revoke-cert": {tries: (*swapped).revocations},
+	"POST /revoke-cert":       {tries: (*swapped).revocations},
+	"GET /renewal-info/{id}":  {tries: func(s *swapped) []try { return s.renewals(http.MethodGet) }},
+	"HEAD /renewal-info/{id}": {tries: func(s *swapped) []try { return s.renewals(http.MethodHead) }},
 }
 
 // TestTenantSwap uses what one tenant owns in the name of another one, at every
@@ -270,6 +278,20 @@ func (s *swapped) keyChanges() (all []try) {
 		{"another account at its URL", change(s.a.base, s.b.kid), change(s.a.base, account(s.b.base, nobody))},
 		{"another account's id at its URL", change(s.a.base, account(s.a.base, s.idOf(s.b.kid))), change(s.a.base, account(s.a.base, nobody))},
 	}
+}
+
+// renewalIDs are the ids of A's certificate, and of one that nobody issued.
+func (s *swapped) renewalIDs() [2]string {
+	s.t.Helper()
+	return [2]string{renewalIDOf(s.t, s.der), renewalID([]byte("nobody's key"), ca.NewSerial(time.Now().Add(time.Hour)))}
+}
+
+func (s *swapped) renewals(method string) []try {
+	ask := func(id string) func() reply {
+		return func() reply { return s.ask(method, s.b.base+"/renewal-info/"+id) }
+	}
+	ids := s.renewalIDs()
+	return []try{{"its certificate's id", ask(ids[0]), ask(ids[1])}}
 }
 
 // snapshot is all that A can see, and what the installation did.

@@ -23,6 +23,7 @@ type Validator interface {
 
 // validation is one challenge on its way.
 type validation struct {
+	endpoint      *endpoint
 	authorization *state.Authorization
 	challenge     int
 	thumbprint    [32]byte
@@ -176,11 +177,15 @@ func (v *validations) run(ctx context.Context, job validation) *state.Authorizat
 	d := v.door
 	c := job.authorization.Challenges[job.challenge]
 	keyAuthorization := c.Token + "." + base64.RawURLEncoding.EncodeToString(job.thumbprint[:]) // RFC 8555 section 8.1
-	validator := d.Validators[claim.Method(c.Type)]
+	validator := job.endpoint.validators[claim.Method(c.Type)]
 	record, err := v.plan.Run(ctx, func(ctx context.Context) (va.Record, error) {
 		ctx, cancel := context.WithTimeout(ctx, attemptTime)
 		defer cancel()
-		return validator.Validate(ctx, job.authorization.Identifier.Value, c.Token, keyAuthorization)
+		record, err := validator.Validate(ctx, job.authorization.Identifier.Value, c.Token, keyAuthorization)
+		if err == nil {
+			err = job.endpoint.checkCAA(ctx, job.authorization, c.Type)
+		}
+		return record, err
 	}, func(n int, err error) {
 		c.Attempts = n
 		if err != nil {

@@ -40,7 +40,7 @@ func TestWildcard(t *testing.T) {
 	if diff := cmp.Diff(wantIDs, o.Identifiers); diff != "" {
 		t.Error(diff)
 	}
-	want := []string{"host.example http-01 dns-01", "host.example wildcard dns-01", "other.example wildcard dns-01"}
+	want := []string{"host.example http-01 dns-01 tls-alpn-01", "host.example wildcard dns-01", "other.example wildcard dns-01"}
 	if diff := cmp.Diff(want, c.offers(o)); diff != "" {
 		t.Error(diff)
 	}
@@ -77,7 +77,12 @@ func TestWildcardNeedsDNS01(t *testing.T) {
 	b := newBench(t)
 	c := b.registered("one")
 	_, before := c.order("*.host.example")
-	b.door.Validators = map[claim.Method]Validator{claim.HTTP01: b.validator}
+	only := func(m claim.Method) {
+		e := b.door.endpoints["one/issuing/privatessl-tls-server"]
+		e.validators = map[claim.Method]Validator{m: b.validator}
+		e.standard = b.door.newVariant(e.ID, e.validators)
+	}
+	only(claim.HTTP01)
 	if p := c.post(c.base+"/new-order", `{"identifiers":[{"type":"dns","value":"*.host.example"}]}`).problem(t); p.Type != urn+typeRejectedIdentifier {
 		t.Errorf("a wildcard without dns-01: %s", p.Type)
 	}
@@ -89,7 +94,7 @@ func TestWildcardNeedsDNS01(t *testing.T) {
 	if p := c.post(url, "{}").problem(t); p.Type != urn+typeMalformed || !strings.Contains(p.Detail, "not offered any more") {
 		t.Errorf("a challenge of before: %s %s", p.Type, p.Detail)
 	}
-	b.door.Validators = map[claim.Method]Validator{claim.DNS01: b.validator}
+	only(claim.DNS01)
 	_, o = c.order("host.example", "*.host.example")
 	if diff := cmp.Diff([]string{"host.example dns-01", "host.example wildcard dns-01"}, c.offers(o)); diff != "" {
 		t.Error(diff)
@@ -114,7 +119,7 @@ func TestValidatorsAreChecked(t *testing.T) {
 	for _, c := range challengeTypes {
 		all = append(all, c.method)
 	}
-	if !slices.Equal(all, []claim.Method{claim.HTTP01, claim.DNS01}) {
+	if !slices.Equal(all, []claim.Method{claim.HTTP01, claim.DNS01, claim.TLSALPN01}) {
 		t.Errorf("order of offers %v", all)
 	}
 }

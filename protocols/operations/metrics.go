@@ -95,9 +95,9 @@ func (m *Metrics) Handler() http.Handler {
 func (m *Metrics) Bound(endpoints []ca.Endpoint) {
 	for i := range endpoints {
 		e := &endpoints[i]
-		m.issued.WithLabelValues(e.ID, string(e.Door), e.Tenant)
+		m.issued.WithLabelValues(e.Recorded(), string(e.Door), e.Tenant)
 		for _, k := range ca.Kinds() {
-			m.refused.WithLabelValues(e.ID, string(e.Door), e.Tenant, word(k.String()))
+			m.refused.WithLabelValues(e.Recorded(), string(e.Door), e.Tenant, word(k.String()))
 		}
 		m.discarded.WithLabelValues(e.Tenant, e.CA)
 	}
@@ -111,7 +111,7 @@ func word(s string) string { return strings.ReplaceAll(s, " ", "_") }
 
 // Issued implements ca.Observer.
 func (m *Metrics) Issued(e *ca.Endpoint) {
-	m.issued.WithLabelValues(e.ID, string(e.Door), e.Tenant).Inc()
+	m.issued.WithLabelValues(e.Recorded(), string(e.Door), e.Tenant).Inc()
 }
 
 // Refused implements ca.Observer.
@@ -120,7 +120,7 @@ func (m *Metrics) Refused(e *ca.Endpoint, k ca.Kind) {
 		m.refused.WithLabelValues(none, none, none, word(k.String())).Inc()
 		return
 	}
-	m.refused.WithLabelValues(e.ID, string(e.Door), e.Tenant, word(k.String())).Inc()
+	m.refused.WithLabelValues(e.Recorded(), string(e.Door), e.Tenant, word(k.String())).Inc()
 }
 
 // Signed implements ca.Observer.

@@ -75,8 +75,9 @@ var isolated = map[string]func(k *kit, p place, a *state.Account, o *state.Order
 		all, err := k.ACME.HeldAuthorizations(k.Context(), p.tenant, p.endpoint, a.ID)
 		return none(len(all), err)
 	},
-	"FinishOrder": nil, // finishElsewhere
-	"Strike":      nil, // strikeEffect: the same nonce in another tenant
+	"FinishOrder": nil,                  // finishElsewhere
+	"Strike":      nil,                  // strikeEffect: the same nonce in another tenant
+	"Replace":     nil, "Replaced": nil, // replace: the same serial in another tenant and CA
 	// These make objects of their own; that ids and keys are taken for one place only is in their own cases.
 	"CreateAccount": nil, "CreateOrder": nil,
 }

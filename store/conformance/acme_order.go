@@ -23,6 +23,9 @@ var orderCases = []Case{
 	{"FinishGuards", finishGuards},
 	{"FinishRace", finishRace},
 	{"FinishRaceWithKey", finishRaceWithKey},
+	{"OrderAsked", orderAsked},
+	{"Replace", replace},
+	{"ReplaceRace", replaceRace},
 }
 
 // newOrder makes a pending order with one pending authorization a name.

@@ -27,6 +27,7 @@ type Store interface {
 	ca.Generations
 	ca.Statuses
 	ca.CRLs
+	ca.ServiceCertificates
 	seal.Store
 	credential.Store
 	Close() error
@@ -103,7 +104,7 @@ func run(t *testing.T, cases []Case, open func(t *testing.T) *Driver) {
 // LedgerCases lists the ledger suite.
 func LedgerCases() []Case {
 	var all []Case
-	for _, part := range [][]Case{recordCases, effectCases, credentialCases, idempotencyCases, statusCases, crlCases, backgroundCases, sealCases, auditCases, tenantCases(), batchCases} {
+	for _, part := range [][]Case{recordCases, effectCases, credentialCases, idempotencyCases, statusCases, crlCases, serviceCases, backgroundCases, sealCases, auditCases, tenantCases(), batchCases} {
 		all = append(all, part...)
 	}
 	return all

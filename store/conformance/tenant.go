@@ -64,6 +64,10 @@ var swaps = map[string]swap{
 	"AddGeneration": {try: swapGenerations},
 	"Activate":      {try: swapActivations},
 	"Activations":   {try: swapActivations},
+
+	"KeepServiceCertificate":   {try: swapServices},
+	"ServiceCertificates":      {try: swapServices},
+	"ForgetServiceCertificate": {try: swapServices},
 }
 
 func methodsClassified(t T, _ func() *Driver) {

@@ -23,6 +23,7 @@ type UpkeepStore interface {
 	ca.Replicas
 	state.Upkeep
 	credential.Upkeep
+	ca.Renewals
 }
 
 // Upkeep runs the suite of background work. Nothing in it belongs to a tenant:
@@ -40,6 +41,7 @@ func UpkeepCases() []Case {
 		{"UpkeepMonths", upkeepMonths},
 		{"UpkeepReplicas", upkeepReplicas},
 		{"UpkeepFence", upkeepFence},
+		{"UpkeepRenewals", upkeepRenewals},
 		{"UpkeepSchema", upkeepSchema},
 	}
 }

@@ -74,6 +74,7 @@ type Store struct {
 	dataKeys     map[dataKey]seal.WrappedKey
 	generations  map[genKey]ca.Generation
 	activations  map[genKey]ca.Activation // by position
+	services     map[serviceKey]ca.ServiceCertificate
 	crls         map[crlKey]ca.CRL
 	crlHeads     map[scopeKey]ca.CRLHead
 	trail        []trail.Batch
@@ -90,7 +91,8 @@ func New(o Options) *Store {
 	s := &Store{opts: o, certificates: map[certKey]*certificate{}, blocked: map[[32]byte]bool{}, answered: map[idemKey]answered{},
 		profiles: map[[32]byte][]byte{}, leases: map[string]ca.Lease{}, credentials: map[nameKey]credential.Record{},
 		dataKeys: map[dataKey]seal.WrappedKey{}, generations: map[genKey]ca.Generation{},
-		activations: map[genKey]ca.Activation{}, crls: map[crlKey]ca.CRL{}, crlHeads: map[scopeKey]ca.CRLHead{}}
+		activations: map[genKey]ca.Activation{}, crls: map[crlKey]ca.CRL{}, crlHeads: map[scopeKey]ca.CRLHead{},
+		services: map[serviceKey]ca.ServiceCertificate{}}
 	s.queue = commit.New(s.run, commit.Options{})
 	s.notes = trail.NewNotes(func(ctx context.Context, rows []ca.Audit) error {
 		return s.queue.Submit(ctx, &write{change: func(*tx) error { return nil }, audits: rows})
@@ -140,6 +142,13 @@ func set[K comparable, V any](t *tx, m map[K]V, k K, v V) {
 		}
 	})
 	m[k] = v
+}
+
+// remove takes a value out of a map.
+func remove[K comparable, V any](t *tx, m map[K]V, k K) {
+	old := m[k]
+	t.undo = append(t.undo, func() { m[k] = old })
+	delete(m, k)
 }
 
 // assign changes a field.

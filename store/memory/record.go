@@ -12,28 +12,38 @@ import (
 )
 
 // effect is what the store's ca.Effect values wrap; take tells whether the
-// guard held.
+// guard held. issue takes its place where the effect needs an entry.
 type effect struct {
 	owner  *Store
 	tenant string // "": belongs to no tenant
 	take   func(*tx) bool
+	issue  func(*tx, *ca.Entry) bool
 }
 
-func (s *Store) own(tenant string, effects []ca.Effect) ([]*effect, error) {
+func (s *Store) own(tenant string, effects []ca.Effect, issuing bool) ([]*effect, error) {
 	var own []*effect
 	for _, e := range effects {
 		x, ok := e.Private().(*effect)
 		if !ok || x == nil || x.owner != s || x.tenant != "" && x.tenant != tenant {
 			return nil, ca.InternalError(errors.New("memory: an effect was not made by this store for this tenant"))
 		}
+		if x.issue != nil && !issuing {
+			return nil, ca.InternalError(errors.New("memory: an effect needs a certificate that is being issued"))
+		}
 		own = append(own, x)
 	}
 	return own, nil
 }
 
-func (t *tx) take(effects []*effect, entry int) error {
+func (t *tx) take(effects []*effect, entry int, e *ca.Entry) error {
 	for i, x := range effects {
-		if !x.take(t) {
+		held := false
+		if x.issue != nil {
+			held = x.issue(t, e)
+		} else {
+			held = x.take(t)
+		}
+		if !held {
 			return &ca.LostEffect{Entry: entry, Index: i}
 		}
 	}
@@ -48,7 +58,7 @@ func (s *Store) Record(ctx context.Context, entries ...*ca.Entry) ([]ca.Recorded
 	w := &write{}
 	for i, e := range entries {
 		var err error
-		if effects[i], err = s.own(e.Certificate.Tenant, e.Effects); err != nil {
+		if effects[i], err = s.own(e.Certificate.Tenant, e.Effects, true); err != nil {
 			return nil, err
 		}
 		w.audits = append(w.audits, e.Audit)
@@ -63,7 +73,7 @@ func (s *Store) Record(ctx context.Context, entries ...*ca.Entry) ([]ca.Recorded
 			if s.blocked[e.KeyHash] {
 				return &ca.Error{Kind: ca.Denied, Public: "the key was revoked because it was compromised; make a new key", Field: "key", Rule: "blocked key"}
 			}
-			if err := t.take(effects[i], i); err != nil {
+			if err := t.take(effects[i], i, e); err != nil {
 				return err
 			}
 		}

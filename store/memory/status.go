@@ -11,7 +11,7 @@ import (
 // Revoke records a revocation, its feed row and its audit row in one commit.
 // The reason certificateHold holds; removeFromCRL releases a hold.
 func (s *Store) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error) {
-	own, err := s.own(r.Tenant, r.Effects)
+	own, err := s.own(r.Tenant, r.Effects, false)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (s *Store) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error
 		default:
 			status.At = t.now
 		}
-		if err := t.take(own, 0); err != nil {
+		if err := t.take(own, 0, nil); err != nil {
 			return err
 		}
 		assign(t, &c.State, status.State)

@@ -51,7 +51,7 @@ type orderRow struct {
 
 func (r *orderRow) into(o *state.Order) []any {
 	return []any{&o.Account, &o.Status, &r.identifiers, &r.notBefore, &r.notAfter, &o.CreatedAt, &o.Expires, &o.Authorizations,
-		&o.Certificate, &o.CA, &r.serial, &o.Error}
+		&o.Certificate, &o.CA, &r.serial, &o.Error, &o.Profile, &o.Replaces}
 }
 
 func (r *orderRow) finish(o *state.Order) (err error) {

@@ -38,6 +38,8 @@ var grants = map[string]string{
 	"generations":    "select, insert",
 	"activations":    "select, insert",
 
+	"service_certificates": "select, insert, delete", // of keys that nothing can be encrypted to any more; a trigger holds the newest fast
+
 	"audit_checkpoints": "select, insert",
 	"audit_keys":        "select, insert",
 
@@ -58,6 +60,8 @@ var grants = map[string]string{
 	"acme_orders":         "select, insert, update, delete",
 	"acme_authorizations": "select, insert, update, delete",
 	"acme_nonces":         "select, insert, update, delete",
+	"acme_replacements":   "select, insert, update, delete",
+	"renewal_windows":     "select, insert, update, delete",
 }
 
 // functions is what the runtime role may ask of the owner.

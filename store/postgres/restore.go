@@ -23,14 +23,7 @@ import (
 // it; no server is needed. See backup.VerifyTrail for root. Errors say what is
 // wrong with the archive; a broken trail is no error but in the report.
 func VerifyBackup(a *backup.Archive, root []byte) (*audit.Report, error) {
-	known, err := newest()
-	if err != nil {
-		return nil, err
-	}
-	if err := a.Manifest.Fits(backup.Postgres, known); err != nil {
-		return nil, err
-	}
-	if err := checkTables(a); err != nil {
+	if err := fits(a); err != nil {
 		return nil, err
 	}
 	t, err := newArchivedTrail(a)
@@ -38,6 +31,18 @@ func VerifyBackup(a *backup.Archive, root []byte) (*audit.Report, error) {
 		return nil, err
 	}
 	return backup.VerifyTrail(t, root, t.key)
+}
+
+// fits refuses an archive of another kind, of a newer schema, or with other tables.
+func fits(a *backup.Archive) error {
+	known, err := newest()
+	if err != nil {
+		return err
+	}
+	if err := a.Manifest.Fits(backup.Postgres, known); err != nil {
+		return err
+	}
+	return checkTables(a)
 }
 
 // Restore fills a database from an archive: the tables are made as they were
@@ -49,14 +54,7 @@ func Restore(ctx context.Context, ownerURL, runtimeRole string, a *backup.Archiv
 }
 
 func restore(ctx context.Context, ownerURL, runtimeRole string, a *backup.Archive, n *backup.Numbers, ahead int) (warnings []string, err error) {
-	known, err := newest()
-	if err != nil {
-		return nil, err
-	}
-	if err := a.Manifest.Fits(backup.Postgres, known); err != nil {
-		return nil, err
-	}
-	if err := checkTables(a); err != nil {
+	if err := fits(a); err != nil {
 		return nil, err
 	}
 	if err := load(ctx, ownerURL, a, n); err != nil {

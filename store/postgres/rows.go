@@ -190,6 +190,7 @@ func queueOutbox(b *pgx.Batch, now time.Time, members []*member) {
 func queueACME(b *pgx.Batch, members []*member) error {
 	var o struct {
 		tenant, endpoint, id, account, status, authorizations []string
+		profile, replaces                                     []string
 		identifiers, err                                      [][]byte
 		notBefore, notAfter                                   []*time.Time
 		created, expires                                      []time.Time
@@ -210,6 +211,7 @@ func queueACME(b *pgx.Batch, members []*member) error {
 			o.account, o.status, o.identifiers = append(o.account, r.Account), append(o.status, string(r.Status)), append(o.identifiers, identifiers)
 			o.notBefore, o.notAfter = append(o.notBefore, nullable(r.NotBefore)), append(o.notAfter, nullable(r.NotAfter))
 			o.created, o.expires, o.err = append(o.created, r.CreatedAt), append(o.expires, r.Expires), append(o.err, r.Error)
+			o.profile, o.replaces = append(o.profile, r.Profile), append(o.replaces, r.Replaces)
 			o.authorizations = append(o.authorizations, strings.Join(r.Authorizations, ","))
 		}
 		for _, r := range m.Payload.authorizations {
@@ -225,7 +227,7 @@ func queueACME(b *pgx.Batch, members []*member) error {
 	}
 	if len(o.id) > 0 {
 		b.Queue(sql.Orders, o.tenant, o.endpoint, o.id, o.account, o.status, o.identifiers, o.notBefore, o.notAfter, o.created,
-			o.expires, o.authorizations, o.err)
+			o.expires, o.authorizations, o.err, o.profile, o.replaces)
 	}
 	if len(a.id) > 0 {
 		b.Queue(sql.Authorizations, a.tenant, a.endpoint, a.id, a.account, a.kind, a.value, a.wildcard, a.status, a.created,

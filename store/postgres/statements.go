@@ -4,9 +4,8 @@ const (
 	credentialColumns    = `tenant, id, kind, door, endpoints, bindings, secret, granted, uses, expires, created_at, revoked_at`
 	authorizationColumns = `id, account, type, value, wildcard, status, created_at, expires, challenges`
 	accountColumns       = `id, status, key, thumbprint, contact, terms, created_at, agreed, external, preauthorized`
+	checkpointColumns    = `number, chain, seq, hash, rows, at, prev, key, signature`
 )
-
-const checkpointColumns = `number, chain, seq, hash, rows, at, prev, key, signature`
 
 // sql is every statement that the running daemon sends, so that a test can
 // explain each of them. $1 of a statement that needs the store's clock is its
@@ -17,12 +16,12 @@ var sql = struct {
 	Strike, Check, Idempotency                                                                         string
 	Burn, LeaseHeld, LeaseAcquire, LeaseRelease                                                        string
 	CredentialAdd, CredentialFind, CredentialByLookup, Credentials, CredentialRevoke, SweepCredentials string
+	ReplacementAdd, Replacement, WindowsPut, WindowFind, SweepRenewals, RemovePreauthorizations        string
 	KeyChange, OrdersOf, Preauthorize, PreauthorizationAdd, Preauthorizations, HeldAuthorizations      string
-	RemovePreauthorizations                                                                            string
 	ProfileKeep, Profile, GenerationAdd, Generations, Activate, Activations, DataKeyAdd, DataKeys      string
 	RevocationLock, Revoke, Unhold, BlockKey                                                           string
 	Certificates, Names, Decisions, Audit, Feed, Outbox, Batch                                         string
-	Settle, Settled                                                                                    string
+	Settle, Settled, ServiceAdd, Services, ServiceForget                                               string
 	CertificateFind, DecisionFind, FeedRead, ReplayFind                                                string
 	OutboxWaiting, OutboxDelivered                                                                     string
 	AccountAdd, AccountUpdate, AccountFind, AccountByKey                                               string
@@ -106,6 +105,14 @@ var sql = struct {
 			where g.tenant = $2 and g.ca = $3 and g.number = $5 on conflict do nothing`,
 	Activations: `select ca, position, generation, signs_from, created_at from enrollgate.activations
 		where tenant = $1 order by ca, position`,
+	ServiceAdd: `insert into enrollgate.service_certificates (tenant, ca, service, number, der, not_after, sealed, key_uri, created_at)
+		select $2, $3, $4, $5, $6, $7, $8, $9, now() + $1::interval
+			where not exists (select from enrollgate.service_certificates where tenant = $2 and ca = $3 and service = $4 and number >= $5)
+		on conflict do nothing`,
+	Services: `select number, der, not_after, sealed, key_uri, created_at from enrollgate.service_certificates
+		where tenant = $1 and ca = $2 and service = $3 order by number`,
+	ServiceForget: `delete from enrollgate.service_certificates where tenant = $1 and ca = $2 and service = $3 and number = $4
+		and exists (select from enrollgate.service_certificates where tenant = $1 and ca = $2 and service = $3 and number > $4)`,
 	DataKeyAdd: `insert into enrollgate.data_keys (purpose, version, wrapped, created_at)
 		select $2, $3, $4, now() + $1::interval from enrollgate.seal_kek k where k.id = $5 for share of k on conflict do nothing`,
 	DataKeys:      `select purpose, version, wrapped, created_at from enrollgate.data_keys order by purpose, version`,
@@ -212,12 +219,12 @@ var sql = struct {
 		where tenant = $1 and endpoint = $2 and thumbprint = $3`,
 	// Lists do not travel inside lists: each order's authorizations come joined by a comma, which no id holds.
 	Orders: `insert into enrollgate.acme_orders (tenant, endpoint, id, account, status, identifiers, not_before, not_after,
-			created_at, expires, authorizations, error)
+			created_at, expires, authorizations, error, profile, replaces)
 		select tenant, endpoint, id, account, status, identifiers, not_before, not_after, created_at, expires,
-			string_to_array(authorizations, ','), error
+			string_to_array(authorizations, ','), error, profile, replaces
 		from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::timestamptz[], $8::timestamptz[],
-			$9::timestamptz[], $10::timestamptz[], $11::text[], $12::bytea[])
-			u(tenant, endpoint, id, account, status, identifiers, not_before, not_after, created_at, expires, authorizations, error)`,
+			$9::timestamptz[], $10::timestamptz[], $11::text[], $12::bytea[], $13::text[], $14::text[])
+			u(tenant, endpoint, id, account, status, identifiers, not_before, not_after, created_at, expires, authorizations, error, profile, replaces)`,
 	Authorizations: `insert into enrollgate.acme_authorizations (tenant, endpoint, id, account, type, value, wildcard, status,
 			created_at, expires, challenges)
 		select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::text[],
@@ -230,7 +237,7 @@ var sql = struct {
 					where a.id = named.id and a.tenant = $2 and a.endpoint = $3 and a.status = 'valid' and a.expires > now() + $1::interval limit 1) valid)
 			and (select status from enrollgate.acme_accounts where tenant = $2 and id = o.account and endpoint = $3 and thumbprint = $8) = 'valid'`,
 	OrderFind: `select o.account, o.status, o.identifiers, o.not_before, o.not_after, o.created_at, o.expires, o.authorizations,
-			coalesce(o.certificate, ''), o.ca, o.serial, o.error,
+			coalesce(o.certificate, ''), o.ca, o.serial, o.error, o.profile, o.replaces,
 			a.id, a.account, a.type, a.value, a.wildcard, a.status, a.created_at, a.expires, a.challenges
 		from enrollgate.acme_orders o
 		left join lateral unnest(o.authorizations) named(id) on true
@@ -238,7 +245,7 @@ var sql = struct {
 			where id = named.id and tenant = $1 and endpoint = $2 limit 1) a on true
 		where o.tenant = $1 and o.endpoint = $2 and o.id = $3`,
 	OrderByCertificate: `select id, account, status, identifiers, not_before, not_after, created_at, expires, authorizations,
-			coalesce(certificate, ''), ca, serial, error
+			coalesce(certificate, ''), ca, serial, error, profile, replaces
 		from enrollgate.acme_orders where tenant = $1 and endpoint = $2 and certificate = $3`,
 	AuthorizationFind: `select account, type, value, wildcard, status, created_at, expires, challenges
 		from enrollgate.acme_authorizations where tenant = $1 and endpoint = $2 and id = $3`,
@@ -271,6 +278,18 @@ var sql = struct {
 	RemovePreauthorizations: `delete from enrollgate.acme_authorizations where ctid = any(array(
 		select ctid from enrollgate.acme_authorizations where preauthorized and expires <= now() + $1::interval
 			order by expires limit $2 for update skip locked))`,
+	ReplacementAdd: `insert into enrollgate.acme_replacements (tenant, ca, serial, order_id, expires) values ($1, $2, $3, $4, $5) on conflict do nothing`,
+	Replacement:    `select order_id from enrollgate.acme_replacements where tenant = $1 and ca = $2 and serial = $3`,
+	WindowsPut: `insert into enrollgate.renewal_windows (tenant, ca, serial, opens, closes, explanation, expires)
+		select $1, * from unnest($2::text[], $3::bytea[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::timestamptz[])
+		on conflict (serial, ca, tenant) do update set opens = excluded.opens, closes = excluded.closes, explanation = excluded.explanation`,
+	WindowFind: `select opens, closes, explanation, expires from enrollgate.renewal_windows where tenant = $1 and ca = $2 and serial = $3`,
+	// The count is that of both.
+	SweepRenewals: `with replaced as (delete from enrollgate.acme_replacements where ctid = any(array(
+			select ctid from enrollgate.acme_replacements where expires <= now() + $1::interval order by expires limit $2 for update skip locked)) returning 1),
+		windows as (delete from enrollgate.renewal_windows where ctid = any(array(
+			select ctid from enrollgate.renewal_windows where expires <= now() + $1::interval order by expires limit $2 for update skip locked)) returning 1)
+		select from replaced union all select from windows`,
 
 	// What background work does to orders and replicas. Rows are named by their
 	// place, so that each is found through the index once.

@@ -25,10 +25,13 @@ const (
 	classOrder
 	classGeneration
 	classActivation
+	classService
 	classRevocation
 	classBlockedKey
 	classCRL
 	classMonth
+	classReplacement
+	classWindow
 	classIdempotency
 )
 

@@ -31,7 +31,7 @@ func (s *Store) CreateOrder(ctx context.Context, o *state.Order, authorizations 
 	}
 	return s.struck(ctx, o.Tenant, n, func(b *batch) error {
 		if err := b.must("the order id is taken", insertOrder, o.Tenant, o.Endpoint, o.ID, o.Account, string(o.Status), string(identifiers),
-			string(ids), micros(o.NotBefore), micros(o.NotAfter), micros(o.CreatedAt), micros(o.Expires), certificate, issuer, serial, o.Error); err != nil {
+			string(ids), micros(o.NotBefore), micros(o.NotAfter), micros(o.CreatedAt), micros(o.Expires), certificate, issuer, serial, o.Error, o.Profile, o.Replaces); err != nil {
 			return err
 		}
 		for _, row := range rows {
@@ -75,7 +75,7 @@ func scanOrder(row *sql.Row) (*state.Order, error) {
 	var created, expires int64
 	var certificate, issuer sql.NullString
 	err := row.Scan(&o.Tenant, &o.Endpoint, &o.ID, &o.Account, &o.Status, &identifiers, &ids, &from, &until, &created, &expires,
-		&certificate, &issuer, &serial, &o.Error)
+		&certificate, &issuer, &serial, &o.Error, &o.Profile, &o.Replaces)
 	if err != nil {
 		return nil, readError(err, "there is no such order")
 	}

@@ -3,14 +3,9 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"io/fs"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/pressly/goose/v3"
-
-	"github.com/enrollgate/enrollgate/store/migrations"
 )
 
 // TestArchivePlans: every search goes down an index, and down the one meant for it.
@@ -69,17 +64,7 @@ func TestNamesOfOlderSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	files, err := fs.Sub(migrations.SQLite, "sqlite")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.UpTo(context.Background(), 29); err != nil {
-		t.Fatal(err)
-	}
+	p := olderSchema(t, db, 29)
 	for i, value := range [][]byte{[]byte("host.example"), {192, 0, 2, 1}, {0, 255, 0x27}, {}} {
 		if _, err := db.Exec(`INSERT INTO sans (certificate, position, tenant, kind, value) VALUES (1, ?, 't', 2, ?)`, i, value); err != nil {
 			t.Fatal(err)

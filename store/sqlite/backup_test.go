@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,13 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pressly/goose/v3"
-
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/audit"
 	"github.com/enrollgate/enrollgate/store/backup"
 	"github.com/enrollgate/enrollgate/store/conformance"
-	"github.com/enrollgate/enrollgate/store/migrations"
 	"github.com/enrollgate/enrollgate/store/trail"
 )
 
@@ -58,17 +54,7 @@ func TestBackupOfOldTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	db := raw(t, path)
-	files, err := fs.Sub(migrations.SQLite, "sqlite")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.UpTo(t.Context(), old); err != nil {
-		t.Fatal(err)
-	}
+	olderSchema(t, db, old)
 	if _, err := db.Exec(`INSERT INTO leases VALUES ('x', 'y', 9, 4000000000000000)`); err != nil {
 		t.Fatal(err)
 	}

@@ -21,17 +21,7 @@ func TestOrdersOfOlderSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	files, err := fs.Sub(migrations.SQLite, "sqlite")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.UpTo(context.Background(), 79); err != nil {
-		t.Fatal(err)
-	}
+	p := olderSchema(t, db, 79)
 	for _, text := range []string{
 		`INSERT INTO acme_accounts VALUES ('t', 'a', 'web', 'valid', x'01', x'02', '[]', 1, 5)`,
 		`INSERT INTO acme_orders VALUES ('t', 'o2', 'web', 'a', 'valid', '["x"]', '["z2"]', 1, 2, 3, 4, 'c', 'issuing', x'00ff', NULL)`,
@@ -44,7 +34,7 @@ func TestOrdersOfOlderSchema(t *testing.T) {
 		}
 	}
 	before := [][]string{dump(t, db, "acme_orders"), dump(t, db, "acme_authorizations")}
-	if _, err := p.Up(context.Background()); err != nil {
+	if _, err := p.UpTo(context.Background(), 99); err != nil { // later ones add columns
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, [][]string{dump(t, db, "acme_orders"), dump(t, db, "acme_authorizations")}); diff != "" {
@@ -61,6 +51,30 @@ func TestOrdersOfOlderSchema(t *testing.T) {
 			t.Errorf("%s: it was done", why)
 		}
 	}
+	if _, err := p.Up(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	var plain int
+	if err := db.QueryRow(`SELECT count(*) FROM acme_orders WHERE profile = '' AND replaces = ''`).Scan(&plain); err != nil || plain != 2 {
+		t.Errorf("%d of 2 orders name neither a profile nor a certificate that they replace: %v", plain, err)
+	}
+}
+
+// olderSchema makes the tables of an older version; Up brings them to today's.
+func olderSchema(t *testing.T, db *sql.DB, version int64) *goose.Provider {
+	t.Helper()
+	files, err := fs.Sub(migrations.SQLite, "sqlite")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), version); err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // dump gives the rows of a table in the order of their keys.

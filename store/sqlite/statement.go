@@ -63,6 +63,9 @@ const (
 	selectGenerations
 	insertActivation
 	selectActivations
+	insertService
+	selectServices
+	forgetService
 
 	selectNonce
 	selectUncovered
@@ -96,6 +99,13 @@ const (
 	preauthorize
 	selectPreauthorizations
 	selectHeldAuthorizations
+
+	insertReplacement
+	selectReplacement
+	putWindow
+	selectWindow
+	sweepReplacements
+	sweepWindows
 
 	sweepNonces
 	sweepIdempotency
@@ -147,7 +157,7 @@ const (
 
 const (
 	accountColumns       = `tenant, endpoint, id, status, key, thumbprint, contact, terms_agreed, created_at, agreed, external, preauthorized`
-	orderColumns         = `tenant, endpoint, id, account, status, identifiers, authorizations, not_before, not_after, created_at, expires, certificate, ca, serial, error`
+	orderColumns         = `tenant, endpoint, id, account, status, identifiers, authorizations, not_before, not_after, created_at, expires, certificate, ca, serial, error, profile, replaces`
 	authorizationColumns = `tenant, endpoint, id, account, identifier, wildcard, status, created_at, expires, challenges`
 )
 
@@ -245,6 +255,13 @@ var statements = [queries]string{
 		SELECT ?1, ?2, ?3, number, ?5, ?6 FROM ca_generations WHERE tenant = ?1 AND ca = ?2 AND number = ?4 ON CONFLICT DO NOTHING`,
 	selectActivations: `SELECT ca, position, generation, signs_from, created_at FROM ca_activations WHERE tenant = ? ORDER BY ca, position`,
 
+	insertService: `INSERT INTO service_certificates (tenant, ca, service, number, der, not_after, sealed, key_uri, created_at)
+		SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE NOT EXISTS (SELECT 1 FROM service_certificates WHERE tenant = ?1 AND ca = ?2 AND service = ?3 AND number >= ?4)`,
+	selectServices: `SELECT number, der, not_after, sealed, key_uri, created_at FROM service_certificates
+		WHERE tenant = ? AND ca = ? AND service = ? ORDER BY number`,
+	forgetService: `DELETE FROM service_certificates WHERE tenant = ?1 AND ca = ?2 AND service = ?3 AND number = ?4
+		AND EXISTS (SELECT 1 FROM service_certificates WHERE tenant = ?1 AND ca = ?2 AND service = ?3 AND number > ?4)`,
+
 	selectNonce: `SELECT 1 FROM acme_nonces WHERE tenant = ? AND id = ?`,
 	selectUncovered: `SELECT h.chain, h.seq, h.hash, coalesce(k.rows, 0) + sum(b.rows), sum(b.rows), min(b.at) FROM chains h
 		LEFT JOIN audit_checkpoints k ON k.number = (SELECT number FROM audit_checkpoints l WHERE l.chain = h.chain ORDER BY seq DESC LIMIT 1)
@@ -266,7 +283,7 @@ var statements = [queries]string{
 	selectAccountByKey: `SELECT ` + accountColumns + ` FROM acme_accounts WHERE tenant = ? AND endpoint = ? AND thumbprint = ?`,
 	updateAccount: `UPDATE acme_accounts SET status = ?, contact = ?, terms_agreed = ?, agreed = ?
 		WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'valid'`,
-	insertOrder:              `INSERT INTO acme_orders (` + orderColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	insertOrder:              `INSERT INTO acme_orders (` + orderColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 	selectOrder:              `SELECT ` + orderColumns + ` FROM acme_orders WHERE tenant = ? AND id = ? AND endpoint = ?`,
 	selectOrderByCertificate: `SELECT ` + orderColumns + ` FROM acme_orders WHERE tenant = ? AND certificate = ? AND endpoint = ?`,
 	finishOrder: `UPDATE acme_orders AS o SET status = 'valid', certificate = ?1, ca = ?2, serial = ?3
@@ -295,6 +312,15 @@ var statements = [queries]string{
 	// Orders are read from the newest on: older ones cannot have proofs that still count.
 	selectHeldAuthorizations: `SELECT ` + authorizationColumns + ` FROM acme_authorizations WHERE tenant = ?1 AND endpoint = ?3 AND status = 'valid' AND expires > ?4
 			AND account = ?2 AND order_id IN (SELECT id FROM acme_orders WHERE tenant = ?1 AND account = ?2 ORDER BY id DESC LIMIT ?5)`,
+	insertReplacement: `INSERT INTO acme_replacements (tenant, ca, serial, order_id, expires) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	selectReplacement: `SELECT order_id FROM acme_replacements WHERE tenant = ? AND ca = ? AND serial = ?`,
+	putWindow: `INSERT INTO renewal_windows (tenant, ca, serial, opens, closes, explanation, expires) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (tenant, ca, serial) DO UPDATE SET opens = excluded.opens, closes = excluded.closes, explanation = excluded.explanation`,
+	selectWindow: `SELECT opens, closes, explanation, expires FROM renewal_windows WHERE tenant = ? AND ca = ? AND serial = ?`,
+	sweepReplacements: `DELETE FROM acme_replacements WHERE (tenant, ca, serial) IN
+		(SELECT tenant, ca, serial FROM acme_replacements WHERE expires <= ? ORDER BY expires LIMIT ?)`,
+	sweepWindows: `DELETE FROM renewal_windows WHERE (tenant, ca, serial) IN
+		(SELECT tenant, ca, serial FROM renewal_windows WHERE expires <= ? ORDER BY expires LIMIT ?)`,
 
 	sweepNonces: `WITH RECURSIVE tenants (tenant) AS (SELECT min(tenant) FROM acme_nonces
 			UNION ALL SELECT (SELECT min(n.tenant) FROM acme_nonces n WHERE n.tenant > each.tenant) FROM tenants each WHERE each.tenant IS NOT NULL)
@@ -368,23 +394,3 @@ var statements = [queries]string{
 	forgetMonth:       `DELETE FROM months WHERE month = ?`,
 	clearedMonth:      `UPDATE dropped_months SET cleared_at = ? WHERE month = ?`,
 }
-
-// someOfMonth picks the same certificates every time it runs in one transaction.
-const someOfMonth = `SELECT id FROM certificates WHERE tenant = ? AND ca = ? AND month = ? ORDER BY serial LIMIT ?`
-
-// preauthorizationOf picks the authorizations without an order of an account (?2)
-// of an endpoint (?3) that count at a time (?4).
-const preauthorizationOf = `tenant = ?1 AND account = ?2 AND order_id IS NULL AND endpoint = ?3 AND status = 'valid' AND expires > ?4 AND id > ''`
-
-// removableOrders picks the same orders every time it runs in one transaction.
-const removableOrders = `SELECT tenant, id FROM acme_orders WHERE status = 'invalid' AND status <> 'valid' AND expires <= ?
-	ORDER BY expires, tenant, id LIMIT ?`
-
-// readStatements are those that the read pool prepares.
-var readStatements = []query{selectCertificate, selectDecision, selectFeed, selectProfile, selectOutbox, selectCredential, selectCredentialByLookup, selectCredentials, selectDataKeys,
-	selectOrdersOf, selectPreauthorizations, selectHeldAuthorizations,
-	selectUncovered, selectLastCheckpoint, selectAuditKeys,
-	selectGenerations, selectActivations, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
-	selectReplicas,
-	findBySerial, findBySubject, findByRequester, findByKey, findByName, findByState, selectRevocation, selectAuditByTrace, selectAuditBySerial,
-	selectStatusPage, selectFeedEnd, selectCRLParts, selectCRLHeads, selectCRL, selectMonths, selectDropped, selectMonth, nextCA, countMonth, inMonth, selectNewest}

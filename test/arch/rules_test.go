@@ -75,7 +75,7 @@ var rules = []rule{
 	{class: "issuer", packages: []string{"ca/issuer"}, may: join(core, []string{"ca/keys"}), denyDeep: transport},
 	{class: "status", packages: []string{"ca/status", "ca/status/crl", "ca/status/foreign"}, may: join(core, []string{"ca/keys", "ca/issuer"}), denyDeep: transport},
 	{class: "service", packages: []string{"ca/service"},
-		may: join(core, []string{"ca/keys", "ca/issuer", "ca/profile", "ca/status"}), denyDeep: transport},
+		may: join(core, []string{"ca/keys", "ca/issuer", "ca/profile", "ca/seal", "ca/status"}), denyDeep: transport},
 	{class: "hierarchy", packages: []string{"ca/hierarchy"},
 		may: join(core, []string{"ca/keys", "ca/issuer"}), denyDeep: transport},
 	{class: "background", packages: []string{"ca/background"}, may: core, denyDeep: transport},
@@ -102,7 +102,7 @@ var rules = []rule{
 
 	{class: "test harness", packages: []string{"test/harness"}, testsOnly: true},
 	{class: "load generator", packages: []string{"test/bench"}, testsOnly: true,
-		may: []string{"ca", "ca/claim", "ca/lint", "ca/pkix", "test/harness"}},
+		may: []string{"ca", "ca/claim", "ca/lint", "ca/pkix", "ca/profile", "test/harness"}},
 	{class: "tests", packages: []string{"test/arch", "test/interop/...", "test/conformance/...", "test/chaos/...", "test/deploy"},
 		may: []string{"..."}, testsOnly: true},
 }
@@ -127,6 +127,8 @@ type restricted struct {
 var restrictedNames = []restricted{
 	{name: "NewVerifier", made: []string{"ca/caller", "ca/claim"}, allowed: []string{"cmd/enrollgate"},
 		why: "a verifier token is handed to a door by cmd, never made by one"},
+	{name: "NewOfflineVerifier", made: []string{"ca/claim"}, allowed: []string{"cmd/enrollgate", "test/bench"},
+		why: "claims that nothing proved are for the offline tools of cmd alone"},
 }
 
 // bannedNames say nothing about what they hold.

@@ -68,6 +68,10 @@ func limits(ctx context.Context, dir string) (all []limit, err error) {
 	if err != nil {
 		return nil, err
 	}
+	decide, err := deciding(key, csr)
+	if err != nil {
+		return nil, err
+	}
 	sum := sha256.Sum256(csr)
 	for _, m := range []struct {
 		name string
@@ -76,7 +80,8 @@ func limits(ctx context.Context, dir string) (all []limit, err error) {
 		{limitSign, func() error { _, err := ecdsa.SignASN1(rand.Reader, key, sum[:]); return err }},
 		{limitCSR, func() error { _, _, err := claim.VerifyCSR(csr, false); return err }},
 		{limitJWS, func() error { return verifyJWS(&key.PublicKey, jws) }},
-		{limitLint, known}, // not a limit: what lint costs stands beside them
+		{limitDecide, decide}, // no limits: what the engine and lint cost stands beside them
+		{limitLint, known},
 		{limitFullLint, full},
 	} {
 		l, err := cost(m.name, m.f)

@@ -210,11 +210,11 @@ func (b *bulk) proves(s *site, key *ecdsa.PrivateKey) {
 	eventually(b.T, s.Process, "reason=keyCompromise", 2)
 }
 
-// alone goes on without a daemon: what is left are the gateway's own certificates, for TLS and OCSP.
+// alone goes on without a daemon: what is left are the gateway's own certificates, for TLS, OCSP and RA.
 func (b *bulk) alone() {
 	b.Helper()
-	b.came("a whole CA", b.sweep(0, "revoke", "--tenant", "default", "--all", "--ca", "issuing", "--reason", "cessationOfOperation"), 6, 2, 4, 0)
-	if got := b.in("revoked"); len(got) != 6 {
+	b.came("a whole CA", b.sweep(0, "revoke", "--tenant", "default", "--all", "--ca", "issuing", "--reason", "cessationOfOperation"), 7, 3, 4, 0)
+	if got := b.in("revoked"); len(got) != 7 {
 		b.Errorf("revoked in the end: %v", got)
 	}
 	if _, errs := b.run(1, "cert", "unhold", b.serials[0], "--yes"); !strings.Contains(errs, "revoked for good") {

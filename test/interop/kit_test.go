@@ -33,18 +33,19 @@ func postgresLines(t *testing.T) string {
 type site struct {
 	*harness.Process
 	dns   *harness.DNSServer
-	zone  *zone // writes TXT records into dns
-	port  int
+	zone  *zone    // writes TXT records into dns
+	port  int      // of http-01
+	tls   int      // of tls-alpn-01
 	flags []string // of commands on the same store
 }
 
 // start runs a dev daemon on a store, with test DNS and a free http-01 port.
 func start(t *testing.T, storeLines string, args ...string) *site {
 	t.Helper()
-	s := &site{dns: harness.DNS(t), port: harness.FreePort(t)}
+	s := &site{dns: harness.DNS(t), port: harness.FreePort(t), tls: harness.FreePort(t)}
 	s.zone = &zone{dns: s.dns, texts: map[string][]string{}}
 	file := filepath.Join(t.TempDir(), "enrollgate.yaml")
-	text := storeLines + fmt.Sprintf("acme: {resolvers: [%q], http01: {port: %d}}\n", s.dns.Addr(), s.port)
+	text := storeLines + fmt.Sprintf("acme: {resolvers: [%q], http01: {port: %d}, tlsalpn01: {port: %d}}\n", s.dns.Addr(), s.port, s.tls)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -171,10 +171,11 @@ func (o *operator) lists(leaf []*x509.Certificate, serials []string) {
 	sorted := slices.Clone(serials)
 	slices.Sort(sorted)
 	responder := o.list("--requester", "service:ocsp")
-	if len(all) != 4 || !slices.Contains(all, serials[0]) || !slices.Contains(all, serials[1]) || len(responder) != 1 {
-		o.Fatalf("%d certificates, want two and the daemon's own two: %v", len(all), all)
+	ra := o.list("--requester", "service:ra", "--profile", "gateway-ra")
+	if len(all) != 5 || !slices.Contains(all, serials[0]) || !slices.Contains(all, serials[1]) || len(responder) != 1 || len(ra) != 1 {
+		o.Fatalf("%d certificates, want two and the daemon's own three: %v", len(all), all)
 	}
-	own := all[slices.IndexFunc(all, func(s string) bool { return !slices.Contains(serials, s) && s != responder[0] })]
+	own := all[slices.IndexFunc(all, func(s string) bool { return !slices.Contains(serials, s) && s != responder[0] && s != ra[0] })]
 	var one listed
 	o.ask(&one, "cert", "list", "--tenant", "default", "--serial", serials[0])
 	for _, c := range []struct {
@@ -187,7 +188,7 @@ func (o *operator) lists(leaf []*x509.Certificate, serials []string) {
 		{[]string{"--subject", "CN=host1.example"}, serials[1:]},
 		{[]string{"--requester", one.Certificates[0].Requester}, sorted},
 		{[]string{"--requester", "service:tls"}, []string{own}},
-		{[]string{"--key-id", fmt.Sprintf("%X", leaf[0].SubjectKeyId)}, serials[:1]},
+		{[]string{"--key-id", fmt.Sprintf("%X", leaf[0].SubjectKeyId)}, sorted}, // both have one key
 		{[]string{"--profile", "privatessl-tls-server", "--ca", "issuing", "--state", "issued"}, sorted},
 		{[]string{"--requester", "service:ocsp", "--profile", "gateway-ocsp-signing"}, responder},
 		{[]string{"--expires-within", "P1D"}, nil},

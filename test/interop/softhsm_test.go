@@ -36,7 +36,7 @@ func withTokens(settings string) map[string]func(t *testing.T) string {
 		hsm := harness.SoftHSM(t)
 		hsm.Add("status")
 		hsm.Tool("status", "--keypairgen", "--key-type", "EC:prime256v1", "--label", "ocsp")
-		return fmt.Sprintf("cas: [{id: issuing, %s, %s, ocsp: {key: 'pkcs11:token=status;object=ocsp', key_password: %q}}]\n", settings, tokenKey(t, hsm, "status"), tokenPIN(t))
+		return fmt.Sprintf("cas: [{id: issuing, %s, %s, ocsp: {key: 'pkcs11:token=status;object=ocsp?module-path=%s', key_password: %q}}]\n", settings, tokenKey(t, hsm, "status"), hsm.Module, tokenPIN(t))
 	}
 	return all
 }

@@ -53,7 +53,7 @@ type External struct {
 
 // Identifier is what an order asks for (RFC 8555 section 9.7.7).
 type Identifier struct {
-	Type  string `json:"type"` // "dns"
+	Type  string `json:"type"` // "dns", or "ip" (RFC 8738)
 	Value string `json:"value"`
 }
 
@@ -72,6 +72,8 @@ type Order struct {
 	Certificate      string   // random id of the certificate resource; empty until Valid
 	CA               string   // with Serial: the certificate in the ledger
 	Serial           ca.Serial
+	Profile          string // name of the profile that was chosen (draft-ietf-acme-profiles); empty: none
+	Replaces         string // id of the certificate that it replaces (RFC 9773 section 4.1); empty: none
 	Error            []byte // problem document (RFC 7807) of an Invalid order; nil otherwise
 }
 
@@ -163,6 +165,11 @@ type Store interface {
 	// valid and not expired, into a valid one with this certificate id; the driver
 	// fills in CA and serial of the entry that carries the effect.
 	FinishOrder(tenant, endpoint, order, certificate string, key [32]byte) ca.Effect
+	// Replace makes the effect that records the order that replaces a
+	// certificate, which expires then; it is lost where another order has.
+	Replace(tenant, authority string, serial ca.Serial, order string, expires time.Time) ca.Effect
+	// Replaced gives the order that replaced a certificate, or NotFound.
+	Replaced(ctx context.Context, tenant, authority string, serial ca.Serial) (order string, err error)
 	// Strike makes the effect that strikes a nonce.
 	Strike(tenant string, n Nonce) ca.Effect
 }

@@ -19,7 +19,9 @@ const dnsTimeout = 15 * time.Second
 // DNS01 validates dns-01 challenges (RFC 8555 section 8.4). It is safe for
 // concurrent use; the fields are set once.
 type DNS01 struct {
-	Resolver *outbound.Resolver
+	Resolver interface {
+		LookupTXT(ctx context.Context, name string) ([]string, error)
+	}
 }
 
 // Validate asks for the TXT records of _acme-challenge.domain and succeeds when one

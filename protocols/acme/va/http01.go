@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -31,7 +32,8 @@ type HTTP01 struct {
 // port, and follows up to 10 redirects. It succeeds when an answer 200 holds
 // keyAuthorization, with or without white space after it. Certificates of https
 // targets are not verified: the challenge proves control of the name over plain
-// http, and no certificate may exist yet. The error is a *Problem.
+// http, and no certificate may exist yet. The domain may be an
+// address (RFC 8738 section 4). The error is a *Problem.
 func (h HTTP01) Validate(ctx context.Context, domain, token, keyAuthorization string) (Record, error) {
 	var record Record
 	next, problem := h.first(domain, token)
@@ -71,14 +73,24 @@ func (h HTTP01) Validate(ctx context.Context, domain, token, keyAuthorization st
 
 // first is the target that the challenge prescribes.
 func (h HTTP01) first(domain, token string) (target, *Problem) {
-	host, err := outbound.CanonicalName(domain)
-	if err != nil {
-		return target{}, &Problem{Type: TypeMalformed, Detail: "the identifier is not a DNS name that http-01 can ask"}
+	host, ok := canonicalHost(domain)
+	if !ok {
+		return target{}, &Problem{Type: TypeMalformed, Detail: "the identifier is neither a DNS name nor an address that http-01 can ask"}
 	}
 	if token == "" || len(token) > maxToken || strings.Trim(token, base64url) != "" {
 		return target{}, &Problem{Type: TypeMalformed, Detail: "the challenge's token is not base64url"}
 	}
 	return newTarget("http", host, h.port(), &url.URL{Path: "/.well-known/acme-challenge/" + token}), nil
+}
+
+// canonicalHost gives a DNS name in lower case, or an address in its short form
+// (RFC 5952, without brackets).
+func canonicalHost(identifier string) (host string, ok bool) {
+	if addr, err := netip.ParseAddr(identifier); err == nil {
+		return addr.String(), addr.Zone() == ""
+	}
+	host, err := outbound.CanonicalName(identifier)
+	return host, err == nil
 }
 
 // base64url is the alphabet of tokens (RFC 8555 section 8.3).

@@ -259,7 +259,7 @@ func TestValidateSlowAnswers(t *testing.T) {
 
 func TestValidateRefusesInput(t *testing.T) {
 	v := validator(t, 1)
-	for _, domain := range []string{"", "127.0.0.1", "[::1]", "::1", "*.localhost", "a.localhost:80", "u@a.localhost", "a.localhost/x", "2130706433", "0x7f.1"} {
+	for _, domain := range []string{"", "127.1", "[::1]", "fe80::1%lo", "*.localhost", "a.localhost:80", "u@a.localhost", "a.localhost/x", "2130706433", "0x7f.1"} {
 		_, err := v.Validate(t.Context(), domain, token, keyAuth)
 		wantProblem(t, err, TypeMalformed, "DNS name", false)
 	}

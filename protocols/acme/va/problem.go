@@ -1,9 +1,10 @@
 // Package va is ACME's validation authority: it asks the targets that an order
 // names and says whether they hold the key authorization.
 //
-// It implements http-01 (RFC 8555 section 8.3) over addresses that
-// protocols/internal/outbound has checked, dns-01 (section 8.4) through its
-// resolver, and the retries of section 8.2.
+// It implements http-01 (RFC 8555 section 8.3) and tls-alpn-01 (RFC 8737), both
+// for names and addresses (RFC 8738), over addresses that
+// protocols/internal/outbound has checked; dns-01 (section 8.4) and CAA (RFC 8659
+// with RFC 8657) through its resolver; and the retries of section 8.2.
 // Left out: validation from several places on the network, and DNSSEC (the
 // recursive resolver's work).
 package va
@@ -19,6 +20,8 @@ import (
 const (
 	TypeDNS            = "dns"            // no address for a host, or no TXT record
 	TypeConnection     = "connection"     // no answer in HTTP, or a target that may not be asked
+	TypeCAA            = "caa"            // CAA records forbid it, or cannot be asked
+	TypeTLS            = "tls"            // no agreement on TLS
 	TypeUnauthorized   = "unauthorized"   // an answer, but not the key authorization
 	TypeMalformed      = "malformed"      // a domain or token that cannot be asked for
 	TypeServerInternal = "serverInternal" // a fault of ours

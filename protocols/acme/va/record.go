@@ -8,6 +8,15 @@ import "github.com/enrollgate/enrollgate/protocols/internal/outbound"
 type Record struct {
 	Hops []Hop      `json:"hops,omitempty"` // of http-01
 	DNS  *DNSAnswer `json:"dns,omitempty"`  // of dns-01
+	TLS  *TLSAnswer `json:"tls,omitempty"`  // of tls-alpn-01
+}
+
+// TLSAnswer is what was asked for over TLS and what came back.
+type TLSAnswer struct {
+	ServerName  string        `json:"server_name"` // as sent
+	Port        uint16        `json:"port"`
+	Path        outbound.Path `json:"path"`
+	Certificate []byte        `json:"certificate_sha256,omitempty"` // of the one that was shown
 }
 
 // DNSAnswer is what was asked for and how much came back.

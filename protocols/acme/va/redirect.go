@@ -59,6 +59,9 @@ func follow(from target, location []string, own uint16) (target, error) {
 		return target{}, fmt.Errorf("the redirect names no host")
 	}
 	host, err := outbound.CanonicalName(to.Hostname())
+	if literal, ok := canonicalHost(to.Hostname()); ok && literal == from.host {
+		host, err = literal, nil // an address may be asked again where it is the identifier itself
+	}
 	if err != nil {
 		return target{}, fmt.Errorf("the redirect leads to a host that is not a DNS name")
 	}
@@ -82,6 +85,9 @@ func follow(from target, location []string, own uint16) (target, error) {
 // newTarget builds the URL of a checked target; path and query come from rest.
 func newTarget(scheme, host string, port uint16, rest *url.URL) target {
 	authority := host
+	if strings.Contains(host, ":") {
+		authority = "[" + host + "]" // RFC 3986 section 3.2.2
+	}
 	if port != defaultPort(scheme) {
 		authority = net.JoinHostPort(host, strconv.Itoa(int(port)))
 	}

@@ -37,6 +37,7 @@ type Error struct {
 	Host   string // canonical name or address
 	Port   uint16 // 0 when no connection was meant
 	Reason string // why the lookup failed; empty for the other kinds
+	Absent bool   // the name does not exist: a server that knows said so (NXDOMAIN)
 	Notes  []Note // the addresses tried (Connection) or refused (Refused)
 	Err    error  // may be nil
 }

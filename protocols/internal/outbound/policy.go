@@ -3,8 +3,9 @@
 // address of the answer against a Policy and dials exactly an address that was
 // checked, so that a name which changes its answer (DNS rebinding) gains nothing.
 //
-// DNS is a stub resolver's part of RFC 1035 with EDNS(0) (RFC 6891): A, AAAA and
-// TXT asked of recursive servers, TCP after a truncated answer. Left out: search
+// DNS is a stub resolver's part of RFC 1035 with EDNS(0) (RFC 6891): A, AAAA, TXT
+// and CAA asked of recursive servers, TCP after a truncated answer. Authoritative servers
+// are asked directly on request. Left out: search
 // lists, /etc/hosts, DNSSEC validation (the recursive server's work), and the
 // sorting rules of RFC 6724 beyond IPv6 before IPv4.
 package outbound

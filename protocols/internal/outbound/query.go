@@ -34,6 +34,8 @@ func (r *Resolver) query(ctx context.Context, name string, qtypes ...uint16) []r
 			asks := make([]*question, len(open))
 			for n, i := range open {
 				asks[n] = newQuestion(name, qtypes[i], asks[:n])
+				asks[n].direct = r.direct
+				asks[n].ask.RecursionDesired = !r.direct
 			}
 			r.exchange(ctx, asks, server)
 			left := open[:0]
@@ -55,6 +57,7 @@ func (r *Resolver) query(ctx context.Context, name string, qtypes ...uint16) []r
 type question struct {
 	ask, msg *dns.Msg
 	err      error
+	direct   bool
 }
 
 // newQuestion has a random id that none of the others has, and the recursion bit.
@@ -74,10 +77,12 @@ func (q *question) judge(name string) (out reply, final bool) {
 	switch {
 	case q.err != nil:
 		return reply{err: &Error{Kind: DNS, Host: name, Reason: exchangeReason(q.err), Err: q.err}}, false
+	case q.direct && !q.msg.Authoritative && (q.msg.Rcode == dns.RcodeSuccess || q.msg.Rcode == dns.RcodeNameError):
+		return reply{err: &Error{Kind: DNS, Host: name, Reason: "a name server of the zone does not answer for it"}}, false
 	case q.msg.Rcode == dns.RcodeSuccess:
 		return reply{msg: q.msg}, true
 	case q.msg.Rcode == dns.RcodeNameError:
-		return reply{err: &Error{Kind: DNS, Host: name, Reason: "there is no such name (NXDOMAIN)"}}, true
+		return reply{err: &Error{Kind: DNS, Host: name, Reason: "there is no such name (NXDOMAIN)", Absent: true}}, true
 	default:
 		return reply{err: &Error{Kind: DNS, Host: name, Reason: "the resolver answered " + rcodeText(q.msg.Rcode)}}, false
 	}

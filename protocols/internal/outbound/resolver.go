@@ -41,6 +41,7 @@ type Resolver struct {
 	timeout  time.Duration
 	rounds   int
 	loopback bool
+	direct   bool // asks authoritative servers: no recursion, and answers of their own
 }
 
 // NewResolver checks the configuration and makes a Resolver. The file
@@ -143,9 +144,15 @@ func addresses(msg *dns.Msg, name string, qtype uint16) []netip.Addr {
 // records that the recursive server put into the same answer (RFC 1034 section
 // 3.6.2). A longer chain than maxChain, or a circle, gives none.
 func records(msg *dns.Msg, name string, qtype uint16) []dns.RR {
+	found, _ := chainRecords(msg, name, qtype)
+	return found
+}
+
+// chainRecords is records; whole is false where the chain did not come to its end.
+func chainRecords(msg *dns.Msg, name string, qtype uint16) (found []dns.RR, whole bool) {
 	owner := dns.CanonicalName(name)
 	for range maxChain + 1 {
-		var found []dns.RR
+		found = nil
 		next := ""
 		for _, rr := range msg.Answer {
 			h := rr.Header()
@@ -159,9 +166,9 @@ func records(msg *dns.Msg, name string, qtype uint16) []dns.RR {
 			}
 		}
 		if len(found) > 0 || next == "" {
-			return found
+			return found, true
 		}
 		owner = next
 	}
-	return nil
+	return nil, false
 }

@@ -25,8 +25,12 @@ func (r *Resolver) LookupTXT(ctx context.Context, name string) ([]string, error)
 	if answer.err != nil {
 		return nil, answer.err
 	}
+	return textRecords(answer.msg, name)
+}
+
+func textRecords(msg *dns.Msg, name string) ([]string, error) {
 	var texts []string
-	for _, rr := range records(answer.msg, name, dns.TypeTXT) {
+	for _, rr := range records(msg, name, dns.TypeTXT) {
 		if txt, ok := rr.(*dns.TXT); ok && len(texts) < maxTexts {
 			texts = append(texts, strings.Join(txt.Txt, ""))
 		}

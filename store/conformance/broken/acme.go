@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
@@ -58,6 +59,10 @@ func (s *door) UpdateAccount(ctx context.Context, a *state.Account, n state.Nonc
 
 func (s *door) CreateOrder(ctx context.Context, o *state.Order, all []*state.Authorization, n state.Nonce) error {
 	switch s.what {
+	case "what an order asks for lost":
+		changed := *o
+		changed.Profile, changed.Replaces = "", ""
+		return s.Store.CreateOrder(ctx, &changed, all, s.nonce(n))
 	case "authorizations lost":
 		return s.Store.CreateOrder(ctx, o, all[:0], n)
 	case "order apart from its authorizations":
@@ -106,6 +111,16 @@ func (s *door) FinishOrder(tenant, endpoint, order, certificate string, key [32]
 		return s.ledger.Post(tenant, "finished", []byte("1"))
 	}
 	return s.Store.FinishOrder(tenant, endpoint, order, certificate, key)
+}
+
+func (s *door) Replace(tenant, id string, serial ca.Serial, order string, expires time.Time) ca.Effect {
+	switch s.what {
+	case "replacement always holds":
+		return s.ledger.Post(tenant, "replaced", []byte("1"))
+	case "any order replaces":
+		serial = ca.NewSerial(expires)
+	}
+	return s.Store.Replace(tenant, id, serial, order, expires)
 }
 
 func (s *door) Strike(tenant string, n state.Nonce) ca.Effect {
@@ -256,6 +271,9 @@ func acmeFlaws() (all []flaw) {
 		"order apart from its authorizations": {"OrderWhole"},
 		"stored challenges ignored":           {"Challenge", "ChallengeRace"},
 		"status kept":                         {"ChallengeAtOnce"},
+		"what an order asks for lost":         {"OrderAsked"},
+		"replacement always holds":            {"Replace", "ReplaceRace"},
+		"any order replaces":                  {"Replace", "ReplaceRace"},
 		"deactivation lost":                   {"Deactivate"},
 		"finish always holds":                 {"Finish", "FinishGuards", "FinishRace", "FinishRaceWithKey"},
 	} {

@@ -15,7 +15,7 @@ import (
 )
 
 func ledgerFlaws() []flaw {
-	return slices.Concat(recordFlaws(), statusFlaws(), statusesFlaws(), crlFlaws(), otherFlaws(), tenantFlaws(), hookFlaws())
+	return slices.Concat(recordFlaws(), statusFlaws(), statusesFlaws(), crlFlaws(), serviceFlaws(), otherFlaws(), tenantFlaws(), hookFlaws())
 }
 
 type revoker struct {

@@ -91,6 +91,22 @@ func (s *tenantless) Activations(ctx context.Context, tenant string) ([]ca.Activ
 	return s.Store.Activations(ctx, s.tenant("Activations", tenant))
 }
 
+func (s *tenantless) KeepServiceCertificate(c *ca.ServiceCertificate) ca.Effect {
+	changed := *c
+	changed.Tenant = s.tenant("KeepServiceCertificate", c.Tenant)
+	return s.Store.KeepServiceCertificate(&changed)
+}
+
+func (s *tenantless) ServiceCertificates(ctx context.Context, tenant, issuer, service string) ([]ca.ServiceCertificate, error) {
+	return s.Store.ServiceCertificates(ctx, s.tenant("ServiceCertificates", tenant), issuer, service)
+}
+
+func (s *tenantless) ForgetServiceCertificate(ctx context.Context, l *ca.Lease, c *ca.ServiceCertificate, a ca.Audit) error {
+	changed := *c
+	changed.Tenant = s.tenant("ForgetServiceCertificate", c.Tenant)
+	return s.Store.ForgetServiceCertificate(ctx, l, &changed, a)
+}
+
 func (s *tenantless) Burn(tenant, id string) ca.Effect {
 	return s.Store.Burn(s.tenant("Burn", tenant), id)
 }
@@ -100,7 +116,8 @@ func (s *tenantless) Post(tenant, topic string, payload []byte) ca.Effect {
 }
 
 func tenantFlaws() (all []flaw) {
-	for _, method := range []string{"Certificate", "Decision", "Revoke", "StatusPage", "CRL", "PublishCRL", "Delivered", "Credential", "CredentialByLookup", "Credentials", "RevokeCredential", "Generations", "AddGeneration", "Activate", "Activations", "Burn", "Post"} {
+	for _, method := range []string{"Certificate", "Decision", "Revoke", "StatusPage", "CRL", "PublishCRL", "Delivered", "Credential", "CredentialByLookup", "Credentials", "RevokeCredential", "Generations", "AddGeneration", "Activate", "Activations",
+		"KeepServiceCertificate", "ServiceCertificates", "ForgetServiceCertificate", "Burn", "Post"} {
 		all = append(all, flaw{"tenant dropped in " + method, []string{"TenantSwap" + method},
 			func(d *conformance.Driver) { d.Store = &tenantless{d.Store, method} }})
 	}
