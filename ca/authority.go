@@ -183,6 +183,9 @@ func (a *Authority) Check(ctx context.Context, r *Request) (*Decision, error) {
 				return nil, a.refused(r, err)
 			}
 		}
+		if err := bound(r.Caller, e.Profile, r.Asserted.AltNames, pkix.PublicKey{}); err != nil {
+			return nil, a.refused(r, err)
+		}
 		if err := a.policy.Permit(e, r.Asserted.AltNames); err != nil {
 			return nil, a.refused(r, err)
 		}
@@ -288,6 +291,9 @@ func (a *Authority) decide(ctx context.Context, e *Endpoint, r *Request, facts *
 	if err != nil {
 		return nil, err
 	}
+	if err := bound(r.Caller, d.Profile, d.AltNames, r.Possession.Key()); err != nil {
+		return nil, err
+	}
 	if err := facts.Bounds.CheckNames(d.Subject, d.AltNames); err != nil {
 		return nil, err
 	}
@@ -338,9 +344,13 @@ func newEntry(e *Endpoint, r *Request, d *Decision, s *signedCertificate) (*Entr
 	if err != nil {
 		return nil, InternalError(err)
 	}
-	detail, err := json.Marshal(map[string]string{"ca": e.CA, "serial": s.serial.String(), "profile": d.Profile,
+	about := map[string]string{"ca": e.CA, "serial": s.serial.String(), "profile": d.Profile,
 		"endpoint": e.Recorded(), "operation": string(r.Operation), "transaction": r.Transaction,
-		"subject": d.Subject.String(), "not_after": d.NotAfter.Format(time.RFC3339)})
+		"subject": d.Subject.String(), "not_after": d.NotAfter.Format(time.RFC3339)}
+	if b, ok := r.Caller.Binding(); ok {
+		about["credential"] = b.Credential
+	}
+	detail, err := json.Marshal(about)
 	if err != nil {
 		return nil, InternalError(err)
 	}

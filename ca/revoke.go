@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
@@ -24,6 +25,7 @@ type RevokeRequest struct {
 	Reason      Reason
 	Invalid     time.Time // invalidity date, zero: none
 	Caller      caller.Caller
+	Claims      []claim.Claim // names that the caller has proven, where it was not issued the certificate
 	Effects     []Effect
 
 	// Proof is a statement signed with the certificate's key that the key is
@@ -35,9 +37,10 @@ type RevokeRequest struct {
 }
 
 // Revoke records a revocation. Who may: operators, the caller that was issued the
-// certificate, and who holds its private key. The reason keyCompromise blocks the
-// key for ever where an operator says so or the key itself has signed; on the word
-// of the requester alone it does not, or one could block what another one uses.
+// certificate, one that has proven all its names, and who holds its private key.
+// The reason keyCompromise blocks the key for ever where an operator says so or the
+// key itself has signed; on the word of the requester alone it does not, or one
+// could block what another one uses.
 // What blocks the key also changes the reason of a certificate that was revoked
 // for another one before.
 //
@@ -66,7 +69,7 @@ func (a *Authority) Revoke(ctx context.Context, r *RevokeRequest) (*Status, erro
 	if err != nil {
 		return fail(err)
 	}
-	if err := mayRevoke(r, cert); err != nil {
+	if err := a.mayRevoke(r, cert); err != nil {
 		return fail(err)
 	}
 	if err := fits(r, cert); err != nil {
@@ -108,7 +111,7 @@ func (a *Authority) Revoke(ctx context.Context, r *RevokeRequest) (*Status, erro
 }
 
 // mayRevoke holds the caller against the recorded certificate.
-func mayRevoke(r *RevokeRequest, cert *Certificate) error {
+func (a *Authority) mayRevoke(r *RevokeRequest, cert *Certificate) error {
 	operator := r.Caller.Door() == caller.Operator
 	if !(operator && r.Certificate == nil) && !bytes.Equal(r.Certificate, cert.DER) { // never by serial alone
 		return Errorf(NotFound, "there is no such certificate")
@@ -118,7 +121,7 @@ func mayRevoke(r *RevokeRequest, cert *Certificate) error {
 	}
 	held, byKey := r.Caller.HeldKey()
 	if !byKey {
-		if cert.Requester != r.Caller.ID() {
+		if cert.Requester != r.Caller.ID() && !a.holdsNames(r) {
 			return Errorf(Denied, "the certificate was issued to somebody else")
 		}
 		return nil

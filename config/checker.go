@@ -40,6 +40,7 @@ func (c *checker) file(w *writtenFile) *Config {
 	}
 	config.ACME = c.acme(w.ACME)
 	config.Approvals.Lifetime = c.duration("approvals.lifetime", w.Approvals.Lifetime, orderTimes)
+	c.accounts(w, &config.ACME)
 	config.Retention = c.retention(w.Retention, config.Listen)
 	config.Log = c.log(w.Log)
 	config.Admin = Admin{Socket: c.socket("admin.socket", w.Admin.Socket)}

@@ -110,7 +110,9 @@ type ACME struct {
 	AllowTargets        []netip.Prefix
 	LocalhostToLoopback bool // *.localhost is resolved to loopback without DNS; dev only
 	OrderLifetime       time.Duration
-	AuthLifetime        time.Duration // of authorizations
+	AuthLifetime        time.Duration     // of authorizations
+	Terms               map[string]string // URL of the terms of service by endpoint id; those without have none
+	MaxContacts         int               // of an account
 }
 
 // ACMEEndpoint is what an ACME endpoint has of its own.

@@ -148,6 +148,9 @@ func (c *checker) authentication(path string, written [][]string, d caller.Door,
 				methods = append(methods, m)
 			}
 		}
+		if slices.Contains(methods, caller.ExternalAccount) && !slices.Contains(methods, caller.ACMEAccount) {
+			c.problem(item, "the method %q is held by accounts; write [%s, %s]", caller.ExternalAccount, caller.ACMEAccount, caller.ExternalAccount)
+		}
 		slices.Sort(methods)
 		if slices.ContainsFunc(out, func(o []caller.Method) bool { return slices.Equal(o, methods) }) && len(methods) > 0 {
 			c.problem(item, "this alternative stands here twice")

@@ -67,7 +67,7 @@ func TestMinimal(t *testing.T) {
 	}
 	if want := (ACME{
 		HTTP01: HTTP01{Port: 80, Waits: []time.Duration{1e9, 2e9, 2e9, 2e9}, Timeout: 30 * time.Second}, TLSALPN01Port: 443,
-		OrderLifetime: 168 * time.Hour, AuthLifetime: 168 * time.Hour,
+		OrderLifetime: 168 * time.Hour, AuthLifetime: 168 * time.Hour, Terms: map[string]string{}, MaxContacts: 10,
 	}); !cmp.Equal(c.ACME, want) {
 		t.Errorf("acme: %s", cmp.Diff(want, c.ACME))
 	}
@@ -100,7 +100,7 @@ func TestBroken(t *testing.T) {
 			"f:25: the file holds a second YAML document; write everything into one",
 		}},
 		{"unknown keys at every level", "    authentication: [[acme-account]]\n", "    authentication: [[acme-account]]\n    authentification: x\nlog:\n  levle: info\nlistenn: {}\n", []string{
-			`f:25: endpoints[e].authentification: unknown key; did you mean "authentication"? (allowed: id, protocol, tenant, ca, profile, authentication, enabled, profiles, resolvers, caa)`,
+			`f:25: endpoints[e].authentification: unknown key; did you mean "authentication"? (allowed: id, protocol, tenant, ca, profile, authentication, terms_of_service, enabled, profiles, resolvers, caa)`,
 			`f:27: log.levle: unknown key; did you mean "level"? (allowed: level, format)`,
 			`f:28: listenn: unknown key; did you mean "listen"? (allowed: listen, base_url, tls, store, seal, pkcs11, tenants, cas, foreign_cas, profiles, endpoints, acme, approvals, retention, log, admin, drain_timeout)`,
 		}},
@@ -150,11 +150,11 @@ func TestBroken(t *testing.T) {
 			`f:22: cas[3].id: a second CA of tenant "t" has the id "d"; ids are unique within a tenant`,
 		}},
 		{"endpoint without policy", "    authentication: [[acme-account]]\n", "", []string{
-			"f:19: endpoints[e].authentication: an endpoint needs an authentication policy: a list of alternatives, each a list of methods that must all hold (allowed: acme-account)",
+			"f:19: endpoints[e].authentication: an endpoint needs an authentication policy: a list of alternatives, each a list of methods that must all hold (allowed: acme-account, eab)",
 		}},
 		{"empty alternatives and wrong methods", "[[acme-account]]", "[[], [service], [acme-account, acme-account], [acme-account]]", []string{
-			"f:24: endpoints[e].authentication[0]: an alternative without methods would let everybody in; write at least one (allowed: acme-account)",
-			`f:24: endpoints[e].authentication[1][0]: "service" is not an authentication method of protocol "acme" (allowed: acme-account)`,
+			"f:24: endpoints[e].authentication[0]: an alternative without methods would let everybody in; write at least one (allowed: acme-account, eab)",
+			`f:24: endpoints[e].authentication[1][0]: "service" is not an authentication method of protocol "acme" (allowed: acme-account, eab)`,
 			`f:24: endpoints[e].authentication[2][1]: the method "acme-account" stands here twice`,
 			"f:24: endpoints[e].authentication[3]: this alternative stands here twice",
 		}},

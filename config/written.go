@@ -112,6 +112,7 @@ type writtenEndpoint struct {
 	CA             string     `yaml:"ca"`
 	Profile        string     `yaml:"profile"`
 	Authentication [][]string `yaml:"authentication"`
+	TermsOfService string     `yaml:"terms_of_service"`
 	Enabled        *bool      `yaml:"enabled"`
 
 	Profiles  map[string]string `yaml:"profiles"`
@@ -128,6 +129,8 @@ type writtenACME struct {
 	LocalhostToLoopback   bool             `yaml:"localhost_to_loopback"`
 	OrderLifetime         string           `yaml:"order_lifetime"`
 	AuthorizationLifetime string           `yaml:"authorization_lifetime"`
+	TermsOfService        string           `yaml:"terms_of_service"`
+	MaxContacts           *int             `yaml:"max_contacts"`
 }
 
 type writtenHTTP01 struct {

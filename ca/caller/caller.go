@@ -36,6 +36,9 @@ type Method string
 const (
 	// ACMEAccount is a JWS by the key of a valid account (RFC 8555 section 6.2).
 	ACMEAccount Method = "acme-account"
+	// ExternalAccount is an account that was made with the key of an external
+	// account (RFC 8555 section 7.3.4). It holds beside ACMEAccount, never alone.
+	ExternalAccount Method = "eab"
 	// ServiceItself is the daemon acting for its own service certificates.
 	ServiceItself Method = "service"
 	// LocalOperator is an operator known by the credentials of a local socket or process.
@@ -48,7 +51,7 @@ const (
 // Methods lists every Method that an endpoint's policy can name, with the door
 // that can verify it. CertificateKey is not among them: it enrolls nobody.
 func Methods() map[Method]Door {
-	return map[Method]Door{ACMEAccount: ACME, ServiceItself: System, LocalOperator: Operator}
+	return map[Method]Door{ACMEAccount: ACME, ExternalAccount: ACME, ServiceItself: System, LocalOperator: Operator}
 }
 
 // Verifier is a door's right to make callers. cmd makes one for each door and
@@ -70,6 +73,7 @@ type principal struct {
 	id       string
 	at       time.Time
 	key      [32]byte // of a CertificateKey caller
+	binding  *Binding // of the credential that let it in; nil: none
 }
 
 // Verified tells whether this caller was made from evidence.
@@ -149,6 +153,7 @@ type AccountSignature struct {
 	Status           string   // as stored; only "valid" makes a caller (RFC 8555 section 7.1.2)
 	KeyThumbprint    [32]byte // of the key the signature verified with (RFC 7638, SHA-256)
 	AccountKey       [32]byte // thumbprint stored with the account
+	Binding          *Binding // of the credential that the account was made with; nil: none
 	At               time.Time
 }
 
@@ -164,7 +169,14 @@ func FromAccountSignature(v Verifier, ev AccountSignature) (Caller, error) {
 	case ev.KeyThumbprint == ([32]byte{}) || ev.KeyThumbprint != ev.AccountKey:
 		return Caller{}, errors.New("caller: the signature is not by the account's key")
 	}
-	return Caller{&principal{ACME, []Method{ACMEAccount}, ev.Tenant, ev.Endpoint, "acme-account:" + ev.Account, ev.At, [32]byte{}}}, nil
+	p := &principal{ACME, []Method{ACMEAccount}, ev.Tenant, ev.Endpoint, "acme-account:" + ev.Account, ev.At, [32]byte{}, nil}
+	if ev.Binding != nil {
+		if ev.Binding.Credential == "" {
+			return Caller{}, errors.New("caller: an external account has no credential")
+		}
+		p.methods, p.binding = append(p.methods, ExternalAccount), ev.Binding.clone()
+	}
+	return Caller{p}, nil
 }
 
 // CertificateKeySignature is the evidence for the holder of a certificate's key:
@@ -189,7 +201,7 @@ func FromCertificateKey(v Verifier, ev CertificateKeySignature) (Caller, error) 
 		return Caller{}, errors.New("caller: the signature is not by the certificate's key")
 	}
 	id := string(CertificateKey) + ":" + hex.EncodeToString(ev.Certificate[:])
-	return Caller{&principal{ACME, []Method{CertificateKey}, ev.Tenant, ev.Endpoint, id, ev.At, ev.Certificate}}, nil
+	return Caller{&principal{ACME, []Method{CertificateKey}, ev.Tenant, ev.Endpoint, id, ev.At, ev.Certificate, nil}}, nil
 }
 
 // ServiceIdentity is the evidence for the daemon's own services.
@@ -207,7 +219,7 @@ func FromService(v Verifier, ev ServiceIdentity) (Caller, error) {
 	if ev.Tenant == "" || ev.Name == "" || ev.At.IsZero() {
 		return Caller{}, errors.New("caller: service evidence is incomplete")
 	}
-	return Caller{&principal{System, []Method{ServiceItself}, ev.Tenant, "", "service:" + ev.Name, ev.At, [32]byte{}}}, nil
+	return Caller{&principal{System, []Method{ServiceItself}, ev.Tenant, "", "service:" + ev.Name, ev.At, [32]byte{}, nil}}, nil
 }
 
 // OperatorIdentity is the evidence for an operator: the peer credentials of a
@@ -227,7 +239,7 @@ func FromOperator(v Verifier, ev OperatorIdentity) (Caller, error) {
 	if ev.Tenant == "" || ev.User == "" || ev.UID < 0 || ev.At.IsZero() {
 		return Caller{}, errors.New("caller: operator evidence is incomplete")
 	}
-	return Caller{&principal{Operator, []Method{LocalOperator}, ev.Tenant, "", "operator:" + ev.User, ev.At, [32]byte{}}}, nil
+	return Caller{&principal{Operator, []Method{LocalOperator}, ev.Tenant, "", "operator:" + ev.User, ev.At, [32]byte{}, nil}}, nil
 }
 
 func errWrongDoor(v Verifier, want Door) error {

@@ -15,6 +15,7 @@ type written struct {
 	Endpoint string    `json:"endpoint"`
 	ID       string    `json:"id"`
 	At       time.Time `json:"at"`
+	Binding  *Binding  `json:"binding,omitempty"`
 }
 
 // Record writes a caller down, for a record that is sealed. A CertificateKey
@@ -23,7 +24,7 @@ func Record(c Caller) ([]byte, error) {
 	if !c.Verified() || slices.Contains(c.p.methods, CertificateKey) {
 		return nil, errors.New("caller: only a verified caller that may enroll is written down")
 	}
-	return json.Marshal(written{c.p.door, c.p.methods, c.p.tenant, c.p.endpoint, c.p.id, c.p.at})
+	return json.Marshal(written{c.p.door, c.p.methods, c.p.tenant, c.p.endpoint, c.p.id, c.p.at, c.p.binding})
 }
 
 // FromRecord makes the caller that Record wrote. The evidence is the seal that the
@@ -42,5 +43,8 @@ func FromRecord(record []byte) (Caller, error) {
 			return Caller{}, errors.New("caller: the record has a method of another door")
 		}
 	}
-	return Caller{&principal{w.Door, w.Methods, w.Tenant, w.Endpoint, w.ID, w.At, [32]byte{}}}, nil
+	if slices.Contains(w.Methods, ExternalAccount) != (w.Binding != nil && w.Binding.Credential != "") {
+		return Caller{}, errors.New("caller: the record of an external account and its credential do not agree")
+	}
+	return Caller{&principal{w.Door, w.Methods, w.Tenant, w.Endpoint, w.ID, w.At, [32]byte{}, w.Binding}}, nil
 }

@@ -49,10 +49,13 @@ const (
 	TLSALPN01 Method = "tls-alpn-01" // RFC 8737, RFC 8738 section 6
 	Service   Method = "service"     // the configuration of the daemon itself
 
+	// Credential is what a checked enrollment credential was given for. It proves
+	// facts; names are limited by its patterns, and proven by other methods.
+	Credential Method = "credential"
+
 	// Profiles can name these already. No door verifies them yet, so the closed
 	// table has no row for them and the core refuses them.
 	DirectoryEntry Method = "directory"   // the entry of an authenticated principal in a directory
-	Credential     Method = "credential"  // a binding of a checked enrollment credential
 	Certificate    Method = "certificate" // a verified, unrevoked client certificate, such as an IDevID
 )
 

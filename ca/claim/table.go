@@ -13,13 +13,15 @@ type row struct {
 // table is closed: what is not listed is refused before anything is decided,
 // whatever a door handed in.
 var table = map[row]bool{
-	{caller.ACME, HTTP01, DNS}:    true,
-	{caller.ACME, HTTP01, IP}:     true, // RFC 8738 section 4
-	{caller.ACME, DNS01, DNS}:     true,
-	{caller.ACME, TLSALPN01, DNS}: true,
-	{caller.ACME, TLSALPN01, IP}:  true, // RFC 8738 section 6
-	{caller.System, Service, DNS}: true,
-	{caller.System, Service, IP}:  true,
+	{caller.ACME, HTTP01, DNS}:           true,
+	{caller.ACME, HTTP01, IP}:            true, // RFC 8738 section 4
+	{caller.ACME, DNS01, DNS}:            true,
+	{caller.ACME, TLSALPN01, DNS}:        true,
+	{caller.ACME, TLSALPN01, IP}:         true, // RFC 8738 section 6
+	{caller.ACME, Credential, Principal}: true, // of the external account
+	{caller.ACME, Credential, Serial}:    true,
+	{caller.System, Service, DNS}:        true,
+	{caller.System, Service, IP}:         true,
 }
 
 // Permitted tells whether a door may bring a claim of this kind verified by this method.

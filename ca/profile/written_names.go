@@ -23,7 +23,8 @@ type WrittenNames struct {
 	// tls-alpn-01, service, directory, credential, certificate; an address by
 	// all but dns-01 (RFC 8738). One of Methods and Asserted
 	// is required: a name is never issued because it was merely asked for.
-	// No door verifies directory, credential and certificate yet.
+	// No door verifies directory and certificate yet, and none proves a name by
+	// credential.
 	Methods []string `yaml:"methods,omitempty"`
 
 	// Asserted grants names on the requester's word, where they match one of

@@ -22,10 +22,12 @@ const (
 	RA    Purpose = "ra"    // seals the keys of registration authorities
 
 	Pending Purpose = "pending" // seals requests that wait for an operator, and the operator's word
+	EAB     Purpose = "eab"     // seals the secrets of credentials that a protocol needs back
+	Lookup  Purpose = "lookup"  // finds one-time secrets by a keyed hash
 )
 
 // Purposes lists every purpose, for `seal rotate --purpose all`.
-func Purposes() []Purpose { return []Purpose{Nonce, Audit, RA, Pending} }
+func Purposes() []Purpose { return []Purpose{Nonce, Audit, RA, Pending, EAB, Lookup} }
 
 // KeySize is the length of key-encryption and data keys in octets.
 const KeySize = 32

@@ -19,6 +19,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/background"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
+	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/issuer"
 	"github.com/enrollgate/enrollgate/ca/keys"
 	"github.com/enrollgate/enrollgate/ca/keys/pkcs11"
@@ -229,7 +230,8 @@ func (d *daemon) assembleACME(ctx context.Context, p, previous *policy) error {
 	p.acme, err = acme.New(acme.Options{Observer: d.metrics, BaseURL: p.cfg.BaseURL.HTTPS, Endpoints: endpoints, Core: p.authority, Issuers: d.issuers,
 		Alternates: d.issuers.Alternates, Generations: d.issuers.All, Windows: d.store, Own: own, Certificates: d.store, Store: d.recent, Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME),
 		Nonces: nonces, Validators: validators, Log: d.log, Now: time.Now, OrderLifetime: p.cfg.ACME.OrderLifetime,
-		AuthorizationLifetime: p.cfg.ACME.AuthLifetime, ApprovalLifetime: p.cfg.Approvals.Lifetime, Schedule: p.cfg.ACME.HTTP01.Waits, Previous: before})
+		AuthorizationLifetime: p.cfg.ACME.AuthLifetime, ApprovalLifetime: p.cfg.Approvals.Lifetime, Schedule: p.cfg.ACME.HTTP01.Waits, Previous: before,
+		External: credential.NewRegistry(d.store, d.sealing), Terms: p.cfg.ACME.Terms, MaxContacts: p.cfg.ACME.MaxContacts})
 	return err
 }
 

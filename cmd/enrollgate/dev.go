@@ -34,8 +34,8 @@ tenants:
 cas:
   - {id: issuing, tenant: default, key: "file:{{.}}/keys/issuing.pem", key_password: "file:{{.}}/secrets/ca-password", ra: {enabled: true}}
 endpoints:
-  - {id: acme-client-server, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-client-server, authentication: [[acme-account]]}
-  - {id: acme-server, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account]]}
+  - {id: acme-client-server, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-client-server, authentication: [[acme-account], [acme-account, eab]]}
+  - {id: acme-server, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account], [acme-account, eab]]}
 acme:
   http01: {port: 5002}
   tlsalpn01: {port: 5001}
@@ -84,21 +84,16 @@ func writeNew(path string, data []byte, mode fs.FileMode) (err error) {
 	return f.Sync()
 }
 
-// writeTrust writes what clients need: root.pem, chain.pem, and the
-// credentials of the doors that exist (ACME needs none).
+// writeTrust writes what clients need: root.pem and chain.pem.
 func writeTrust(dir string, root []byte, chain [][]byte) error {
 	block := func(der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}) }
 	var all []byte
 	for _, der := range chain {
 		all = append(all, block(der)...)
 	}
-	files := map[string][]byte{"root.pem": block(root), "chain.pem": append(all, block(root)...), "dev-credentials.json": []byte("{}\n")}
+	files := map[string][]byte{"root.pem": block(root), "chain.pem": append(all, block(root)...)}
 	for name, data := range files {
-		mode := fs.FileMode(0o644)
-		if name == "dev-credentials.json" {
-			mode = 0o600
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), data, mode); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
 			return err
 		}
 	}

@@ -79,6 +79,7 @@ var elsewhere = map[string]struct{ test, why string }{
 	"make test":                   {why: "it is what runs this test"},
 	"certbot certonly":            {test: "TestClients"},
 	"certbot revoke":              {test: "TestClients"},
+	"certbot register":            {test: "TestExternalAccounts"},
 	"openssl rand -base64 32":     {test: "TestScripts"},
 	"openssl req -new -key":       {test: "TestBulkStatus"},
 	"softhsm2-util --init-token":  {test: "TestSoftHSM"},

@@ -16,6 +16,7 @@
 //	enrollgate profile list|show        what may be issued
 //	enrollgate profile lint|test|diff   what a profile lets through, and what a change of it would do
 //	enrollgate crl list|publish|import  certificate revocation lists
+//	enrollgate credential create|list|revoke
 //	enrollgate retention list|drop      months of certificates that expired long ago
 //	enrollgate seal rotate ...          new data keys, or another key-encryption key
 //	enrollgate audit verify|root|checkpoint
@@ -47,24 +48,25 @@ type console struct {
 }
 
 type commands struct {
-	Serve   serveCmd     `cmd:"" help:"Run the daemon."`
-	Check   checkCmd     `cmd:"" help:"Say every mistake of a configuration file, with its line."`
-	Migrate migrateCmd   `cmd:"" help:"Make or update the tables of the store."`
-	CA      caCmd        `cmd:"" name:"ca" help:"Certification authorities."`
-	Cert    certCmd      `cmd:"" help:"Issued certificates."`
-	Explain explainCmd   `cmd:"" help:"Say where every field of a certificate came from, or why a request was refused."`
-	Request requestCmd   `cmd:"" help:"Requests that wait for an operator."`
-	Profile profileCmd   `cmd:"" help:"Certificate profiles."`
-	CRL     crlCmd       `cmd:"" name:"crl" help:"Certificate revocation lists."`
-	Retain  retentionCmd `cmd:"" name:"retention" help:"How long certificates are kept after they expired."`
-	Seal    sealCmd      `cmd:"" name:"seal" help:"Keys that protect the secrets in the store."`
-	Audit   auditCmd     `cmd:"" help:"The audit trail."`
-	Backup  backupCmd    `cmd:"" help:"Backups of the store."`
-	Restore restoreCmd   `cmd:"" help:"Fill an empty store from a backup."`
-	Doctor  doctorCmd    `cmd:"" help:"Look the installation over: store, keys, certificates, and what they point at."`
-	Reload  reloadCmd    `cmd:"" help:"Have the running daemon read its configuration again."`
-	URLs    urlsCmd      `cmd:"" name:"urls" help:"List the enrollment URLs of the endpoints."`
-	Version versionCmd   `cmd:"" help:"Say what this binary is."`
+	Serve   serveCmd      `cmd:"" help:"Run the daemon."`
+	Check   checkCmd      `cmd:"" help:"Say every mistake of a configuration file, with its line."`
+	Migrate migrateCmd    `cmd:"" help:"Make or update the tables of the store."`
+	CA      caCmd         `cmd:"" name:"ca" help:"Certification authorities."`
+	Cert    certCmd       `cmd:"" help:"Issued certificates."`
+	Explain explainCmd    `cmd:"" help:"Say where every field of a certificate came from, or why a request was refused."`
+	Request requestCmd    `cmd:"" help:"Requests that wait for an operator."`
+	Profile profileCmd    `cmd:"" help:"Certificate profiles."`
+	CRL     crlCmd        `cmd:"" name:"crl" help:"Certificate revocation lists."`
+	Secret  credentialCmd `cmd:"" name:"credential" help:"Enrollment credentials, such as keys of external accounts."`
+	Retain  retentionCmd  `cmd:"" name:"retention" help:"How long certificates are kept after they expired."`
+	Seal    sealCmd       `cmd:"" name:"seal" help:"Keys that protect the secrets in the store."`
+	Audit   auditCmd      `cmd:"" help:"The audit trail."`
+	Backup  backupCmd     `cmd:"" help:"Backups of the store."`
+	Restore restoreCmd    `cmd:"" help:"Fill an empty store from a backup."`
+	Doctor  doctorCmd     `cmd:"" help:"Look the installation over: store, keys, certificates, and what they point at."`
+	Reload  reloadCmd     `cmd:"" help:"Have the running daemon read its configuration again."`
+	URLs    urlsCmd       `cmd:"" name:"urls" help:"List the enrollment URLs of the endpoints."`
+	Version versionCmd    `cmd:"" help:"Say what this binary is."`
 }
 
 // errUsage marks a command line that cannot be carried out as given.

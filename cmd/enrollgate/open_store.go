@@ -31,7 +31,8 @@ type store interface {
 	ca.ServiceCertificates
 	seal.Store
 	audit.Store
-	credential.Burner
+	credential.Store
+	credential.Upkeep
 	state.Store
 	ca.Upkeep
 	ca.Replicas

@@ -14,6 +14,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/background"
+	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/service"
 	"github.com/enrollgate/enrollgate/ca/status/crl"
 	"github.com/enrollgate/enrollgate/ca/status/foreign"
@@ -65,7 +66,10 @@ func (d *daemon) startUpkeep(ctx context.Context) error {
 		return err
 	}
 	jobs := []background.Job{
-		background.Sweep("sweep", time.Minute, d.store.SweepNonces, d.store.SweepIdempotency, d.store.EndOrders, d.store.SweepRenewals,
+		background.Sweep("sweep", time.Minute, d.store.SweepNonces, d.store.SweepIdempotency, d.store.EndOrders, d.store.SweepRenewals, d.store.RemovePreauthorizations,
+			func(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+				return d.store.SweepCredentials(ctx, l, credential.Kept, limit)
+			},
 			func(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 				return d.store.RemoveOrders(ctx, l, ordersKept, limit)
 			},

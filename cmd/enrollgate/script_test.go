@@ -38,10 +38,24 @@ tenants: [{id: default}]
 cas: [{id: issuing, tenant: default, key: "file:%[1]s/issuing.pem", key_password: "env:CA_PASSWORD"}]
 `
 
+// scriptEAB is an endpoint of eab.yaml that wants external account bindings.
+const scriptEAB = `endpoints: [{id: web, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account, eab]]}]
+`
+
+// firstID is the script command `firstid`: it sets ID to the first id in the JSON of the last command.
+func firstID(ts *testscript.TestScript, neg bool, args []string) {
+	_, rest, found := strings.Cut(ts.ReadFile("stdout"), `"id": "`)
+	id, _, ended := strings.Cut(rest, `"`)
+	if neg || len(args) != 0 || !found || !ended {
+		ts.Fatalf("no id in the output")
+	}
+	ts.Setenv("ID", id)
+}
+
 // TestScripts runs the conversations under testdata: each is a text that a
 // user could have typed.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata", Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode, "savecrl": saveCRL}, Setup: func(e *testscript.Env) error {
+	testscript.Run(t, testscript.Params{Dir: "testdata", Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode, "savecrl": saveCRL, "firstid": firstID}, Setup: func(e *testscript.Env) error {
 		e.Setenv("SEAL_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
 		e.Setenv("CA_PASSWORD", "correct horse battery staple")
 		for _, name := range []string{"enrollgate", "fresh"} {
@@ -49,6 +63,10 @@ func TestScripts(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(e.WorkDir, name+".yaml"), []byte(text), 0o600); err != nil {
 				return err
 			}
+		}
+		text := fmt.Sprintf(scriptConfig, e.WorkDir, "eab") + scriptEAB
+		if err := os.WriteFile(filepath.Join(e.WorkDir, "eab.yaml"), []byte(text), 0o600); err != nil {
+			return err
 		}
 		install, err := documentedConfig(e.WorkDir)
 		if err != nil {

@@ -19,7 +19,7 @@ type sealCmd struct {
 
 type sealRotateCmd struct {
 	source
-	Purpose string `help:"Purpose of the data keys: nonce, audit, ra, or all." placeholder:"PURPOSE"`
+	Purpose string `help:"Purpose of the data keys: nonce, audit, ra, eab, lookup, or all." placeholder:"PURPOSE"`
 	KEK     bool   `name:"kek" help:"Put every data key under the key-encryption key of --new-key."`
 	NewKey  string `help:"The new key-encryption key: file:/PATH or env:NAME; the old one is seal.key." placeholder:"SECRET"`
 	JSON    bool   `name:"json" help:"Print JSON."`

@@ -110,6 +110,9 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 		if err := writeTrust(s.Data, issuer.Facts().Root, issuer.Facts().Chain); err != nil {
 			return d, err
 		}
+		if err := d.ensureDevCredentials(ctx, s.Data); err != nil {
+			return d, err
+		}
 	}
 	if err := d.observe(); err != nil {
 		return d, err

@@ -42,7 +42,7 @@ type (
 
 // operations is the socket's closed table.
 func (d *daemon) operations() []admin.Operation {
-	return append(append(d.crlOperations(), d.requestOperations()...), d.retentionOperation(),
+	return append(slices.Concat(d.crlOperations(), d.credentialOperations(), d.requestOperations()), d.retentionOperation(),
 		admin.Op(sealRotatePath, func(ctx context.Context, by admin.Actor, in sealRotateIn) (out sealRotateOut, err error) {
 			actor, err := by.For(ca.Installation)
 			if err == nil {

@@ -115,6 +115,16 @@ var commandSwaps = map[string]commandSwap{
 	"request deny": {tries: func(s *twoTenants) []commandTry {
 		return []commandTry{{"request deny ID --reason x", s.parked, ca.OrderedID(time.Now()), exitFailed}, {"request deny ID --reason x --json", s.parked, ca.OrderedID(time.Now()), exitFailed}}
 	}},
+	"credential create": {tries: func(*twoTenants) []commandTry {
+		return []commandTry{{"credential create --protocol acme --endpoint ID", "acme-one", "acme-none", exitFailed},
+			{"credential create --protocol acme --profile ID --json", "gateway-tls-server", "nothing", exitFailed}}
+	}},
+	"credential list": {tries: func(*twoTenants) []commandTry {
+		return []commandTry{{"credential list", "", "", exitOK}, {"credential list --json", "", "", exitOK}}
+	}},
+	"credential revoke": {tries: func(s *twoTenants) []commandTry {
+		return []commandTry{{"credential revoke ID", s.credential, ca.RandomID(16), exitFailed}, {"credential revoke --json ID", s.credential, ca.RandomID(16), exitFailed}}
+	}},
 	"profile diff": {tries: func(*twoTenants) []commandTry {
 		return []commandTry{{"profile diff gateway-tls-server gateway-tls-server", "", "", exitOK}, {"profile diff gateway-tls-server privatessl-tls-server --json", "", "", exitOK}}
 	}},

@@ -86,6 +86,14 @@ var socketSwaps = map[string]operationSwap{
 		real:   func(s *twoTenants) (any, string) { return sweepOfTwo(s.serial) },
 		madeUp: func(*twoTenants) (any, string) { return sweepOfTwo(ca.NewSerial(time.Now()).String()) },
 	},
+	credentialCreatePath: {
+		real:   func(*twoTenants) (any, string) { return credentialOfTwo("acme-one"), "acme-one" },
+		madeUp: func(*twoTenants) (any, string) { return credentialOfTwo("acme-none"), "acme-none" },
+	},
+	credentialRevokePath: {
+		real:   func(s *twoTenants) (any, string) { return credentialRevokeIn{"two", s.credential}, s.credential },
+		madeUp: func(*twoTenants) (any, string) { id := ca.RandomID(16); return credentialRevokeIn{"two", id}, id },
+	},
 	crlPublishPath: {
 		real:   func(*twoTenants) (any, string) { return crlPublishIn{"two", "alpha"}, "alpha" },
 		madeUp: func(*twoTenants) (any, string) { return crlPublishIn{"two", "nowhere"}, "nowhere" },
@@ -94,6 +102,10 @@ var socketSwaps = map[string]operationSwap{
 		real:   func(s *twoTenants) (any, string) { return crlImportIn{"two", s.read(s.laterList)}, s.rootName },
 		madeUp: func(s *twoTenants) (any, string) { return crlImportIn{"two", s.read(s.strangerList)}, s.rootName },
 	},
+}
+
+func credentialOfTwo(endpoint string) credentialCreateIn {
+	return credentialCreateIn{Tenant: "two", Protocol: "acme", Endpoints: []string{endpoint}, Uses: 1, TTL: "P1D"}
 }
 
 func revokeOfTwo(serial string) (in any, says string) {

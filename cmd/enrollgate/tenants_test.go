@@ -21,6 +21,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	core "github.com/enrollgate/enrollgate/ca/admin"
+	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/test/harness"
 )
 
@@ -37,7 +38,9 @@ type twoTenants struct {
 	refused string    // trace id of a refusal
 	parked  string    // id of a request that waits
 	proofs  [2]string // files: that the key of tenant one's certificate is compromised, and that nobody's is
-	facts   []string  // of tenant one, which nobody who asks about another may read
+
+	credential string   // id of tenant one's
+	facts      []string // of tenant one, which nobody who asks about another may read
 
 	rootName, above                   string // of the root above tenant one's CA "issuing", and of its list
 	rootList, laterList, strangerList string // files: the imported one, the next one, and one that names the same root
@@ -57,7 +60,7 @@ cas:
   - {id: alpha, tenant: one, key: "file:%[4]s/alpha.pem", key_password: "file:%[4]s/password", ocsp: {signer: direct}}
   - {id: issuing, tenant: two, key: "file:%[4]s/two.pem", key_password: "file:%[4]s/password", ocsp: {signer: direct}}
 endpoints:
-  - {id: acme-one, protocol: acme, tenant: one, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account]]}
+  - {id: acme-one, protocol: acme, tenant: one, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account], [acme-account, eab]]}
   - {id: acme-two, protocol: acme, tenant: two, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account]]}
 `
 
@@ -151,6 +154,11 @@ func (s *twoTenants) own() {
 	}
 	s.serial, s.issued = l.Certificates[0].Serial, l.Certificates[0].Trace
 	s.facts = []string{l.Certificates[0].KeyID, "service:tls", "Of one", all[0].KeyID, all[1].KeyID, all[0].Key, all[1].Key}
+	var made describedCredential
+	if err := json.Unmarshal([]byte(s.must("credential", "create", "--tenant", "one", "--protocol", "acme", "--endpoint", "acme-one", "--subject", "Unit of one", "--json")), &made); err != nil {
+		s.Fatal(err)
+	}
+	s.credential, s.facts = made.ID, append(s.facts, made.HMAC, "Unit of one")
 	s.ownLists(root)
 	s.refused = s.refuse()
 	s.parked = ca.OrderedID(time.Now())
@@ -225,6 +233,10 @@ func (s *twoTenants) untouched(what string) {
 		if err := json.Unmarshal([]byte(s.must("ca", "list", "--tenant", tenant, "--json")), &all); err != nil || len(all) != want {
 			s.Fatalf("after %s tenant %s has CAs %v, %v", what, tenant, all, err)
 		}
+	}
+	var credentials []describedCredential
+	if err := json.Unmarshal([]byte(s.must("credential", "list", "--json")), &credentials); err != nil || len(credentials) != 1 || credentials[0].State != credential.Live {
+		s.Fatalf("after %s there are credentials %+v, %v", what, credentials, err)
 	}
 	s.listsStand(what)
 }

@@ -72,25 +72,15 @@ func (d *Door) byAccount(r *request, m *message, nonce state.Nonce) (*signed, er
 	if !ok || id == "" {
 		return nil, fail(http.StatusBadRequest, typeAccountDoesNotExist, "\"kid\" is not the URL of an account of this directory")
 	}
-	account, err := d.Store.Account(r.Context(), r.endpoint.Tenant, r.endpoint.ID, id)
-	if ca.IsKind(err, ca.NotFound) {
-		return nil, fail(http.StatusBadRequest, typeAccountDoesNotExist, "there is no such account; register again")
-	}
+	account, key, err := d.signer(r, m, id)
 	if err != nil {
-		return nil, err
-	}
-	key, err := d.key(account)
-	if err != nil {
-		return nil, ca.InternalError(err)
-	}
-	if err := m.verify(key.Public); err != nil {
 		return nil, err
 	}
 	if account.Status != state.Valid { // RFC 8555 section 7.3.6
 		return nil, fail(http.StatusUnauthorized, typeUnauthorized, "the account is %s", account.Status)
 	}
 	who, err := caller.FromAccountSignature(d.Callers, caller.AccountSignature{Tenant: account.Tenant, Endpoint: account.Endpoint,
-		Account: account.ID, Status: string(account.Status), KeyThumbprint: key.Thumbprint, AccountKey: account.Thumbprint, At: d.Now()})
+		Account: account.ID, Status: string(account.Status), KeyThumbprint: key.Thumbprint, AccountKey: account.Thumbprint, Binding: bindingOf(account), At: d.Now()})
 	if err != nil {
 		return nil, ca.InternalError(err)
 	}
@@ -150,9 +140,13 @@ func (d *Door) read(r *request) (*signed, error) {
 	return s, nil
 }
 
-// claims makes the claims of an order from its valid authorizations.
+// claims makes the claims of an order from its valid authorizations, and from
+// what the account's external account key was given for.
 func (d *Door) claims(s *signed, authorizations []*state.Authorization) ([]claim.Claim, error) {
-	claims := make([]claim.Claim, 0, len(authorizations))
+	claims, err := claim.FromCredential(d.Claims, s.caller)
+	if err != nil {
+		return nil, ca.InternalError(err)
+	}
 	for _, a := range authorizations {
 		ev := claim.ValidatedAuthorization{ID: a.ID, Owner: "acme-account:" + a.Account, Wildcard: a.Wildcard, Status: string(a.Status), Expires: a.Expires, Now: d.Now()}
 		ev.Identifier, ev.IP = evidenceOf(a.Identifier)

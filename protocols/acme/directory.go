@@ -32,23 +32,33 @@ type variant struct {
 
 // directoryObject advertises what works, and only that (RFC 8555 section 7.1.1).
 type directoryObject struct {
-	NewNonce    string         `json:"newNonce"`
-	NewAccount  string         `json:"newAccount"`
-	NewOrder    string         `json:"newOrder"`
-	RevokeCert  string         `json:"revokeCert"`
-	RenewalInfo string         `json:"renewalInfo"` // RFC 9773 section 4
-	Meta        *directoryMeta `json:"meta,omitempty"`
+	NewNonce    string     `json:"newNonce"`
+	NewAccount  string     `json:"newAccount"`
+	NewOrder    string     `json:"newOrder"`
+	NewAuthz    string     `json:"newAuthz"`
+	RevokeCert  string     `json:"revokeCert"`
+	KeyChange   string     `json:"keyChange"`
+	RenewalInfo string     `json:"renewalInfo"` // RFC 9773 section 4
+	Meta        metaObject `json:"meta,omitzero"`
 }
 
-type directoryMeta struct {
-	CAAIdentities []string          `json:"caaIdentities,omitempty"`
-	Profiles      map[string]string `json:"profiles,omitempty"` // draft-ietf-acme-profiles section 3
+// metaObject says what the directory wants of accounts, and what orders may name.
+type metaObject struct {
+	TermsOfService          string            `json:"termsOfService,omitempty"`
+	ExternalAccountRequired bool              `json:"externalAccountRequired,omitempty"`
+	CAAIdentities           []string          `json:"caaIdentities,omitempty"`
+	Profiles                map[string]string `json:"profiles,omitempty"` // draft-ietf-acme-profiles section 3
+}
+
+// IsZero tells that there is nothing to say.
+func (m metaObject) IsZero() bool {
+	return m.TermsOfService == "" && !m.ExternalAccountRequired && len(m.CAAIdentities)+len(m.Profiles) == 0
 }
 
 // newEndpoint builds everything about an endpoint that never changes.
-func (d *Door) newEndpoint(e ca.Endpoint, base string) (*endpoint, error) {
+func (d *Door) newEndpoint(e ca.Endpoint, base, terms string) (*endpoint, error) {
 	own := d.Own[e.ID]
-	out := &endpoint{Endpoint: e, base: base, validators: d.Validators, caa: own.CAA, variants: map[string]*variant{}}
+	out := &endpoint{Endpoint: e, base: base, validators: d.Validators, caa: own.CAA, bindings: bindingsOf(&e), terms: terms, variants: map[string]*variant{}}
 	if own.Validators != nil {
 		out.validators = own.Validators
 	}
@@ -60,16 +70,13 @@ func (d *Door) newEndpoint(e ca.Endpoint, base string) (*endpoint, error) {
 	}
 	out.standard = d.newVariant(e.ID, out.validators)
 	object := directoryObject{NewNonce: base + "/new-nonce", NewAccount: base + "/new-account", NewOrder: base + "/new-order",
-		RevokeCert: base + "/revoke-cert", RenewalInfo: base + "/renewal-info"}
-	meta := directoryMeta{CAAIdentities: own.CAAIssuers, Profiles: map[string]string{}}
+		NewAuthz: base + "/new-authz", RevokeCert: base + "/revoke-cert", KeyChange: base + "/key-change", RenewalInfo: base + "/renewal-info",
+		Meta: metaObject{TermsOfService: terms, ExternalAccountRequired: out.bindings == bindingsRequired, CAAIdentities: own.CAAIssuers, Profiles: map[string]string{}}}
 	for _, p := range own.Profiles {
 		if _, taken := out.variants[p.Name]; taken || p.Name == "" || p.Endpoint == "" {
 			return nil, fmt.Errorf("acme: endpoint %s has two profiles of the name %q, or one that is incomplete", e.ID, p.Name)
 		}
-		out.variants[p.Name], meta.Profiles[p.Name] = d.newVariant(p.Endpoint, out.validators), p.Description
-	}
-	if len(meta.CAAIdentities)+len(meta.Profiles) > 0 {
-		object.Meta = &meta
+		out.variants[p.Name], object.Meta.Profiles[p.Name] = d.newVariant(p.Endpoint, out.validators), p.Description
 	}
 	directory, err := json.Marshal(object)
 	if err != nil {

@@ -8,10 +8,10 @@
 // (section 6.5).
 //
 // Names are proven by http-01 (section 8.3) or dns-01 (8.4), wildcard names by
-// dns-01 alone. Certificates are revoked (7.6) by the account that they were
-// issued to, or by their own key.
+// dns-01 alone; they may be proven before an order (section 7.4.1). Certificates
+// are revoked (7.6) by the account that they were issued to, by one that holds
+// authorizations for all their names, or by their own key.
 //
-// Left out so far, and therefore not advertised: keyChange (section 7.3.5),
-// newAuthz (7.4.1), the orders list (7.1.2.1), external account binding (7.3.4),
-// and revocation by an account that holds authorizations for every name (7.6).
+// Accounts change their key (7.3.5), list their orders (7.1.2.1), agree to terms
+// of service (7.3.3) and may be bound to an external account (7.3.4).
 package acme

@@ -59,6 +59,10 @@ type Options struct {
 	Patience              time.Duration   // how long the answer to a challenge waits for its validation; zero: 1 s
 	Observer              Observer        // nil: nobody counts
 
+	External    Credentials       // of external accounts; needed where an endpoint's policy names "eab"
+	Terms       map[string]string // URL of the terms of service by endpoint id; those without have none
+	MaxContacts int               // contacts of an account; zero: 10
+
 	// Previous is the door that this one replaces, whose seen nonces it goes on
 	// with; nil for the first. Its owner closes it.
 	Previous *Door
@@ -85,6 +89,8 @@ type endpoint struct {
 	variants   map[string]*variant // by the names of profiles
 	base       string              // https://HOST/acme/TENANT/CA/PROFILE
 	directory  []byte
+	bindings   bindings
+	terms      string // URL of the terms of service; empty: none
 }
 
 // New checks the options and builds the directories. Close ends the
@@ -114,6 +120,9 @@ func New(o Options) (*Door, error) {
 	if o.Observer == nil {
 		o.Observer = unobserved{}
 	}
+	if o.MaxContacts == 0 {
+		o.MaxContacts = defaultContacts
+	}
 	d := &Door{Options: o, endpoints: map[string]*endpoint{}, nonces: newNoncer(o.Nonces, o.Now), struck: newStruckSet(0, o.Now),
 		issued: recent.NewMemory[issuedKey, issued](issuedLasts, issuedKept, o.Now), keys: recent.NewMemory[string, accountKey](keyLasts, keysKept, o.Now), renewals: newRenewals(o.Now)}
 	if o.Previous != nil {
@@ -127,9 +136,12 @@ func New(o Options) (*Door, error) {
 		if _, taken := d.endpoints[path]; taken {
 			return nil, fmt.Errorf("acme: two endpoints share the path %s", path)
 		}
-		made, err := d.newEndpoint(e, o.BaseURL+"/acme/"+path)
+		made, err := d.newEndpoint(e, o.BaseURL+"/acme/"+path, o.Terms[e.ID])
 		if err != nil {
 			return nil, err
+		}
+		if made.bindings != bindingsIgnored && o.External == nil {
+			return nil, fmt.Errorf("acme: endpoint %s takes external account bindings, and nobody knows their keys", e.ID)
 		}
 		d.endpoints[path] = made
 	}
@@ -159,10 +171,16 @@ type resource struct {
 var resources = []resource{
 	{http.MethodGet, "/directory", func(d *Door) handler { return d.serveDirectory }},
 	{http.MethodHead, "/directory", func(d *Door) handler { return d.serveDirectory }},
+	{http.MethodPost, "/directory", func(d *Door) handler { return d.readDirectory }},
 	{http.MethodHead, "/new-nonce", func(d *Door) handler { return d.newNonceOK }},
 	{http.MethodGet, "/new-nonce", func(d *Door) handler { return d.newNonceEmpty }},
+	{http.MethodPost, "/new-nonce", func(d *Door) handler { return d.readNonce }},
 	{http.MethodPost, "/new-account", func(d *Door) handler { return d.newAccount }},
 	{http.MethodPost, "/account/{id}", func(d *Door) handler { return d.account }},
+	{http.MethodPost, "/account/{id}/orders", func(d *Door) handler { return d.orders }},
+	{http.MethodPost, "/account/{id}/orders/{after}", func(d *Door) handler { return d.orders }},
+	{http.MethodPost, "/key-change", func(d *Door) handler { return d.keyChange }},
+	{http.MethodPost, "/new-authz", func(d *Door) handler { return d.newAuthz }},
 	{http.MethodPost, "/new-order", func(d *Door) handler { return d.newOrder }},
 	{http.MethodPost, "/order/{id}", func(d *Door) handler { return d.order }},
 	{http.MethodPost, "/order/{id}/finalize", func(d *Door) handler { return d.finalize }},

@@ -109,7 +109,7 @@ func TestEveryReplyCarriesAFreshNonce(t *testing.T) {
 	c := b.registered("one")
 	paths := []string{"/nothing", "/order/a/b/c/d", ""}
 	for _, r := range resources {
-		paths = append(paths, strings.NewReplacer("{id}", "X", "{type}", "http-01").Replace(r.path))
+		paths = append(paths, strings.NewReplacer("{id}", "X", "{type}", "http-01", "{after}", "X").Replace(r.path))
 	}
 	bases := []string{c.base, b.server.URL + "/acme/one/issuing/no-such-profile", b.server.URL + "/acme/ONE/issuing/privatessl-tls-server", b.server.URL + "/acme"}
 	seen := map[string]bool{}

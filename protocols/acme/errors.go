@@ -17,25 +17,27 @@ import (
 
 // Error types of RFC 8555 section 6.7, without their URN prefix.
 const (
-	typeAccountDoesNotExist   = "accountDoesNotExist"
-	typeAlreadyReplaced       = "alreadyReplaced" // RFC 9773 section 7.4
-	typeAlreadyRevoked        = "alreadyRevoked"
-	typeBadCSR                = "badCSR"
-	typeBadNonce              = "badNonce"
-	typeBadPublicKey          = "badPublicKey"
-	typeBadRevocationReason   = "badRevocationReason"
-	typeBadSignatureAlgorithm = "badSignatureAlgorithm"
-	typeCAA                   = "caa"
-	typeInvalidContact        = "invalidContact"
-	typeInvalidProfile        = "invalidProfile" // draft-ietf-acme-profiles
-	typeMalformed             = "malformed"
-	typeOrderNotReady         = "orderNotReady"
-	typeRateLimited           = "rateLimited"
-	typeRejectedIdentifier    = "rejectedIdentifier"
-	typeServerInternal        = "serverInternal"
-	typeUnauthorized          = "unauthorized"
-	typeUnsupportedContact    = "unsupportedContact"
-	typeUnsupportedIdentifier = "unsupportedIdentifier"
+	typeAccountDoesNotExist     = "accountDoesNotExist"
+	typeAlreadyReplaced         = "alreadyReplaced" // RFC 9773 section 7.4
+	typeAlreadyRevoked          = "alreadyRevoked"
+	typeBadCSR                  = "badCSR"
+	typeBadNonce                = "badNonce"
+	typeBadPublicKey            = "badPublicKey"
+	typeBadRevocationReason     = "badRevocationReason"
+	typeBadSignatureAlgorithm   = "badSignatureAlgorithm"
+	typeCAA                     = "caa"
+	typeExternalAccountRequired = "externalAccountRequired"
+	typeInvalidContact          = "invalidContact"
+	typeInvalidProfile          = "invalidProfile" // draft-ietf-acme-profiles
+	typeMalformed               = "malformed"
+	typeOrderNotReady           = "orderNotReady"
+	typeRateLimited             = "rateLimited"
+	typeRejectedIdentifier      = "rejectedIdentifier"
+	typeServerInternal          = "serverInternal"
+	typeUnauthorized            = "unauthorized"
+	typeUnsupportedContact      = "unsupportedContact"
+	typeUnsupportedIdentifier   = "unsupportedIdentifier"
+	typeUserActionRequired      = "userActionRequired"
 )
 
 // requestTypes are the types that reading a JWS gives in ca.Error.Field.
@@ -51,10 +53,12 @@ type problem struct {
 	Type        string            `json:"type"`
 	Detail      string            `json:"detail"`
 	Status      int               `json:"status,omitempty"`
+	Instance    string            `json:"instance,omitempty"`    // of userActionRequired: what the user must read (section 7.3.3)
 	Algorithms  []string          `json:"algorithms,omitempty"`  // of badSignatureAlgorithm (section 6.2)
 	Identifier  *state.Identifier `json:"identifier,omitempty"`  // of a subproblem
 	Subproblems []problem         `json:"subproblems,omitempty"` // never null: some clients fail on it
 	retryAfter  time.Duration
+	location    string // of the Location header
 	cause       error
 }
 
@@ -111,8 +115,11 @@ func problemOf(err error) *problem {
 	switch {
 	case requestTypes[e.Field] && (e.Kind == ca.BadRequest || e.Kind == ca.BadProof): // said by the JWS reader
 		p.Type = urn + e.Field
-		if e.Field == typeBadSignatureAlgorithm {
-			p.Algorithms = supportedAlgorithms()
+		if e.Field == typeBadNonce { // section 6.5
+			p.Status = http.StatusBadRequest
+		}
+		if e.Field == typeBadSignatureAlgorithm { // section 6.2
+			p.Status, p.Algorithms = http.StatusBadRequest, supportedAlgorithms()
 		}
 	case e.Kind != ca.Denied, e.Field == "renewal":
 	case strings.HasPrefix(e.Field, "dns:"), strings.HasPrefix(e.Field, "ip:"):
@@ -143,6 +150,9 @@ func (d *Door) refuse(w http.ResponseWriter, r *request, err error) {
 		w.Header().Set("Retry-After", seconds(max(p.retryAfter, time.Second)))
 	}
 	w.Header().Del("Location")
+	if p.location != "" {
+		w.Header().Set("Location", p.location)
+	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(p.Status)

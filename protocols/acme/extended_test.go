@@ -125,13 +125,13 @@ func TestDirectoryMeta(t *testing.T) {
 	b, _, c := newExtended(t, nil)
 	var d directoryObject
 	b.ask(http.MethodGet, c.base+"/directory").into(t, &d)
-	want := &directoryMeta{CAAIdentities: []string{"ca.example"}, Profiles: map[string]string{"short": "Six days, names alone", "plain": "Names and addresses"}}
+	want := metaObject{CAAIdentities: []string{"ca.example"}, Profiles: map[string]string{"short": "Six days, names alone", "plain": "Names and addresses"}}
 	if diff := cmp.Diff(want, d.Meta); diff != "" {
 		t.Error(diff)
 	}
 	d = directoryObject{}
 	b.ask(http.MethodGet, b.server.URL+"/acme/one/issuing/privatessl-tls-server/directory").into(t, &d)
-	if d.Meta != nil {
+	if !d.Meta.IsZero() {
 		t.Errorf("meta of an endpoint that has nothing to say: %+v", d.Meta)
 	}
 }

@@ -106,11 +106,11 @@ func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizati
 	}
 	effects := []ca.Effect{
 		d.Store.Strike(order.Tenant, s.nonce),
-		d.Store.FinishOrder(order.Tenant, order.Endpoint, order.ID, certificate),
+		d.Store.FinishOrder(order.Tenant, order.Endpoint, order.ID, certificate, s.account.Thumbprint),
 	}
 	parked := []ca.Effect{ // in the same places, for answerLost
 		effects[0],
-		d.Store.ParkOrder(order.Tenant, order.Endpoint, order.ID, d.Now().Add(d.ApprovalLifetime)),
+		d.Store.ParkOrder(order.Tenant, order.Endpoint, order.ID, s.account.Thumbprint, d.Now().Add(d.ApprovalLifetime)),
 	}
 	request := &ca.Request{Trace: r.trace, Endpoint: way.id, Operation: ca.Enroll, Caller: s.caller, Possession: possession,
 		Claims:      claims,
@@ -152,8 +152,8 @@ func (d *Door) answerOrder(w http.ResponseWriter, r *request, id string) error {
 	}
 	switch status := order.At(d.Now(), authorizations); status {
 	case state.Valid, state.Processing:
-	case state.Ready: // everything else holds, so the account was ended on another replica
-		return fail(http.StatusUnauthorized, typeUnauthorized, "the account is not valid any more")
+	case state.Ready: // everything else holds, so the account was ended on another replica, or got another key
+		return fail(http.StatusUnauthorized, typeUnauthorized, "the account is not valid any more, or has another key")
 	default:
 		return fail(http.StatusForbidden, typeOrderNotReady, "the order is %s, not ready", status)
 	}

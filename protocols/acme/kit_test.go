@@ -32,10 +32,12 @@ import (
 	"github.com/enrollgate/enrollgate/ca/admin"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
+	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/issuer"
 	"github.com/enrollgate/enrollgate/ca/keys"
 	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/profile"
+	"github.com/enrollgate/enrollgate/ca/seal"
 	"github.com/enrollgate/enrollgate/protocols/acme/recent"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
@@ -51,12 +53,15 @@ type bench struct {
 	store     benchStore
 	validator *verdicts
 	roots     *x509.CertPool
+	policies  [][]caller.Method // of every endpoint; nil: an account
 }
 
 // benchStore is a driver of the daemon's.
 type benchStore interface {
 	ca.Ledger
 	state.Store
+	credential.Store
+	seal.Store
 	ca.Renewals
 	Counters() ca.StoreCounters
 	io.Closer
@@ -245,6 +250,9 @@ func (b *bench) core(log *slog.Logger, more further) (*ca.Authority, *issuer.Reg
 	for _, tenant := range tenants {
 		e := ca.Endpoint{ID: "acme-" + tenant, Door: caller.ACME, Tenant: tenant, CA: "issuing", Profile: "privatessl-tls-server",
 			Policies: [][]caller.Method{{caller.ACMEAccount}}}
+		if b.policies != nil {
+			e.Policies = b.policies
+		}
 		endpoints, profiles[e.ID] = append(endpoints, e), b.builtin(e.Profile)
 	}
 	var served []ca.Endpoint

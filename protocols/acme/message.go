@@ -18,15 +18,19 @@ type accountObject struct {
 	Status  state.Status `json:"status"`
 	Contact []string     `json:"contact,omitempty"`
 	Terms   bool         `json:"termsOfServiceAgreed,omitempty"`
+	Orders  string       `json:"orders"`
+	// Binding is the external account binding as the client sent it (section 7.3.4).
+	Binding json.RawMessage `json:"externalAccountBinding,omitempty"`
 }
 
 // accountRequest is the payload of newAccount and of account updates
 // (sections 7.3, 7.3.2, 7.3.6). Contact is nil where absent.
 type accountRequest struct {
-	Contact            *[]string    `json:"contact"`
-	TermsAgreed        bool         `json:"termsOfServiceAgreed"`
-	OnlyReturnExisting bool         `json:"onlyReturnExisting"`
-	Status             state.Status `json:"status"`
+	Contact            *[]string       `json:"contact"`
+	TermsAgreed        bool            `json:"termsOfServiceAgreed"`
+	OnlyReturnExisting bool            `json:"onlyReturnExisting"`
+	Status             state.Status    `json:"status"`
+	Binding            json.RawMessage `json:"externalAccountBinding"` // of newAccount alone
 }
 
 // orderRequest is the payload of newOrder (section 7.4).
@@ -82,6 +86,8 @@ type revokeRequest struct {
 	Certificate string `json:"certificate"` // base64url DER
 	Reason      *int   `json:"reason"`
 }
+
+func (e *endpoint) accountURL(id string) string { return e.base + "/account/" + id }
 
 func (e *endpoint) orderURL(id string) string { return e.base + "/order/" + id }
 

@@ -19,6 +19,9 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if err := d.mayOrder(w, r, s.account); err != nil {
+		return err
+	}
 	var in orderRequest
 	if err := decode(s.payload, &in); err != nil {
 		return err
@@ -53,6 +56,9 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 	}
 	order, authorizations := d.makeOrder(r, s, way, identifiers)
 	order.NotBefore, order.NotAfter, order.Profile, order.Replaces = notBefore, notAfter, in.Profile, in.Replaces
+	if err := d.reuse(r, way, s.account, authorizations); err != nil {
+		return err
+	}
 	if err := d.Store.CreateOrder(r.Context(), order, authorizations, s.nonce); err != nil {
 		return err
 	}

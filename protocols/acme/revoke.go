@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
@@ -25,10 +27,12 @@ type presented struct {
 	serial ca.Serial
 	key    [32]byte // SHA-256 of the SubjectPublicKeyInfo
 	reason ca.Reason
+	to     string // the caller id that it was issued to
 }
 
 // revokeCert revokes a certificate of this endpoint's CA (RFC 8555 section 7.6)
-// for the account that it was issued to, or for who signs with its key.
+// for the account that it was issued to, for one that holds authorizations for all
+// its names, or for who signs with its key.
 func (d *Door) revokeCert(w http.ResponseWriter, r *request) error {
 	m, nonce, err := d.open(r)
 	if err != nil {
@@ -36,6 +40,7 @@ func (d *Door) revokeCert(w http.ResponseWriter, r *request) error {
 	}
 	var who caller.Caller
 	var cert *presented
+	var claims []claim.Claim
 	if m.Key == nil {
 		s, err := d.byAccount(r, m, nonce)
 		if err != nil {
@@ -45,11 +50,16 @@ func (d *Door) revokeCert(w http.ResponseWriter, r *request) error {
 		if cert, err = d.present(r, m.Payload); err != nil {
 			return err
 		}
+		if cert.to != who.ID() {
+			if claims, err = d.held(r, s); err != nil {
+				return err
+			}
+		}
 	} else if who, cert, err = d.byCertificateKey(r, m, nonce); err != nil {
 		return err
 	}
 	_, err = d.Core.Revoke(r.Context(), &ca.RevokeRequest{Trace: r.trace, Tenant: r.endpoint.Tenant, CA: r.endpoint.CA,
-		Serial: cert.serial, Certificate: cert.der, Reason: cert.reason, Caller: who,
+		Serial: cert.serial, Certificate: cert.der, Reason: cert.reason, Caller: who, Claims: claims,
 		Effects: []ca.Effect{d.Store.Strike(r.endpoint.Tenant, nonce)}})
 	var lost *ca.LostEffect
 	switch {
@@ -61,7 +71,7 @@ func (d *Door) revokeCert(w http.ResponseWriter, r *request) error {
 	case ca.IsKind(err, ca.Conflict):
 		return fail(http.StatusBadRequest, typeAlreadyRevoked, "the certificate is revoked already")
 	case ca.IsKind(err, ca.Denied):
-		return fail(http.StatusForbidden, typeUnauthorized, "%s; sign with the account that it was issued to, or with the certificate's key", ca.AsError(err).Public)
+		return fail(http.StatusForbidden, typeUnauthorized, "%s; sign with the account that it was issued to, with one that holds authorizations for all its names, or with the certificate's key", ca.AsError(err).Public)
 	}
 	return err
 }
@@ -127,7 +137,19 @@ func (d *Door) present(r *request, payload []byte) (*presented, error) {
 	if !bytes.Equal(recorded.DER, der) {
 		return nil, unknown
 	}
+	out.to = recorded.Requester
 	return out, nil
+}
+
+// held makes claims of every authorization that an account holds: who controls
+// all names of a certificate may revoke it (RFC 8555 section 7.6).
+func (d *Door) held(r *request, s *signed) ([]claim.Claim, error) {
+	all, err := d.Store.HeldAuthorizations(r.Context(), s.account.Tenant, s.account.Endpoint, s.account.ID)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(a *state.Authorization) bool { return a.At(d.Now()) != state.Valid })
+	return d.claims(s, all)
 }
 
 // revocationReason reads the optional reason code; without one it is unspecified,

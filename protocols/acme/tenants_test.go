@@ -63,6 +63,18 @@ var swaps = map[string]swap{
 	"HEAD /directory": {nothing: "says what is configured, to anybody"},
 	"GET /new-nonce":  {nothing: "nonces belong to the installation: what they are signed into names the tenant"},
 	"HEAD /new-nonce": {nothing: "nonces belong to the installation: what they are signed into names the tenant"},
+	"POST /directory": {tries: func(s *swapped) []try { return s.everyWay("/directory", "", "") }},
+	"POST /new-nonce": {tries: func(s *swapped) []try { return s.everyWay("/new-nonce", "", "") }},
+	"POST /account/{id}/orders": {tries: func(s *swapped) []try {
+		return s.everyWay("/account/{id}/orders", s.idOf(s.a.kid), "")
+	}},
+	"POST /account/{id}/orders/{after}": {tries: func(s *swapped) []try {
+		return s.everyWay("/account/{id}/orders/0", s.idOf(s.a.kid), "")
+	}},
+	"POST /key-change": {tries: (*swapped).keyChanges},
+	"POST /new-authz": {tries: func(s *swapped) []try {
+		return s.everyWay("/new-authz", "", `{"identifier":{"type":"dns","value":"ready.example"}}`)
+	}},
 	"POST /new-account": {tries: func(s *swapped) []try {
 		return []try{{"a key that has an account there",
 			func() reply {
@@ -250,6 +262,22 @@ func (s *swapped) revocations() (all []try) {
 			try{"its certificate's key" + extra, func() reply { return s.b.holder(s.key).revoke(s.der, extra) }, func() reply { return s.b.holder(key).revoke(madeUp, extra) }})
 	}
 	return append(all, s.everyWay("/revoke-cert", "", fmt.Sprintf(`{"certificate":%q}`, encodeDER(s.der)))...)
+}
+
+// keyChanges: B's account and A's, each with a key that only the other one has.
+func (s *swapped) keyChanges() (all []try) {
+	s.t.Helper()
+	account := func(base, id string) string { return base + "/account/" + id }
+	nobody := ca.RandomID(20)
+	change := func(base, kid string) func() reply {
+		return func() reply { return s.b.at(base, kid).changeKey(s.b.key, newKey(s.t), kid) }
+	}
+	return []try{
+		{"its account", change(s.b.base, s.a.kid), change(s.b.base, account(s.a.base, nobody))},
+		{"its account's id", change(s.b.base, account(s.b.base, s.idOf(s.a.kid))), change(s.b.base, account(s.b.base, nobody))},
+		{"another account at its URL", change(s.a.base, s.b.kid), change(s.a.base, account(s.b.base, nobody))},
+		{"another account's id at its URL", change(s.a.base, account(s.a.base, s.idOf(s.b.kid))), change(s.a.base, account(s.a.base, nobody))},
+	}
 }
 
 // renewalIDs are the ids of A's certificate, and of one that nobody issued.

@@ -13,15 +13,17 @@ func parkedOrder(t T, open func() *Driver) {
 	a := k.account(Tenant, Endpoint)
 	until := k.now().Add(14 * 24 * time.Hour).Truncate(time.Microsecond)
 	waiting := func(o *state.Order, until time.Time) {
-		k.park(k.parking(Tenant, newKey(), k.ACME.ParkOrder(Tenant, Endpoint, o.ID, until)))
+		k.park(k.parking(Tenant, newKey(), k.ACME.ParkOrder(Tenant, Endpoint, o.ID, a.Thumbprint, until)))
 	}
 	early, _ := k.order(a, "early.example")
-	_, err := k.Store.Park(t.Context(), k.parking(Tenant, newKey(), k.ACME.ParkOrder(Tenant, Endpoint, early.ID, until)))
+	_, err := k.Store.Park(t.Context(), k.parking(Tenant, newKey(), k.ACME.ParkOrder(Tenant, Endpoint, early.ID, a.Thumbprint, until)))
 	k.lost(err, 0, 0)
 	done, az := k.order(a, "done.example")
 	k.validate(az)
 	unparked := k.entry(Tenant, k.ACME.FinishParkedOrder(Tenant, Endpoint, done.ID, "x"))
 	_, err = k.Store.Record(t.Context(), unparked)
+	k.lost(err, 0, 0)
+	_, err = k.Store.Park(t.Context(), k.parking(Tenant, newKey(), k.ACME.ParkOrder(Tenant, Endpoint, done.ID, [32]byte{1}, until)))
 	k.lost(err, 0, 0)
 	waiting(done, until)
 	refused, az := k.order(a, "refused.example")
@@ -53,7 +55,7 @@ func parkedOrder(t T, open func() *Driver) {
 			k.lost(err, 0, 0)
 		}
 	}
-	elsewhere(func(tenant, endpoint string) ca.Effect { return k.ACME.ParkOrder(tenant, endpoint, theirs.ID, until) })
+	elsewhere(func(tenant, endpoint string) ca.Effect { return k.ACME.ParkOrder(tenant, endpoint, theirs.ID, a.Thumbprint, until) })
 	waiting(theirs, until)
 	elsewhere(func(tenant, endpoint string) ca.Effect {
 		return k.ACME.FinishParkedOrder(tenant, endpoint, theirs.ID, "x")

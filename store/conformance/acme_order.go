@@ -106,7 +106,7 @@ func (k *kit) finishedOrder(a *state.Account) (*state.Order, *ca.Entry) {
 	o, az := k.order(a, "done.example")
 	k.validate(az)
 	id := ca.RandomID(16)
-	e := k.entry(a.Tenant, k.ACME.FinishOrder(a.Tenant, a.Endpoint, o.ID, id))
+	e := k.entry(a.Tenant, k.ACME.FinishOrder(a.Tenant, a.Endpoint, o.ID, id, a.Thumbprint))
 	k.record(e)
 	return k.readOrder(o), e
 }
@@ -246,7 +246,7 @@ func finish(t T, open func() *Driver) {
 	o, az := k.order(a, "a.example", "b.example")
 	k.validate(az)
 	id := ca.RandomID(16)
-	e := k.entry(Tenant, k.ACME.Strike(Tenant, k.nonce()), k.ACME.FinishOrder(Tenant, Endpoint, o.ID, id))
+	e := k.entry(Tenant, k.ACME.Strike(Tenant, k.nonce()), k.ACME.FinishOrder(Tenant, Endpoint, o.ID, id, a.Thumbprint))
 	k.record(e)
 	want := *o
 	want.Status, want.Certificate, want.CA, want.Serial = state.Valid, id, caID, e.Certificate.Serial
@@ -257,7 +257,7 @@ func finish(t T, open func() *Driver) {
 	if diff := cmp.Diff(&want, got); err != nil || diff != "" {
 		t.Errorf("order by certificate: %v\n%s", err, diff)
 	}
-	second := k.entry(Tenant, k.ACME.FinishOrder(Tenant, Endpoint, o.ID, ca.RandomID(16)))
+	second := k.entry(Tenant, k.ACME.FinishOrder(Tenant, Endpoint, o.ID, ca.RandomID(16), a.Thumbprint))
 	_, err = k.Store.Record(t.Context(), second)
 	k.lost(err, 0, 0)
 	k.absent(second)
@@ -273,7 +273,7 @@ func finishGuards(t T, open func() *Driver) {
 	refused := func(what string, o *state.Order) {
 		t.Helper()
 		n := k.nonce()
-		e := k.entry(Tenant, k.ACME.Strike(Tenant, n), k.ACME.FinishOrder(Tenant, Endpoint, o.ID, ca.RandomID(16)))
+		e := k.entry(Tenant, k.ACME.Strike(Tenant, n), k.ACME.FinishOrder(Tenant, Endpoint, o.ID, ca.RandomID(16), a.Thumbprint))
 		before := k.readOrder(o)
 		_, err := k.Store.Record(t.Context(), e)
 		var lost *ca.LostEffect
@@ -303,6 +303,13 @@ func finishGuards(t T, open func() *Driver) {
 	k.validate(az)
 	refused("an invalid order", invalid)
 
+	rolled, az := k.order(a, "a.example")
+	k.validate(az)
+	next := rekeyed(a)
+	k.must("change the key", k.ACME.ChangeKey(t.Context(), next, a.Thumbprint, k.nonce()))
+	refused("the account has another key", rolled)
+	k.must("change it back", k.ACME.ChangeKey(t.Context(), a, next.Thumbprint, k.nonce()))
+
 	soon, az := k.newOrder(a, "a.example")
 	soon.Expires = k.now().UTC().Truncate(time.Microsecond).Add(time.Hour)
 	k.must("create", k.ACME.CreateOrder(t.Context(), soon, az, k.nonce()))
@@ -323,7 +330,7 @@ func finishGuards(t T, open func() *Driver) {
 	refused("a deactivated account", theirs)
 
 	empty := &state.Order{Tenant: Tenant, Endpoint: Endpoint, ID: "none", CreatedAt: k.now(), Expires: k.now()}
-	e := k.entry(Tenant, k.ACME.FinishOrder(Tenant, Endpoint, empty.ID, ca.RandomID(16)))
+	e := k.entry(Tenant, k.ACME.FinishOrder(Tenant, Endpoint, empty.ID, ca.RandomID(16), a.Thumbprint))
 	_, err := k.Store.Record(t.Context(), e)
 	k.lost(err, 0, 0)
 }
@@ -331,10 +338,11 @@ func finishGuards(t T, open func() *Driver) {
 // finishRace: many that finish one order at once get one certificate.
 func finishRace(t T, open func() *Driver) {
 	k := start(t, open)
-	o, az := k.order(k.account(Tenant, Endpoint), "a.example")
+	a := k.account(Tenant, Endpoint)
+	o, az := k.order(a, "a.example")
 	k.validate(az)
 	k.race(16, func() *ca.Entry {
-		return k.entry(Tenant, k.ACME.FinishOrder(Tenant, Endpoint, o.ID, ca.RandomID(16)))
+		return k.entry(Tenant, k.ACME.FinishOrder(Tenant, Endpoint, o.ID, ca.RandomID(16), a.Thumbprint))
 	})
 	if got := k.readOrder(o); got.Status != state.Valid || got.Certificate == "" {
 		t.Errorf("order %+v", got)
@@ -344,13 +352,14 @@ func finishRace(t T, open func() *Driver) {
 // finishRaceWithKey: with the order as idempotency key all of them get that one certificate.
 func finishRaceWithKey(t T, open func() *Driver) {
 	k := start(t, open)
-	o, az := k.order(k.account(Tenant, Endpoint), "a.example")
+	a := k.account(Tenant, Endpoint)
+	o, az := k.order(a, "a.example")
 	k.validate(az)
 	id := newKey()
 	var mu sync.Mutex
 	serials := map[ca.Serial]bool{}
 	k.gathered(16, func(int) {
-		e := k.keyed(id, k.ACME.Strike(Tenant, k.nonce()), k.ACME.FinishOrder(Tenant, Endpoint, o.ID, ca.RandomID(16)))
+		e := k.keyed(id, k.ACME.Strike(Tenant, k.nonce()), k.ACME.FinishOrder(Tenant, Endpoint, o.ID, ca.RandomID(16), a.Thumbprint))
 		got, err := k.Store.Record(t.Context(), e)
 		if err != nil || len(got) != 1 {
 			t.Errorf("one of 16 that finish: %v", err)

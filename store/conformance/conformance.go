@@ -6,6 +6,7 @@ package conformance
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ type Store interface {
 	ca.CRLs
 	ca.ServiceCertificates
 	seal.Store
-	credential.Burner
+	credential.Store
 	ca.PendingStore
 	ca.SupersededStore
 	Close() error
@@ -105,7 +106,7 @@ func run(t *testing.T, cases []Case, open func(t *testing.T) *Driver) {
 // LedgerCases lists the ledger suite.
 func LedgerCases() []Case {
 	var all []Case
-	for _, part := range [][]Case{recordCases, effectCases, idempotencyCases, statusCases, crlCases, serviceCases, backgroundCases, sealCases, auditCases, tenantCases(), batchCases, approvalCases} {
+	for _, part := range [][]Case{recordCases, effectCases, credentialCases, idempotencyCases, statusCases, crlCases, serviceCases, backgroundCases, sealCases, auditCases, tenantCases(), batchCases, approvalCases} {
 		all = append(all, part...)
 	}
 	return all
@@ -113,7 +114,7 @@ func LedgerCases() []Case {
 
 // ACMECases lists the suite of the ACME door's objects.
 func ACMECases() []Case {
-	return append(append([]Case{}, accountCases...), orderCases...)
+	return slices.Concat(accountCases, accountLifeCases, orderCases)
 }
 
 // ArchiveCases lists the suite of what operators ask.

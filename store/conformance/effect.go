@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
-	"github.com/enrollgate/enrollgate/ca/credential"
 )
 
 var effectCases = []Case{
@@ -17,7 +16,6 @@ var effectCases = []Case{
 	{"OneEffectManyRecords", oneEffectManyRecords},
 	{"BurnRace", burnRace},
 	{"BurnExpired", burnExpired},
-	{"CredentialTaken", credentialTaken},
 	{"RevokeWithLostEffect", revokeWithLostEffect},
 }
 
@@ -104,7 +102,7 @@ func foreignEffect(t T, open func() *Driver) {
 	k := start(t, open)
 	other := start(t, open)
 	id := k.credential(Tenant, 1)
-	if err := other.Store.AddUses(t.Context(), credential.Uses{Tenant: Tenant, ID: id, Left: 1, Expires: k.now().Add(time.Hour)}); err != nil {
+	if err := other.Store.AddCredential(t.Context(), k.newCredential(Tenant, id, 1), credentialAdded(Tenant)); err != nil {
 		t.Fatalf("add uses: %v", err)
 	}
 	for name, effect := range map[string]ca.Effect{
@@ -184,18 +182,6 @@ func burnExpired(t T, open func() *Driver) {
 	if n := k.usesLeft(Tenant, id); n != 2 {
 		t.Errorf("%d uses left, want 2", n)
 	}
-}
-
-func credentialTaken(t T, open func() *Driver) {
-	k := start(t, open)
-	id := k.credential(Tenant, 1)
-	again := credential.Uses{Tenant: Tenant, ID: id, Left: 100, Expires: k.now().Add(time.Hour)}
-	k.kind("an id that is taken", k.Store.AddUses(t.Context(), again), ca.Conflict)
-	if n := k.usesLeft(Tenant, id); n != 1 {
-		t.Errorf("%d uses left of 1", n)
-	}
-	_, err := k.Store.UsesLeft(t.Context(), Tenant, "unknown")
-	k.kind("an unknown id", err, ca.NotFound)
 }
 
 func revokeWithLostEffect(t T, open func() *Driver) {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
-	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
@@ -123,26 +122,6 @@ func (k *kit) audited(trace string) (n int) {
 				n++
 			}
 		}
-	}
-	return n
-}
-
-// credential adds a credential and gives its id.
-func (k *kit) credential(tenant string, uses int) string {
-	k.Helper()
-	id := "cred-" + ca.RandomID(8)
-	err := k.Store.AddUses(k.Context(), credential.Uses{Tenant: tenant, ID: id, Left: uses, Expires: k.now().Add(24 * time.Hour)})
-	if err != nil {
-		k.Fatalf("add a credential: %v", err)
-	}
-	return id
-}
-
-func (k *kit) usesLeft(tenant, id string) int {
-	k.Helper()
-	n, err := k.Store.UsesLeft(k.Context(), tenant, id)
-	if err != nil {
-		k.Fatalf("uses left: %v", err)
 	}
 	return n
 }

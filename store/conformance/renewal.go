@@ -11,7 +11,8 @@ import (
 // orderAsked: what an order asks for is kept with it.
 func orderAsked(t T, open func() *Driver) {
 	k := start(t, open)
-	o, az := k.newOrder(k.account(Tenant, Endpoint), "a.example")
+	a := k.account(Tenant, Endpoint)
+	o, az := k.newOrder(a, "a.example")
 	o.Profile, o.Replaces = "short", "AAAA.BBBB"
 	k.must("create", k.ACME.CreateOrder(t.Context(), o, az, k.nonce()))
 	if diff := cmp.Diff(o, k.readOrder(o)); diff != "" {
@@ -19,7 +20,7 @@ func orderAsked(t T, open func() *Driver) {
 	}
 	k.validate(az)
 	id := ca.RandomID(16)
-	e := k.entry(Tenant, k.ACME.FinishOrder(Tenant, Endpoint, o.ID, id))
+	e := k.entry(Tenant, k.ACME.FinishOrder(Tenant, Endpoint, o.ID, id, a.Thumbprint))
 	k.record(e)
 	got, err := k.ACME.OrderByCertificate(t.Context(), Tenant, Endpoint, id)
 	if err != nil || got.Profile != "short" || got.Replaces != "AAAA.BBBB" {

@@ -4,10 +4,8 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
-	"github.com/enrollgate/enrollgate/ca/credential"
 )
 
 // tenantCases has one case for each method that takes a tenant.
@@ -55,8 +53,6 @@ var swaps = map[string]swap{
 	"Post":             {try: swapPost},
 	"Delivered":        {try: swapDelivered},
 	"Burn":             {try: swapBurn},
-	"AddUses":          {try: swapAddUses},
-	"UsesLeft":         {try: swapUsesLeft},
 	"Generations":      {try: swapGenerations},
 	"AddGeneration":    {try: swapGenerations},
 	"SweepUnique":      {shared: "what has ended is swept for every tenant"},
@@ -66,6 +62,12 @@ var swaps = map[string]swap{
 	"StrikeSuperseded": {try: swapSuperseded},
 	"Activate":         {try: swapActivations},
 	"Activations":      {try: swapActivations},
+
+	"AddCredential":      {try: swapAddCredential},
+	"Credential":         {try: swapCredential},
+	"CredentialByLookup": {try: swapCredentialByLookup},
+	"Credentials":        {try: swapCredentials},
+	"RevokeCredential":   {try: swapRevokeCredential},
 
 	"KeepServiceCertificate":   {try: swapServices},
 	"ServiceCertificates":      {try: swapServices},
@@ -165,22 +167,6 @@ func swapBurn(k *kit, _ *ca.Entry) {
 	if k.usesLeft(Tenant, id) != 1 {
 		k.Errorf("another tenant burnt a use")
 	}
-}
-
-func swapAddUses(k *kit, _ *ca.Entry) {
-	id := k.credential(Tenant, 1)
-	if err := k.Store.AddUses(k.Context(), credential.Uses{Tenant: OtherTenant, ID: id, Left: 7, Expires: k.now().Add(time.Hour)}); err != nil {
-		k.Errorf("the same id in another tenant: %v", err)
-	}
-	if a, b := k.usesLeft(Tenant, id), k.usesLeft(OtherTenant, id); a != 1 || b != 7 {
-		k.Errorf("uses left: %d and %d, want 1 and 7", a, b)
-	}
-}
-
-func swapUsesLeft(k *kit, _ *ca.Entry) {
-	id := k.credential(Tenant, 1)
-	_, err := k.Store.UsesLeft(k.Context(), OtherTenant, id)
-	k.kind("another tenant's credential", err, ca.NotFound)
 }
 
 func swapGenerations(k *kit, _ *ca.Entry) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
 
@@ -21,6 +22,7 @@ type UpkeepStore interface {
 	ca.Upkeep
 	ca.Replicas
 	state.Upkeep
+	credential.Upkeep
 	ca.Renewals
 }
 
@@ -34,6 +36,8 @@ func UpkeepCases() []Case {
 		{"UpkeepNonces", upkeepNonces},
 		{"UpkeepIdempotency", upkeepIdempotency},
 		{"UpkeepOrders", upkeepOrders},
+		{"UpkeepCredentials", upkeepCredentials},
+		{"UpkeepPreauthorizations", upkeepPreauthorizations},
 		{"UpkeepMonths", upkeepMonths},
 		{"UpkeepReplicas", upkeepReplicas},
 		{"UpkeepFence", upkeepFence},

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
-	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/seal"
 )
 
@@ -105,42 +104,6 @@ func (s *Store) Delivered(ctx context.Context, tenant string, id int64) error {
 		assign(t, &t.outbox, left)
 		return nil
 	})
-}
-
-// AddUses records a new credential's uses.
-func (s *Store) AddUses(ctx context.Context, u credential.Uses) error {
-	return s.change(ctx, func(t *tx) error {
-		key := nameKey{u.Tenant, u.ID}
-		if _, taken := t.uses[key]; taken {
-			return ca.Errorf(ca.Conflict, "the credential id is taken")
-		}
-		set(t, t.uses, key, u)
-		return nil
-	})
-}
-
-// Burn makes the effect that takes one use.
-func (s *Store) Burn(tenant, id string) ca.Effect {
-	return ca.NewEffect(&effect{owner: s, tenant: tenant, take: func(t *tx) bool {
-		u, ok := t.uses[nameKey{tenant, id}]
-		if !ok || u.Left <= 0 || !t.now.Before(u.Expires) {
-			return false
-		}
-		u.Left--
-		set(t, t.uses, nameKey{tenant, id}, u)
-		return true
-	}})
-}
-
-// UsesLeft tells how many uses are left.
-func (s *Store) UsesLeft(_ context.Context, tenant, id string) (int, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	u, ok := s.uses[nameKey{tenant, id}]
-	if !ok {
-		return 0, ca.Errorf(ca.NotFound, "there is no such credential")
-	}
-	return u.Left, nil
 }
 
 // DataKeys lists the wrapped data keys, by purpose and version.

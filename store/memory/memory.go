@@ -70,7 +70,7 @@ type Store struct {
 	leases       map[string]ca.Lease
 	outbox       []ca.Message
 	posted       int64 // last message id
-	uses         map[nameKey]credential.Uses
+	credentials  map[nameKey]credential.Record
 	dataKeys     map[dataKey]seal.WrappedKey
 	generations  map[genKey]ca.Generation
 	activations  map[genKey]ca.Activation // by position
@@ -92,7 +92,7 @@ func New(o Options) *Store {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{opts: o, certificates: map[certKey]*certificate{}, blocked: map[[32]byte]bool{}, answered: map[idemKey]answered{},
-		profiles: map[[32]byte][]byte{}, leases: map[string]ca.Lease{}, uses: map[nameKey]credential.Uses{},
+		profiles: map[[32]byte][]byte{}, leases: map[string]ca.Lease{}, credentials: map[nameKey]credential.Record{},
 		dataKeys: map[dataKey]seal.WrappedKey{}, generations: map[genKey]ca.Generation{},
 		activations: map[genKey]ca.Activation{}, crls: map[crlKey]ca.CRL{}, crlHeads: map[scopeKey]ca.CRLHead{},
 		services: map[serviceKey]ca.ServiceCertificate{}, unique: map[uniqueKey]holder{}, pending: map[nameKey]*pending{},

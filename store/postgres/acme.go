@@ -21,15 +21,37 @@ func (s *Store) Strike(tenant string, n state.Nonce) ca.Effect {
 }
 
 // CreateAccount implements state.Store.
-func (s *Store) CreateAccount(ctx context.Context, a *state.Account, n state.Nonce) error {
+func (s *Store) CreateAccount(ctx context.Context, a *state.Account, n state.Nonce, effects ...ca.Effect) error {
 	contact := a.Contact
 	if contact == nil {
 		contact = []string{}
 	}
-	return s.submit(ctx, &work{steps: []step{s.strike(a.Tenant, n), {
+	var external []byte
+	if a.External != nil {
+		var err error
+		if external, err = encode(a.External); err != nil {
+			return err
+		}
+	}
+	w := &work{steps: []step{s.strike(a.Tenant, n), {
 		slot: slot{classAccount, a.Tenant, a.Endpoint + "\x00" + string(a.Thumbprint[:])}, sql: sql.AccountAdd,
-		args: []any{a.Tenant, a.Endpoint, a.ID, string(a.Status), notNil(a.Key), a.Thumbprint[:], contact, a.TermsAgreed, a.CreatedAt},
+		args: []any{a.Tenant, a.Endpoint, a.ID, string(a.Status), notNil(a.Key), a.Thumbprint[:], contact, a.TermsAgreed, a.CreatedAt,
+			a.Agreed, external, a.Preauthorized},
 		lost: ca.Errorf(ca.Conflict, "the key has an account already"),
+	}}}
+	if err := w.add(s, a.Tenant, 0, nil, effects); err != nil {
+		return err
+	}
+	return s.submit(ctx, w)
+}
+
+// ChangeKey implements state.Store. Two accounts that take one key share a slot
+// in a batch; across replicas the unique key decides, which is a Conflict too.
+func (s *Store) ChangeKey(ctx context.Context, a *state.Account, before [32]byte, n state.Nonce) error {
+	return s.submit(ctx, &work{steps: []step{s.strike(a.Tenant, n), {
+		slot: slot{classAccount, a.Tenant, a.Endpoint + "\x00" + string(a.Thumbprint[:])}, sql: sql.KeyChange,
+		args: []any{a.Tenant, a.Endpoint, a.ID, notNil(a.Key), a.Thumbprint[:], before[:]},
+		lost: ca.Errorf(ca.Conflict, "the account has another key by now, or the key another account"),
 	}}})
 }
 
@@ -41,7 +63,7 @@ func (s *Store) UpdateAccount(ctx context.Context, a *state.Account, n state.Non
 	}
 	return s.submit(ctx, &work{steps: []step{s.strike(a.Tenant, n), {
 		slot: slot{classAccount, a.Tenant, "id\x00" + a.ID}, sql: sql.AccountUpdate,
-		args: []any{a.Tenant, a.Endpoint, a.ID, string(a.Status), contact, a.TermsAgreed},
+		args: []any{a.Tenant, a.Endpoint, a.ID, string(a.Status), contact, a.TermsAgreed, a.Agreed},
 		lost: ca.Errorf(ca.Conflict, "the account is not valid"),
 	}}})
 }
@@ -54,6 +76,21 @@ func (s *Store) CreateOrder(ctx context.Context, o *state.Order, authorizations 
 		}
 	}
 	return s.submit(ctx, &work{steps: []step{s.strike(o.Tenant, n)}, orders: []*state.Order{o}, authorizations: authorizations})
+}
+
+// CreateAuthorization implements state.Store.
+func (s *Store) CreateAuthorization(ctx context.Context, a *state.Authorization, n state.Nonce) error {
+	challenges, err := encodeChallenges(a.Challenges)
+	if err != nil {
+		return err
+	}
+	return s.submit(ctx, &work{steps: []step{s.strike(a.Tenant, n),
+		{slot: slot{classAccount, a.Tenant, "id\x00" + a.Account}, sql: sql.Preauthorize, args: []any{a.Tenant, a.Endpoint, a.Account},
+			lost: ca.Errorf(ca.Conflict, "the account is not valid")},
+		{slot: authorizationSlot(a.Tenant, a.ID), sql: sql.PreauthorizationAdd,
+			args: []any{a.Tenant, a.Endpoint, a.ID, a.Account, a.Identifier.Type, a.Identifier.Value, a.Wildcard, string(a.Status), a.CreatedAt, a.Expires, challenges},
+			lost: ca.Errorf(ca.Conflict, "the authorization id is taken")},
+	}})
 }
 
 // ChangeChallenge implements state.Store.
@@ -97,19 +134,19 @@ func authorizationChanged() error {
 }
 
 // FinishOrder implements state.Store.
-func (s *Store) FinishOrder(tenant, endpoint, order, certificate string) ca.Effect {
+func (s *Store) FinishOrder(tenant, endpoint, order, certificate string, key [32]byte) ca.Effect {
 	return ca.NewEffect(&effect{store: s, tenant: tenant, step: func(e *ca.Entry) (step, error) {
 		if e == nil {
 			return step{}, errors.New("an order can only be finished together with a certificate")
 		}
 		return step{slot: slot{classOrder, tenant, order}, sql: sql.OrderFinish,
-			args: []any{s.offset(), tenant, endpoint, order, certificate, e.Certificate.CA, e.Certificate.Serial[:]}}, nil
+			args: []any{s.offset(), tenant, endpoint, order, certificate, e.Certificate.CA, e.Certificate.Serial[:], key[:]}}, nil
 	}})
 }
 
 // ParkOrder implements state.Store.
-func (s *Store) ParkOrder(tenant, endpoint, order string, until time.Time) ca.Effect {
-	return s.fixed(tenant, step{slot: slot{classOrder, tenant, order}, sql: approving.OrderPark, args: []any{s.offset(), tenant, endpoint, order, until}})
+func (s *Store) ParkOrder(tenant, endpoint, order string, key [32]byte, until time.Time) ca.Effect {
+	return s.fixed(tenant, step{slot: slot{classOrder, tenant, order}, sql: approving.OrderPark, args: []any{s.offset(), tenant, endpoint, order, until, key[:]}})
 }
 
 // FinishParkedOrder implements state.Store.

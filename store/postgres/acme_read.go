@@ -24,9 +24,14 @@ func (s *Store) AccountByKey(ctx context.Context, tenant, endpoint string, thumb
 
 func (s *Store) account(tenant, endpoint string, row pgx.Row) (*state.Account, error) {
 	a := &state.Account{Tenant: tenant, Endpoint: endpoint}
-	var thumbprint []byte
-	if err := row.Scan(&a.ID, &a.Status, &a.Key, &thumbprint, &a.Contact, &a.TermsAgreed, &a.CreatedAt); err != nil {
+	var thumbprint, external []byte
+	if err := row.Scan(&a.ID, &a.Status, &a.Key, &thumbprint, &a.Contact, &a.TermsAgreed, &a.CreatedAt, &a.Agreed, &external, &a.Preauthorized); err != nil {
 		return nil, readError(err, "account")
+	}
+	if external != nil {
+		if err := json.Unmarshal(external, &a.External); err != nil {
+			return nil, ca.InternalError(fmt.Errorf("the external account of account %s: %w", a.ID, err))
+		}
 	}
 	if len(thumbprint) != len(a.Thumbprint) {
 		return nil, ca.InternalError(fmt.Errorf("a key thumbprint of %d octets is stored", len(thumbprint)))
@@ -143,4 +148,41 @@ func (s *Store) Authorization(ctx context.Context, tenant, endpoint, id string) 
 		return nil, ca.InternalError(fmt.Errorf("the challenges of authorization %s: %w", id, err))
 	}
 	return a, nil
+}
+
+// Orders implements state.Store.
+func (s *Store) Orders(ctx context.Context, tenant, endpoint, account, after string, limit int) ([]string, error) {
+	rows, err := s.pool.Query(ctx, sql.OrdersOf, s.offset(), tenant, endpoint, account, after, limit)
+	if err != nil {
+		return nil, readError(err, "order")
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return ids, readError(err, "order")
+}
+
+// Preauthorizations implements state.Store.
+func (s *Store) Preauthorizations(ctx context.Context, tenant, endpoint, account string) ([]*state.Authorization, error) {
+	return s.authorizations(ctx, tenant, endpoint, sql.Preauthorizations, s.offset(), tenant, endpoint, account)
+}
+
+// HeldAuthorizations implements state.Store.
+func (s *Store) HeldAuthorizations(ctx context.Context, tenant, endpoint, account string) ([]*state.Authorization, error) {
+	return s.authorizations(ctx, tenant, endpoint, sql.HeldAuthorizations, s.offset(), tenant, endpoint, account, state.HeldOrders)
+}
+
+func (s *Store) authorizations(ctx context.Context, tenant, endpoint, statement string, args ...any) ([]*state.Authorization, error) {
+	rows, err := s.pool.Query(ctx, statement, args...)
+	if err != nil {
+		return nil, readError(err, "authorization")
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*state.Authorization, error) {
+		a := &state.Authorization{Tenant: tenant, Endpoint: endpoint}
+		var challenges []byte
+		if err := row.Scan(&a.ID, &a.Account, &a.Identifier.Type, &a.Identifier.Value, &a.Wildcard, &a.Status, &a.CreatedAt, &a.Expires, &challenges); err != nil {
+			return nil, err
+		}
+		a.CreatedAt, a.Expires = a.CreatedAt.UTC(), a.Expires.UTC()
+		return a, json.Unmarshal(challenges, &a.Challenges)
+	})
+	return all, readError(err, "authorization")
 }

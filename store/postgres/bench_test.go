@@ -53,7 +53,7 @@ func BenchmarkFlow(b *testing.B) {
 				if _, _, err := s.Order(b.Context(), "default", "acme", o.ID); err != nil {
 					return err
 				}
-				e := newEntry(s.Strike("default", newNonce()), s.FinishOrder("default", "acme", o.ID, ca.RandomID(16)))
+				e := newEntry(s.Strike("default", newNonce()), s.FinishOrder("default", "acme", o.ID, ca.RandomID(16), keyOf(o)))
 				e.AltNames = []pkix.GeneralName{pkix.DNS("host.example")}
 				if _, err := s.Record(b.Context(), e); err != nil {
 					return err

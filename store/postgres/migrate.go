@@ -53,6 +53,7 @@ var grants = map[string]string{
 	"leases":          "select, insert, update",
 	"outbox":          "select, insert, delete",
 	"credential_uses": "select, insert, update",
+	"credentials":     "select, insert, update, delete",
 	"replicas":        "select, insert, update, delete",
 
 	"unique_values":    "select, insert, update, delete",

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/enrollgate/enrollgate/ca"
-	"github.com/enrollgate/enrollgate/ca/credential"
 )
 
 // one commits a single guarded step; where it is lost, the answer is lost.
@@ -90,23 +89,6 @@ func (s *Store) Activations(ctx context.Context, tenant string) ([]ca.Activation
 		return a, err
 	})
 	return all, readError(err, "activation")
-}
-
-// AddUses implements credential.Burner.
-func (s *Store) AddUses(ctx context.Context, u credential.Uses) error {
-	return s.one(ctx, step{slot: slot{classUses, u.Tenant, u.ID}, sql: sql.UsesAdd, args: []any{u.Tenant, u.ID, u.Left, u.Expires}},
-		ca.Errorf(ca.Conflict, "credential %s exists already", u.ID))
-}
-
-// Burn implements credential.Burner.
-func (s *Store) Burn(tenant, id string) ca.Effect {
-	return s.fixed(tenant, step{slot: slot{classUses, tenant, id}, sql: sql.Burn, args: []any{s.offset(), tenant, id}})
-}
-
-// UsesLeft implements credential.Burner.
-func (s *Store) UsesLeft(ctx context.Context, tenant, id string) (left int, err error) {
-	err = s.pool.QueryRow(ctx, sql.UsesLeft, tenant, id).Scan(&left)
-	return left, readError(err, "credential")
 }
 
 // Acquire implements ca.Leases. A lease is no record, and taking it twice is no

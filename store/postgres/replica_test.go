@@ -33,6 +33,12 @@ func readyOrder(t testing.TB, s *Store) *state.Order {
 	return o
 }
 
+// keyOf is the thumbprint of the key that readyOrder gave the order's account.
+func keyOf(o *state.Order) (out [32]byte) {
+	copy(out[:], o.Account)
+	return out
+}
+
 func newNonce() state.Nonce {
 	return state.Nonce{ID: [16]byte([]byte(ca.RandomID(16))), Expires: time.Now().Add(time.Hour)}
 }
@@ -49,7 +55,7 @@ func TestReplicasFinishOneOrder(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range got {
 			s := replicas[i%2]
-			e := newEntry(s.Strike("default", newNonce()), s.FinishOrder("default", "acme", o.ID, ca.RandomID(16)))
+			e := newEntry(s.Strike("default", newNonce()), s.FinishOrder("default", "acme", o.ID, ca.RandomID(16), keyOf(o)))
 			e.Idempotency = key
 			all.Go(func() {
 				r, err := s.Record(t.Context(), e)
@@ -85,7 +91,8 @@ func TestReplicasShareCredentials(t *testing.T) {
 	keepProfile(t, replicas[0])
 	const credentials, uses, callers = 4, 20, 24
 	for i := range credentials {
-		if err := replicas[0].AddUses(t.Context(), credential.Uses{Tenant: "default", ID: fmt.Sprint(i), Left: uses, Expires: time.Now().Add(time.Hour)}); err != nil {
+		if err := replicas[0].AddCredential(t.Context(), &credential.Record{Credential: credential.Credential{Tenant: "default", ID: fmt.Sprint(i), Granted: uses, Left: uses,
+			Expires: time.Now().Add(time.Hour)}}, ca.Audit{Tenant: "default", Event: "credential.created", Actor: "x", Detail: []byte("{}")}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -113,9 +120,9 @@ func TestReplicasShareCredentials(t *testing.T) {
 	}
 	all.Wait()
 	for i := range credentials {
-		left, err := replicas[0].UsesLeft(t.Context(), "default", fmt.Sprint(i))
-		if err != nil || left != uses-won[i] {
-			t.Errorf("credential %d: %d uses left, %d were taken of %d (%v)", i, left, won[i], uses, err)
+		r, err := replicas[0].Credential(t.Context(), "default", fmt.Sprint(i))
+		if err != nil || r.Left != uses-won[i] {
+			t.Errorf("credential %d: %d uses left, %d were taken of %d (%v)", i, r.Left, won[i], uses, err)
 		}
 	}
 }

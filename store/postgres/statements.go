@@ -1,36 +1,42 @@
 package postgres
 
-const checkpointColumns = `number, chain, seq, hash, rows, at, prev, key, signature`
+const (
+	credentialColumns    = `tenant, id, kind, door, endpoints, bindings, secret, granted, uses, expires, created_at, revoked_at`
+	authorizationColumns = `id, account, type, value, wildcard, status, created_at, expires, challenges`
+	accountColumns       = `id, status, key, thumbprint, contact, terms, created_at, agreed, external, preauthorized`
+	checkpointColumns    = `number, chain, seq, hash, rows, at, prev, key, signature`
+)
 
 // sql is every statement that the running daemon sends, so that a test can
 // explain each of them. $1 of a statement that needs the store's clock is its
 // offset, which is zero outside of tests.
 var sql = struct {
-	Begin, Commit, Rollback, Pin, PinSession, Settings, Version, EnsureMonth, Now                                    string
-	ChainFind, ChainAdd, ChainHead                                                                                   string
-	Strike, Check, Idempotency                                                                                       string
-	Burn, LeaseHeld, LeaseAcquire, LeaseRelease                                                                      string
-	UsesAdd, UsesLeft, ProfileKeep, Profile, GenerationAdd, Generations, Activate, Activations, DataKeyAdd, DataKeys string
-	ServiceAdd, Services, ServiceForget                                                                              string
-	RevocationLock, Revoke, Unhold, BlockKey                                                                         string
-	Certificates, Names, Decisions, Audit, Feed, Outbox, Batch                                                       string
-	Settle, Settled                                                                                                  string
-	CertificateFind, DecisionFind, FeedRead, ReplayFind                                                              string
-	OutboxWaiting, OutboxDelivered                                                                                   string
-	AccountAdd, AccountUpdate, AccountFind, AccountByKey                                                             string
-	Orders, Authorizations, OrderFinish, OrderFind, OrderByCertificate, AuthorizationFind                            string
-	ChallengeChange, ChallengeEnd, AuthorizationDeactivate                                                           string
-	ReplacementAdd, Replacement, WindowsPut, WindowFind, SweepRenewals                                               string
-	SweepNonces, SweepIdempotency, EndOrders, RemoveOrders                                                           string
-	ReplicaBeat, Replicas, ReplicasForget, MonthMake                                                                 string
-	KEKPut, KEKChange, DataKeyCount, DataKeyRewrap                                                                   string
-	Uncovered, CheckpointLast, CheckpointAdd, AuditKeys, AuditKeyAdd                                                 string
-	Unlimited, TrailChains, TrailBatches, TrailRows, TrailCheckpoints, TrailCount                                    string
-	Find, FindBySubject, FindByRequester, FindByKey, FindByName, FindByState                                         string
-	RevocationFind, AuditByTrace, AuditBySerial                                                                      string
-	CRLPartAdd, CRLPublish, CRLPartsDrop, CRLHeads, CRLFind, CRLParts                                                string
-	StatusPage, FeedEnd                                                                                              string
-	Months, MonthFind, MonthCount, MonthWaits, MonthRelease, MonthDrop                                               string
+	Begin, Commit, Rollback, Pin, PinSession, Settings, Version, EnsureMonth, Now                      string
+	ChainFind, ChainAdd, ChainHead                                                                     string
+	Strike, Check, Idempotency                                                                         string
+	Burn, LeaseHeld, LeaseAcquire, LeaseRelease                                                        string
+	CredentialAdd, CredentialFind, CredentialByLookup, Credentials, CredentialRevoke, SweepCredentials string
+	ReplacementAdd, Replacement, WindowsPut, WindowFind, SweepRenewals, RemovePreauthorizations        string
+	KeyChange, OrdersOf, Preauthorize, PreauthorizationAdd, Preauthorizations, HeldAuthorizations      string
+	ProfileKeep, Profile, GenerationAdd, Generations, Activate, Activations, DataKeyAdd, DataKeys      string
+	RevocationLock, Revoke, Unhold, BlockKey                                                           string
+	Certificates, Names, Decisions, Audit, Feed, Outbox, Batch                                         string
+	Settle, Settled, ServiceAdd, Services, ServiceForget                                               string
+	CertificateFind, DecisionFind, FeedRead, ReplayFind                                                string
+	OutboxWaiting, OutboxDelivered                                                                     string
+	AccountAdd, AccountUpdate, AccountFind, AccountByKey                                               string
+	Orders, Authorizations, OrderFinish, OrderFind, OrderByCertificate, AuthorizationFind              string
+	ChallengeChange, ChallengeEnd, AuthorizationDeactivate                                             string
+	SweepNonces, SweepIdempotency, EndOrders, RemoveOrders                                             string
+	ReplicaBeat, Replicas, ReplicasForget, MonthMake                                                   string
+	KEKPut, KEKChange, DataKeyCount, DataKeyRewrap                                                     string
+	Uncovered, CheckpointLast, CheckpointAdd, AuditKeys, AuditKeyAdd                                   string
+	Unlimited, TrailChains, TrailBatches, TrailRows, TrailCheckpoints, TrailCount                      string
+	Find, FindBySubject, FindByRequester, FindByKey, FindByName, FindByState                           string
+	RevocationFind, AuditByTrace, AuditBySerial                                                        string
+	CRLPartAdd, CRLPublish, CRLPartsDrop, CRLHeads, CRLFind, CRLParts                                  string
+	StatusPage, FeedEnd                                                                                string
+	Months, MonthFind, MonthCount, MonthWaits, MonthRelease, MonthDrop                                 string
 }{
 	Begin:    `begin`,
 	Commit:   `commit`,
@@ -63,8 +69,8 @@ var sql = struct {
 			set digest = excluded.digest, ca = excluded.ca, serial = excluded.serial, expires = excluded.expires
 			where i.expires <= now() + $1::interval
 		returning tenant, key`,
-	Burn: `update enrollgate.credential_uses set uses = uses - 1
-		where tenant = $2 and id = $3 and uses > 0 and expires > now() + $1::interval`,
+	Burn: `update enrollgate.credentials set uses = uses - 1
+		where tenant = $2 and id = $3 and (uses > 0 or uses is null) and expires > now() + $1::interval and revoked_at is null`,
 	LeaseHeld: `select from enrollgate.leases
 		where name = $2 and holder = $3 and fence = $4 and until > now() + $1::interval for share`,
 	LeaseAcquire: `insert into enrollgate.leases as l (name, holder, fence, until)
@@ -75,8 +81,19 @@ var sql = struct {
 		returning fence, until`,
 	LeaseRelease: `update enrollgate.leases set until = now() + $1::interval where name = $2 and holder = $3 and fence = $4`,
 
-	UsesAdd:     `insert into enrollgate.credential_uses (tenant, id, uses, expires) values ($1, $2, $3, $4) on conflict do nothing`,
-	UsesLeft:    `select uses from enrollgate.credential_uses where tenant = $1 and id = $2`,
+	CredentialAdd: `insert into enrollgate.credentials (tenant, id, kind, door, profile, endpoints, bindings, secret, granted, uses,
+			expires, revoked_at, lookup, created_at)
+		values ($2, $3, $4, $5, $6, $7::text[], $8, $9, $10, $11, $12, $13, $14, now() + $1::interval)
+		on conflict do nothing returning created_at`,
+	CredentialFind: `select ` + credentialColumns + ` from enrollgate.credentials where tenant = $1 and id = $2`,
+	CredentialByLookup: `select ` + credentialColumns + ` from enrollgate.credentials
+		where tenant = $1 and lookup = $2 and lookup is not null`,
+	Credentials: `select ` + credentialColumns + ` from enrollgate.credentials where tenant = $1 and id > $2 order by id limit $3::integer`,
+	CredentialRevoke: `update enrollgate.credentials set revoked_at = now() + $1::interval
+		where tenant = $2 and id = $3 and revoked_at is null`,
+	SweepCredentials: `delete from enrollgate.credentials where ctid = any(array(
+		select ctid from enrollgate.credentials where expires <= now() + $1::interval - $2::interval
+			order by expires limit $3 for update skip locked))`,
 	ProfileKeep: `insert into enrollgate.profiles (hash, text, at) values ($2, $3, now() + $1::interval) on conflict do nothing`,
 	Profile:     `select text from enrollgate.profiles where hash = $1`,
 	GenerationAdd: `insert into enrollgate.generations (tenant, ca, number, key_uri, der, chain, root, created_at)
@@ -191,13 +208,14 @@ var sql = struct {
 
 	// The ACME door. A lateral subquery with a limit is looked up row by row, by
 	// key: a join could be planned as a walk through the tenant.
-	AccountAdd: `insert into enrollgate.acme_accounts (tenant, endpoint, id, status, key, thumbprint, contact, terms, created_at)
-		values ($1, $2, $3, $4, $5, $6, $7::text[], $8, $9) on conflict do nothing`,
-	AccountUpdate: `update enrollgate.acme_accounts set status = $4, contact = $5::text[], terms = $6
+	AccountAdd: `insert into enrollgate.acme_accounts (tenant, endpoint, id, status, key, thumbprint, contact, terms, created_at,
+			agreed, external, preauthorized)
+		values ($1, $2, $3, $4, $5, $6, $7::text[], $8, $9, $10, $11, $12) on conflict do nothing`,
+	AccountUpdate: `update enrollgate.acme_accounts set status = $4, contact = $5::text[], terms = $6, agreed = $7
 		where tenant = $1 and endpoint = $2 and id = $3 and status = 'valid'`,
-	AccountFind: `select id, status, key, thumbprint, contact, terms, created_at from enrollgate.acme_accounts
+	AccountFind: `select ` + accountColumns + ` from enrollgate.acme_accounts
 		where tenant = $1 and endpoint = $2 and id = $3`,
-	AccountByKey: `select id, status, key, thumbprint, contact, terms, created_at from enrollgate.acme_accounts
+	AccountByKey: `select ` + accountColumns + ` from enrollgate.acme_accounts
 		where tenant = $1 and endpoint = $2 and thumbprint = $3`,
 	// Lists do not travel inside lists: each order's authorizations come joined by a comma, which no id holds.
 	Orders: `insert into enrollgate.acme_orders (tenant, endpoint, id, account, status, identifiers, not_before, not_after,
@@ -217,7 +235,7 @@ var sql = struct {
 			and cardinality(o.authorizations) = (select count(*) from unnest(o.authorizations) named(id),
 				lateral (select from enrollgate.acme_authorizations a
 					where a.id = named.id and a.tenant = $2 and a.endpoint = $3 and a.status = 'valid' and a.expires > now() + $1::interval limit 1) valid)
-			and (select status from enrollgate.acme_accounts where tenant = $2 and id = o.account and endpoint = $3) = 'valid'`,
+			and (select status from enrollgate.acme_accounts where tenant = $2 and id = o.account and endpoint = $3 and thumbprint = $8) = 'valid'`,
 	OrderFind: `select o.account, o.status, o.identifiers, o.not_before, o.not_after, o.created_at, o.expires, o.authorizations,
 			coalesce(o.certificate, ''), o.ca, o.serial, o.error, o.profile, o.replaces,
 			a.id, a.account, a.type, a.value, a.wildcard, a.status, a.created_at, a.expires, a.challenges
@@ -238,6 +256,28 @@ var sql = struct {
 	AuthorizationDeactivate: `update enrollgate.acme_authorizations set status = 'deactivated'
 		where tenant = $1 and endpoint = $2 and id = $3 and status in ('pending', 'valid')`,
 
+	// A key that another transaction takes at the same time violates the table's unique key.
+	KeyChange: `update enrollgate.acme_accounts set key = $4, thumbprint = $5
+		where tenant = $1 and endpoint = $2 and id = $3 and status = 'valid' and thumbprint = $6
+			and not exists (select from enrollgate.acme_accounts where tenant = $1 and endpoint = $2 and thumbprint = $5)`,
+	OrdersOf: `select id from enrollgate.acme_orders where account = $4 and tenant = $2 and id > $5 and endpoint = $3
+		and (status = 'valid' or status = 'pending' and expires > now() + $1::interval) order by id limit $6::integer`,
+	Preauthorize: `update enrollgate.acme_accounts set preauthorized = true
+		where tenant = $1 and endpoint = $2 and id = $3 and status = 'valid'`,
+	PreauthorizationAdd: `insert into enrollgate.acme_authorizations (tenant, endpoint, id, account, type, value, wildcard, status,
+			created_at, expires, challenges, preauthorized)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, true) on conflict do nothing`,
+	Preauthorizations: `select ` + authorizationColumns + ` from enrollgate.acme_authorizations where ` + preauthorizationOf,
+	// Orders are read from the newest on: older ones cannot have proofs that still count.
+	HeldAuthorizations: `select a.* from (select id, authorizations from enrollgate.acme_orders
+			where account = $4 and tenant = $2 and id > '' order by id desc limit $5::integer) o
+		cross join lateral unnest(o.authorizations) named(id)
+		cross join lateral (select ` + authorizationColumns + ` from enrollgate.acme_authorizations z
+			where z.id = named.id and z.tenant = $2 and z.endpoint = $3 and z.account = $4 and z.status = 'valid' and z.expires > now() + $1::interval limit 1) a
+		union all select ` + authorizationColumns + ` from enrollgate.acme_authorizations where ` + preauthorizationOf,
+	RemovePreauthorizations: `delete from enrollgate.acme_authorizations where ctid = any(array(
+		select ctid from enrollgate.acme_authorizations where preauthorized and expires <= now() + $1::interval
+			order by expires limit $2 for update skip locked))`,
 	ReplacementAdd: `insert into enrollgate.acme_replacements (tenant, ca, serial, order_id, expires) values ($1, $2, $3, $4, $5) on conflict do nothing`,
 	Replacement:    `select order_id from enrollgate.acme_replacements where tenant = $1 and ca = $2 and serial = $3`,
 	WindowsPut: `insert into enrollgate.renewal_windows (tenant, ca, serial, opens, closes, explanation, expires)
@@ -336,6 +376,11 @@ var sql = struct {
 		where substring(encode(detail, 'escape') from '"serial":"([0-9a-f]{32})"') = $1 and event <> 'certificate.issued'
 			and tenant = $2 order by at, chain, seq, n limit $3`,
 }
+
+// preauthorizationOf picks the authorizations of an account that it opened before
+// any order and that count now.
+const preauthorizationOf = `preauthorized and account = $4 and tenant = $2 and endpoint = $3
+	and status = 'valid' and expires > now() + $1::interval and id > ''`
 
 const (
 	findKeys    = `select month, serial from enrollgate.certificates where tenant = $1 and ca = $2 and `

@@ -67,7 +67,7 @@ var approving = struct {
 			and cardinality(o.authorizations) = (select count(*) from unnest(o.authorizations) named(id),
 				lateral (select from enrollgate.acme_authorizations a
 					where a.id = named.id and a.tenant = $2 and a.endpoint = $3 and a.status = 'valid' and a.expires > now() + $1::interval limit 1) valid)
-			and (select status from enrollgate.acme_accounts where tenant = $2 and id = o.account and endpoint = $3) = 'valid'`,
+			and (select status from enrollgate.acme_accounts where tenant = $2 and id = o.account and endpoint = $3 and thumbprint = $6) = 'valid'`,
 	OrderFinishParked: `update enrollgate.acme_orders o set status = 'valid', certificate = $4, ca = $5, serial = $6
 		where o.tenant = $1 and o.endpoint = $2 and o.id = $3 and coalesce(o.status, '') = 'processing'
 			and cardinality(o.authorizations) = (select count(*) from unnest(o.authorizations) named(id),

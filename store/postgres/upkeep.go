@@ -71,6 +71,14 @@ func (s *Store) RemoveOrders(ctx context.Context, l *ca.Lease, kept time.Duratio
 	return s.fenced(ctx, l, sql.RemoveOrders, s.offset(), kept, limit)
 }
 
+// RemovePreauthorizations implements state.Upkeep.
+func (s *Store) RemovePreauthorizations(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	if err := bounded(limit); err != nil {
+		return 0, err
+	}
+	return s.fenced(ctx, l, sql.RemovePreauthorizations, s.offset(), limit)
+}
+
 // SweepIdempotency implements ca.Upkeep.
 func (s *Store) SweepIdempotency(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 	if err := bounded(limit); err != nil {

@@ -40,14 +40,35 @@ func (s *Store) Strike(tenant string, n state.Nonce) ca.Effect {
 }
 
 // CreateAccount adds an account; Conflict where the key has one already.
-func (s *Store) CreateAccount(ctx context.Context, a *state.Account, n state.Nonce) error {
+func (s *Store) CreateAccount(ctx context.Context, a *state.Account, n state.Nonce, effects ...ca.Effect) error {
 	contact, err := json.Marshal(a.Contact)
 	if err != nil {
 		return ca.InternalError(err)
 	}
+	var external any
+	if a.External != nil {
+		if external, err = json.Marshal(a.External); err != nil {
+			return ca.InternalError(err)
+		}
+	}
+	own, err := s.own(a.Tenant, effects, false)
+	if err != nil {
+		return err
+	}
 	return s.struck(ctx, a.Tenant, n, func(b *batch) error {
+		if err := b.take(own, 0, nil); err != nil {
+			return err
+		}
 		return b.must("the key has an account already", insertAccount, a.Tenant, a.Endpoint, a.ID, string(a.Status), octets(a.Key),
-			a.Thumbprint[:], string(contact), a.TermsAgreed, micros(a.CreatedAt))
+			a.Thumbprint[:], string(contact), a.TermsAgreed, micros(a.CreatedAt), a.Agreed, external, a.Preauthorized)
+	})
+}
+
+// ChangeKey gives an account another key.
+func (s *Store) ChangeKey(ctx context.Context, a *state.Account, before [32]byte, n state.Nonce) error {
+	return s.struck(ctx, a.Tenant, n, func(b *batch) error {
+		return b.must("the account has another key by now, or the key another account", changeKey, octets(a.Key), a.Thumbprint[:],
+			a.Tenant, a.ID, a.Endpoint, before[:])
 	})
 }
 
@@ -63,9 +84,9 @@ func (s *Store) AccountByKey(ctx context.Context, tenant, endpoint string, thumb
 
 func scanAccount(row *sql.Row) (*state.Account, error) {
 	a := &state.Account{}
-	var thumbprint, contact []byte
+	var thumbprint, contact, external []byte
 	var created int64
-	err := row.Scan(&a.Tenant, &a.Endpoint, &a.ID, &a.Status, &a.Key, &thumbprint, &contact, &a.TermsAgreed, &created)
+	err := row.Scan(&a.Tenant, &a.Endpoint, &a.ID, &a.Status, &a.Key, &thumbprint, &contact, &a.TermsAgreed, &created, &a.Agreed, &external, &a.Preauthorized)
 	if err != nil {
 		return nil, readError(err, "there is no such account")
 	}
@@ -73,6 +94,11 @@ func scanAccount(row *sql.Row) (*state.Account, error) {
 	a.CreatedAt = fromMicros(created)
 	if err := json.Unmarshal(contact, &a.Contact); err != nil {
 		return nil, ca.InternalError(err)
+	}
+	if external != nil {
+		if err := json.Unmarshal(external, &a.External); err != nil {
+			return nil, ca.InternalError(err)
+		}
 	}
 	return a, nil
 }
@@ -84,6 +110,6 @@ func (s *Store) UpdateAccount(ctx context.Context, a *state.Account, n state.Non
 		return ca.InternalError(err)
 	}
 	return s.struck(ctx, a.Tenant, n, func(b *batch) error {
-		return b.must("the account is not valid", updateAccount, string(a.Status), string(contact), a.TermsAgreed, a.Tenant, a.ID, a.Endpoint)
+		return b.must("the account is not valid", updateAccount, string(a.Status), string(contact), a.TermsAgreed, a.Agreed, a.Tenant, a.ID, a.Endpoint)
 	})
 }

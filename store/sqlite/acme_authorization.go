@@ -2,13 +2,14 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
 
-func authorizationRow(a *state.Authorization, order string, position int) ([]any, error) {
+func authorizationRow(a *state.Authorization, order any, position int) ([]any, error) {
 	identifier, err := json.Marshal(a.Identifier)
 	if err != nil {
 		return nil, err
@@ -43,6 +44,37 @@ func (s *Store) Authorization(ctx context.Context, tenant, endpoint, id string) 
 		return nil, readError(err, "there is no such authorization")
 	}
 	return a, nil
+}
+
+// CreateAuthorization adds an authorization without an order.
+func (s *Store) CreateAuthorization(ctx context.Context, a *state.Authorization, n state.Nonce) error {
+	row, err := authorizationRow(a, nil, 0)
+	if err != nil {
+		return ca.InternalError(err)
+	}
+	return s.struck(ctx, a.Tenant, n, func(b *batch) error {
+		if err := b.must("the account is not valid", preauthorize, a.Tenant, a.Account, a.Endpoint); err != nil {
+			return err
+		}
+		return b.must("the authorization id is taken", insertAuthorization, row...)
+	})
+}
+
+// Preauthorizations lists the valid authorizations that an account has without an order.
+func (s *Store) Preauthorizations(ctx context.Context, tenant, endpoint, account string) ([]*state.Authorization, error) {
+	rows, err := s.read[selectPreauthorizations].QueryContext(point(ctx), tenant, account, endpoint, micros(s.now()))
+	return collect(rows, err, func(rows *sql.Rows) (*state.Authorization, error) { return scanAuthorization(rows) })
+}
+
+// HeldAuthorizations lists the valid authorizations that an account has.
+func (s *Store) HeldAuthorizations(ctx context.Context, tenant, endpoint, account string) ([]*state.Authorization, error) {
+	rows, err := s.read[selectHeldAuthorizations].QueryContext(point(ctx), tenant, account, endpoint, micros(s.now()), state.HeldOrders)
+	all, err := collect(rows, err, func(rows *sql.Rows) (*state.Authorization, error) { return scanAuthorization(rows) })
+	if err != nil {
+		return nil, err
+	}
+	alone, err := s.Preauthorizations(ctx, tenant, endpoint, account)
+	return append(all, alone...), err
 }
 
 // ChangeChallenge stores status and challenges of a pending authorization whose

@@ -58,6 +58,12 @@ func (s *Store) Order(ctx context.Context, tenant, endpoint, id string) (*state.
 	return o, all, nil
 }
 
+// Orders lists the ids of an account's orders that are not invalid.
+func (s *Store) Orders(ctx context.Context, tenant, endpoint, account, after string, limit int) ([]string, error) {
+	rows, err := s.read[selectOrdersOf].QueryContext(point(ctx), tenant, account, after, endpoint, micros(s.now()), limit)
+	return collect(rows, err, func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) })
+}
+
 // OrderByCertificate finds the order that a certificate resource came from.
 func (s *Store) OrderByCertificate(ctx context.Context, tenant, endpoint, certificate string) (*state.Order, error) {
 	return scanOrder(s.read[selectOrderByCertificate].QueryRowContext(point(ctx), tenant, certificate, endpoint))
@@ -87,16 +93,16 @@ func scanOrder(row *sql.Row) (*state.Order, error) {
 }
 
 // FinishOrder makes the effect that turns a ready order into a valid one.
-func (s *Store) FinishOrder(tenant, endpoint, order, certificate string) ca.Effect {
+func (s *Store) FinishOrder(tenant, endpoint, order, certificate string, key [32]byte) ca.Effect {
 	return ca.NewEffect(&effect{owner: s, tenant: tenant, query: finishOrder, issues: true, args: func(b *batch, e *ca.Entry) []any {
-		return []any{certificate, e.Certificate.CA, e.Certificate.Serial[:], tenant, order, endpoint, micros(b.now)}
+		return []any{certificate, e.Certificate.CA, e.Certificate.Serial[:], tenant, order, endpoint, micros(b.now), key[:]}
 	}})
 }
 
 // ParkOrder makes the effect that turns a ready order into a processing one.
-func (s *Store) ParkOrder(tenant, endpoint, order string, until time.Time) ca.Effect {
+func (s *Store) ParkOrder(tenant, endpoint, order string, key [32]byte, until time.Time) ca.Effect {
 	return s.effect(tenant, parkOrder, func(b *batch, _ *ca.Entry) []any {
-		return []any{micros(until), tenant, order, endpoint, micros(b.now)}
+		return []any{micros(until), tenant, order, endpoint, micros(b.now), key[:]}
 	})
 }
 

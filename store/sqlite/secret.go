@@ -7,35 +7,13 @@ import (
 	"errors"
 
 	"github.com/enrollgate/enrollgate/ca"
-	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/seal"
 )
 
 var (
-	_ credential.Burner = (*Store)(nil)
-	_ seal.Store        = (*Store)(nil)
-	_ ca.Generations    = (*Store)(nil)
+	_ seal.Store     = (*Store)(nil)
+	_ ca.Generations = (*Store)(nil)
 )
-
-// AddUses records a new credential's uses.
-func (s *Store) AddUses(ctx context.Context, u credential.Uses) error {
-	return s.change(ctx, func(b *batch) error {
-		return b.must("the credential id is taken", insertUses, u.Tenant, u.ID, u.Left, micros(u.Expires))
-	})
-}
-
-// Burn makes the effect that takes one use.
-func (s *Store) Burn(tenant, id string) ca.Effect {
-	return s.effect(tenant, burnUse, func(b *batch, _ *ca.Entry) []any { return []any{tenant, id, micros(b.now)} })
-}
-
-// UsesLeft tells how many uses are left.
-func (s *Store) UsesLeft(ctx context.Context, tenant, id string) (n int, err error) {
-	if err := s.read[selectUses].QueryRowContext(point(ctx), tenant, id).Scan(&n); err != nil {
-		return 0, readError(err, "there is no such credential")
-	}
-	return n, nil
-}
 
 // DataKeys lists the wrapped data keys by purpose and version.
 func (s *Store) DataKeys(ctx context.Context) ([]seal.WrappedKey, error) {

@@ -45,9 +45,13 @@ const (
 	selectOutbox
 	deleteOutbox
 
-	insertUses
+	insertCredential
 	burnUse
-	selectUses
+	selectCredential
+	selectCredentialByLookup
+	selectCredentials
+	revokeCredential
+	sweepCredentials
 
 	insertDataKey
 	selectDataKeys
@@ -90,6 +94,11 @@ const (
 	changeChallenge
 	endChallenge
 	deactivateAuthorization
+	changeKey
+	selectOrdersOf
+	preauthorize
+	selectPreauthorizations
+	selectHeldAuthorizations
 
 	insertReplacement
 	selectReplacement
@@ -103,6 +112,7 @@ const (
 	endOrders
 	removeAuthorizations
 	removeOrders
+	removePreauthorizations
 	beatReplica
 	selectReplicas
 	forgetReplicas
@@ -167,10 +177,12 @@ const (
 )
 
 const (
-	accountColumns       = `tenant, endpoint, id, status, key, thumbprint, contact, terms_agreed, created_at`
+	accountColumns       = `tenant, endpoint, id, status, key, thumbprint, contact, terms_agreed, created_at, agreed, external, preauthorized`
 	orderColumns         = `tenant, endpoint, id, account, status, identifiers, authorizations, not_before, not_after, created_at, expires, certificate, ca, serial, error, profile, replaces`
 	authorizationColumns = `tenant, endpoint, id, account, identifier, wildcard, status, created_at, expires, challenges`
 )
+
+const credentialColumns = `tenant, id, kind, door, profile, endpoints, bindings, secret, granted, uses, expires, created_at, revoked_at`
 
 const checkpointColumns = `number, chain, seq, hash, rows, at, prev, key, signature`
 
@@ -227,9 +239,15 @@ var statements = joined(approvalStatements, [queries]string{
 	selectOutbox: `SELECT id, tenant, topic, payload, at FROM outbox WHERE id > 0 ORDER BY id LIMIT ?`,
 	deleteOutbox: `DELETE FROM outbox WHERE id = ? AND tenant = ?`,
 
-	insertUses: `INSERT INTO credential_uses (tenant, id, uses, expires) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-	burnUse:    `UPDATE credential_uses SET uses = uses - 1 WHERE tenant = ? AND id = ? AND uses > 0 AND expires > ?`,
-	selectUses: `SELECT uses FROM credential_uses WHERE tenant = ? AND id = ?`,
+	insertCredential: `INSERT INTO credentials (` + credentialColumns + `, lookup) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	burnUse: `UPDATE credentials SET uses = uses - 1 WHERE tenant = ? AND id = ? AND (uses > 0 OR uses IS NULL) AND expires > ?
+		AND revoked_at IS NULL`,
+	selectCredential:         `SELECT ` + credentialColumns + ` FROM credentials WHERE tenant = ? AND id = ?`,
+	selectCredentialByLookup: `SELECT ` + credentialColumns + ` FROM credentials WHERE tenant = ? AND lookup = ?`,
+	selectCredentials:        `SELECT ` + credentialColumns + ` FROM credentials WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?`,
+	revokeCredential:         `UPDATE credentials SET revoked_at = ? WHERE tenant = ? AND id = ? AND revoked_at IS NULL`,
+	sweepCredentials: `DELETE FROM credentials WHERE (tenant, id) IN
+		(SELECT tenant, id FROM credentials WHERE expires <= ? ORDER BY expires LIMIT ?)`,
 
 	insertDataKey: `INSERT INTO data_keys (purpose, version, wrapped, created_at) SELECT ?1, ?2, ?3, ?4 FROM seal_kek WHERE id = ?5
 		ON CONFLICT DO NOTHING`,
@@ -268,10 +286,10 @@ var statements = joined(approvalStatements, [queries]string{
 	countAudit:           `SELECT count(*) FROM audit`,
 
 	insertNonce:        `INSERT INTO acme_nonces (tenant, id, expires) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
-	insertAccount:      `INSERT INTO acme_accounts (` + accountColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	insertAccount:      `INSERT INTO acme_accounts (` + accountColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 	selectAccount:      `SELECT ` + accountColumns + ` FROM acme_accounts WHERE tenant = ? AND id = ? AND endpoint = ?`,
 	selectAccountByKey: `SELECT ` + accountColumns + ` FROM acme_accounts WHERE tenant = ? AND endpoint = ? AND thumbprint = ?`,
-	updateAccount: `UPDATE acme_accounts SET status = ?, contact = ?, terms_agreed = ?
+	updateAccount: `UPDATE acme_accounts SET status = ?, contact = ?, terms_agreed = ?, agreed = ?
 		WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'valid'`,
 	insertOrder:              `INSERT INTO acme_orders (` + orderColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 	selectOrder:              `SELECT ` + orderColumns + ` FROM acme_orders WHERE tenant = ? AND id = ? AND endpoint = ?`,
@@ -281,7 +299,8 @@ var statements = joined(approvalStatements, [queries]string{
 			AND EXISTS (SELECT 1 FROM acme_authorizations a WHERE a.tenant = o.tenant AND a.order_id = o.id)
 			AND NOT EXISTS (SELECT 1 FROM acme_authorizations a WHERE a.tenant = o.tenant AND a.order_id = o.id
 				AND (a.status <> 'valid' OR a.expires <= ?7))
-			AND EXISTS (SELECT 1 FROM acme_accounts c WHERE c.tenant = o.tenant AND c.id = o.account AND c.endpoint = o.endpoint AND c.status = 'valid')`,
+			AND EXISTS (SELECT 1 FROM acme_accounts c WHERE c.tenant = o.tenant AND c.id = o.account AND c.endpoint = o.endpoint AND c.status = 'valid'
+				AND c.thumbprint = ?8)`,
 	insertAuthorization: `INSERT INTO acme_authorizations (` + authorizationColumns + `, order_id, position)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 	selectAuthorization:  `SELECT ` + authorizationColumns + ` FROM acme_authorizations WHERE tenant = ? AND id = ? AND endpoint = ?`,
@@ -292,6 +311,15 @@ var statements = joined(approvalStatements, [queries]string{
 	deactivateAuthorization: `UPDATE acme_authorizations SET status = 'deactivated'
 		WHERE tenant = ? AND id = ? AND endpoint = ? AND status IN ('pending', 'valid')`,
 
+	changeKey: `UPDATE acme_accounts SET key = ?1, thumbprint = ?2 WHERE tenant = ?3 AND id = ?4 AND endpoint = ?5 AND status = 'valid' AND thumbprint = ?6
+		AND NOT EXISTS (SELECT 1 FROM acme_accounts o WHERE o.tenant = ?3 AND o.endpoint = ?5 AND o.thumbprint = ?2)`,
+	selectOrdersOf: `SELECT id FROM acme_orders WHERE tenant = ?1 AND account = ?2 AND id > ?3 AND endpoint = ?4
+		AND (status = 'valid' OR status = 'pending' AND expires > ?5) ORDER BY id LIMIT ?6`,
+	preauthorize:            `UPDATE acme_accounts SET preauthorized = 1 WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'valid'`,
+	selectPreauthorizations: `SELECT ` + authorizationColumns + ` FROM acme_authorizations WHERE ` + preauthorizationOf,
+	// Orders are read from the newest on: older ones cannot have proofs that still count.
+	selectHeldAuthorizations: `SELECT ` + authorizationColumns + ` FROM acme_authorizations WHERE tenant = ?1 AND endpoint = ?3 AND status = 'valid' AND expires > ?4
+			AND account = ?2 AND order_id IN (SELECT id FROM acme_orders WHERE tenant = ?1 AND account = ?2 ORDER BY id DESC LIMIT ?5)`,
 	insertReplacement: `INSERT INTO acme_replacements (tenant, ca, serial, order_id, expires) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 	selectReplacement: `SELECT order_id FROM acme_replacements WHERE tenant = ? AND ca = ? AND serial = ?`,
 	putWindow: `INSERT INTO renewal_windows (tenant, ca, serial, opens, closes, explanation, expires) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -313,6 +341,9 @@ var statements = joined(approvalStatements, [queries]string{
 		(SELECT tenant, id FROM acme_orders WHERE status = 'pending' AND status <> 'valid' AND expires <= ? ORDER BY expires LIMIT ?)`,
 	removeAuthorizations: `DELETE FROM acme_authorizations WHERE (tenant, order_id) IN (` + removableOrders + `)`,
 	removeOrders:         `DELETE FROM acme_orders WHERE (tenant, id) IN (` + removableOrders + `)`,
+
+	removePreauthorizations: `DELETE FROM acme_authorizations WHERE (tenant, id) IN
+		(SELECT tenant, id FROM acme_authorizations WHERE order_id IS NULL AND expires <= ? ORDER BY expires LIMIT ?)`,
 
 	beatReplica: `INSERT INTO replicas (id, started, seen, config, schema, version, skew) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET started = excluded.started, seen = excluded.seen, config = excluded.config,
@@ -371,20 +402,3 @@ var statements = joined(approvalStatements, [queries]string{
 	forgetMonth:       `DELETE FROM months WHERE month = ?`,
 	clearedMonth:      `UPDATE dropped_months SET cleared_at = ? WHERE month = ?`,
 })
-
-// someOfMonth picks the same certificates every time it runs in one transaction.
-const someOfMonth = `SELECT id FROM certificates WHERE tenant = ? AND ca = ? AND month = ? ORDER BY serial LIMIT ?`
-
-// removableOrders picks the same orders every time it runs in one transaction.
-const removableOrders = `SELECT tenant, id FROM acme_orders WHERE status = 'invalid' AND status <> 'valid' AND expires <= ?
-	ORDER BY expires, tenant, id LIMIT ?`
-
-// readStatements are those that the read pool prepares.
-var readStatements = []query{selectCertificate, selectDecision, selectFeed, selectProfile, selectOutbox, selectUses, selectDataKeys,
-	selectUncovered, selectLastCheckpoint, selectAuditKeys,
-	selectGenerations, selectActivations, selectServices, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,
-	selectReplacement, selectWindow,
-	selectReplicas,
-	findBySerial, findBySubject, findByRequester, findByKey, findByName, findByState, selectRevocation, selectAuditByTrace, selectAuditBySerial,
-	selectStatusPage, selectFeedEnd, selectCRLParts, selectCRLHeads, selectCRL, selectMonths, selectDropped, selectMonth, nextCA, countMonth, inMonth, selectNewest,
-	selectPending, selectPendingPage, selectPendingApproved, selectPendingOverdue, countPending, selectSuperseded}

@@ -37,7 +37,8 @@ var approvalStatements = map[query]string{
 			AND EXISTS (SELECT 1 FROM acme_authorizations a WHERE a.tenant = o.tenant AND a.order_id = o.id)
 			AND NOT EXISTS (SELECT 1 FROM acme_authorizations a WHERE a.tenant = o.tenant AND a.order_id = o.id
 				AND (a.status <> 'valid' OR a.expires <= ?5))
-			AND EXISTS (SELECT 1 FROM acme_accounts c WHERE c.tenant = o.tenant AND c.id = o.account AND c.endpoint = o.endpoint AND c.status = 'valid')`,
+			AND EXISTS (SELECT 1 FROM acme_accounts c WHERE c.tenant = o.tenant AND c.id = o.account AND c.endpoint = o.endpoint AND c.status = 'valid'
+				AND c.thumbprint = ?6)`,
 	finishParkedOrder: `UPDATE acme_orders AS o SET status = 'valid', certificate = ?1, ca = ?2, serial = ?3
 		WHERE tenant = ?4 AND id = ?5 AND endpoint = ?6 AND status = 'processing'
 			AND NOT EXISTS (SELECT 1 FROM acme_authorizations a WHERE a.tenant = o.tenant AND a.order_id = o.id AND a.status <> 'valid')

@@ -65,6 +65,14 @@ func (s *Store) RemoveOrders(ctx context.Context, l *ca.Lease, kept time.Duratio
 	})
 }
 
+// RemovePreauthorizations implements state.Upkeep.
+func (s *Store) RemovePreauthorizations(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	if err := bounded(limit); err != nil {
+		return 0, err
+	}
+	return s.fenced(ctx, l, func(b *batch) (int64, error) { return b.exec(removePreauthorizations, micros(b.now), limit) })
+}
+
 // SweepIdempotency implements ca.Upkeep.
 func (s *Store) SweepIdempotency(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 	if err := bounded(limit); err != nil {

@@ -50,6 +50,20 @@ func (b wrongStore) RemoveOrders(ctx context.Context, l *ca.Lease, kept time.Dur
 	return b.Store.RemoveOrders(ctx, b.free(l), kept, limit)
 }
 
+func (b wrongStore) SweepCredentials(ctx context.Context, l *ca.Lease, kept time.Duration, limit int) (int64, error) {
+	if b.eager {
+		kept = 0
+	}
+	return b.Store.SweepCredentials(ctx, b.free(l), kept, limit)
+}
+
+func (b wrongStore) RemovePreauthorizations(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	if b.unbounded {
+		limit = 1000
+	}
+	return b.Store.RemovePreauthorizations(ctx, b.free(l), limit)
+}
+
 func (b wrongStore) SweepRenewals(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 	if b.unbounded {
 		limit = 1000
@@ -96,14 +110,16 @@ func (b wrongStore) Schema(ctx context.Context) (stored, known int64, err error)
 // TestUpkeepBroken: each case finds a store that is wrong on purpose.
 func TestUpkeepBroken(t *testing.T) {
 	wrong := map[string]func(*Store) wrongStore{
-		"UpkeepNonces":      func(s *Store) wrongStore { return wrongStore{Store: s, unbounded: true} },
-		"UpkeepOrders":      func(s *Store) wrongStore { return wrongStore{Store: s, eager: true} },
-		"UpkeepRenewals":    func(s *Store) wrongStore { return wrongStore{Store: s, unbounded: true} },
-		"UpkeepFence":       func(s *Store) wrongStore { return wrongStore{Store: s, unfenced: true} },
-		"UpkeepIdempotency": func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
-		"UpkeepMonths":      func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
-		"UpkeepReplicas":    func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
-		"UpkeepSchema":      func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
+		"UpkeepNonces":            func(s *Store) wrongStore { return wrongStore{Store: s, unbounded: true} },
+		"UpkeepOrders":            func(s *Store) wrongStore { return wrongStore{Store: s, eager: true} },
+		"UpkeepRenewals":          func(s *Store) wrongStore { return wrongStore{Store: s, unbounded: true} },
+		"UpkeepFence":             func(s *Store) wrongStore { return wrongStore{Store: s, unfenced: true} },
+		"UpkeepIdempotency":       func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
+		"UpkeepCredentials":       func(s *Store) wrongStore { return wrongStore{Store: s, eager: true} },
+		"UpkeepPreauthorizations": func(s *Store) wrongStore { return wrongStore{Store: s, unbounded: true} },
+		"UpkeepMonths":            func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
+		"UpkeepReplicas":          func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
+		"UpkeepSchema":            func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
 	}
 	for _, c := range conformance.UpkeepCases() {
 		t.Run(c.Name, func(t *testing.T) {

@@ -20,9 +20,7 @@ var ways = []struct {
 	{"behind nginx", behindNginx},
 }
 
-// clients are who walks in.
-//
-// Account key rollover is missing on purpose: the directory has no keyChange yet.
+// clients are who walks in. What an account does besides ordering is in TestExternalAccounts.
 var clients = []struct {
 	name   string
 	arrive func(t *testing.T, d *door) client

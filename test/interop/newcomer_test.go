@@ -25,13 +25,16 @@ func TestNewcomer(t *testing.T) {
 	cert := filepath.Join(dir, "certbot", "live", "test.localhost", "cert.pem")
 	chain := filepath.Join(dir, "certbot", "live", "test.localhost", "chain.pem")
 	openssl(t, "verify", "-CAfile", first.File("root.pem"), "-untrusted", chain, cert)
-	root := read(t, first.File("root.pem"))
+	root, credentials := read(t, first.File("root.pem")), read(t, first.File("dev-credentials.json"))
 	address := first.Addresses()
 	first.Stop()
 
 	second := harness.StartDev(t, "--data", dir, "--config", overlay, "--https", address.HTTPS)
 	if read(t, second.File("root.pem")) != root {
 		t.Error("the second start made another CA")
+	}
+	if read(t, second.File("dev-credentials.json")) != credentials || !strings.Contains(credentials, `{"acme":{"kid":"`) {
+		t.Errorf("the second start made other credentials than %q", credentials)
 	}
 	paste(t, strings.Replace(second.Stdout(), "certonly", "certonly --force-renewal", 1))
 }

@@ -50,8 +50,8 @@ func New(under state.Store, now func() time.Time) *Store {
 }
 
 // CreateAccount implements state.Store.
-func (s *Store) CreateAccount(ctx context.Context, a *state.Account, n state.Nonce) error {
-	if err := s.Store.CreateAccount(ctx, a, n); err != nil {
+func (s *Store) CreateAccount(ctx context.Context, a *state.Account, n state.Nonce, effects ...ca.Effect) error {
+	if err := s.Store.CreateAccount(ctx, a, n, effects...); err != nil {
 		return err
 	}
 	s.accounts.Put(key{a.Tenant, a.Endpoint, a.ID}, copyAccount(a))
@@ -76,12 +76,31 @@ func (s *Store) Account(ctx context.Context, tenant, endpoint, id string) (*stat
 func (s *Store) UpdateAccount(ctx context.Context, a *state.Account, n state.Nonce) error {
 	k := key{a.Tenant, a.Endpoint, a.ID}
 	err := s.Store.UpdateAccount(ctx, a, n)
-	if err != nil {
-		s.accounts.Drop(k) // another replica may have changed it
-		return err
+	s.accounts.Drop(k) // read again: an update does not change all of it, or another replica was first
+	return err
+}
+
+// ChangeKey implements state.Store.
+func (s *Store) ChangeKey(ctx context.Context, a *state.Account, before [32]byte, n state.Nonce) error {
+	err := s.Store.ChangeKey(ctx, a, before, n)
+	s.Forget(a.Tenant, a.Endpoint, a.ID)
+	return err
+}
+
+// CreateAuthorization implements state.Store.
+func (s *Store) CreateAuthorization(ctx context.Context, a *state.Authorization, n state.Nonce) error {
+	err := s.Store.CreateAuthorization(ctx, a, n)
+	s.Forget(a.Tenant, a.Endpoint, a.Account)
+	if err == nil {
+		s.authorizations.Put(keyOf(a), *a)
 	}
-	s.accounts.Put(k, copyAccount(a))
-	return nil
+	return err
+}
+
+// Forget has an account read from the store the next time: its key may have
+// been changed through another replica.
+func (s *Store) Forget(tenant, endpoint, account string) {
+	s.accounts.Drop(key{tenant, endpoint, account})
 }
 
 func copyAccount(a *state.Account) state.Account {
@@ -152,16 +171,16 @@ func (s *Store) DeactivateAuthorization(ctx context.Context, tenant, endpoint, i
 
 // FinishOrder implements state.Store. Whether it comes to a commit is not known
 // here, so the order is forgotten.
-func (s *Store) FinishOrder(tenant, endpoint, order, certificate string) ca.Effect {
+func (s *Store) FinishOrder(tenant, endpoint, order, certificate string, thumbprint [32]byte) ca.Effect {
 	s.orders.Drop(key{tenant, endpoint, order})
-	return s.Store.FinishOrder(tenant, endpoint, order, certificate)
+	return s.Store.FinishOrder(tenant, endpoint, order, certificate, thumbprint)
 }
 
 // ParkOrder implements state.Store. The order is forgotten as in FinishOrder, and
 // how it goes on is decided elsewhere.
-func (s *Store) ParkOrder(tenant, endpoint, order string, until time.Time) ca.Effect {
+func (s *Store) ParkOrder(tenant, endpoint, order string, thumbprint [32]byte, until time.Time) ca.Effect {
 	s.orders.Drop(key{tenant, endpoint, order})
-	return s.Store.ParkOrder(tenant, endpoint, order, until)
+	return s.Store.ParkOrder(tenant, endpoint, order, thumbprint, until)
 }
 
 func keyOf(a *state.Authorization) key { return key{a.Tenant, a.Endpoint, a.ID} }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/caller"
 )
 
 // Status is a status of RFC 8555 section 7.1.6.
@@ -39,6 +40,15 @@ type Account struct {
 	Contact          []string
 	TermsAgreed      bool
 	CreatedAt        time.Time
+	Agreed           string    // URL of the terms of service that were agreed to; empty: none
+	External         *External // nil: bound to no external account
+	Preauthorized    bool      // it has opened authorizations without an order; set by CreateAuthorization alone
+}
+
+// External is the external account that an account is bound to (RFC 8555 section 7.3.4).
+type External struct {
+	Binding caller.Binding `json:"binding"` // of the credential, as it was when the account was made
+	JWS     []byte         `json:"jws"`     // as the client sent it: the account object repeats it
 }
 
 // Identifier is what an order asks for (RFC 8555 section 9.7.7).
@@ -92,6 +102,10 @@ type Challenge struct {
 	Record    []byte    `json:"record,omitempty"` // JSON: what the validator saw (hops, addresses)
 }
 
+// HeldOrders bounds how many orders are looked through for authorizations that an
+// account holds.
+const HeldOrders = 1000
+
 // Nonce is a used nonce that must not be accepted again before it expires. Ids
 // sort by the time of minting, so that those that expired come first.
 type Nonce struct {
@@ -105,12 +119,29 @@ type Nonce struct {
 // return ErrNonce. Errors otherwise: *ca.Error with NotFound, Conflict
 // (something else changed the row first), Unavailable, Internal.
 type Store interface {
-	// CreateAccount adds an account; Conflict where the key has one already.
-	CreateAccount(ctx context.Context, a *Account, n Nonce) error
+	// CreateAccount adds an account together with the effects; Conflict where the
+	// key has one already, *ca.LostEffect where an effect's guard does not hold.
+	CreateAccount(ctx context.Context, a *Account, n Nonce, effects ...ca.Effect) error
 	Account(ctx context.Context, tenant, endpoint, id string) (*Account, error)
 	AccountByKey(ctx context.Context, tenant, endpoint string, thumbprint [32]byte) (*Account, error)
-	// UpdateAccount changes contact, terms and status of a valid account; Conflict where it is not valid.
+	// UpdateAccount changes contact, terms, what was agreed to and status of a valid account; Conflict where it is not valid.
 	UpdateAccount(ctx context.Context, a *Account, n Nonce) error
+	// ChangeKey gives a valid account, whose key has the thumbprint before, the
+	// key and thumbprint of a. Conflict where it has another key by now, is not
+	// valid, or another account of the endpoint has the new key.
+	ChangeKey(ctx context.Context, a *Account, before [32]byte, n Nonce) error
+	// Orders lists at most limit ids of an account's orders, by id, after an id:
+	// those that are valid, and pending ones that have not expired.
+	Orders(ctx context.Context, tenant, endpoint, account, after string, limit int) ([]string, error)
+
+	// CreateAuthorization adds an authorization without an order to a valid
+	// account (RFC 8555 section 7.4.1); Conflict where the account is not valid.
+	CreateAuthorization(ctx context.Context, a *Authorization, n Nonce) error
+	// Preauthorizations lists an account's authorizations without an order that
+	// are valid and have not expired.
+	Preauthorizations(ctx context.Context, tenant, endpoint, account string) ([]*Authorization, error)
+	// HeldAuthorizations lists those and the ones of its newest HeldOrders orders.
+	HeldAuthorizations(ctx context.Context, tenant, endpoint, account string) ([]*Authorization, error)
 
 	// CreateOrder adds an order together with its authorizations.
 	CreateOrder(ctx context.Context, o *Order, authorizations []*Authorization, n Nonce) error
@@ -130,13 +161,13 @@ type Store interface {
 	DeactivateAuthorization(ctx context.Context, tenant, endpoint, id string, n Nonce) error
 
 	// FinishOrder makes the effect that turns a pending order, whose account is
-	// valid and whose authorizations are all valid and not expired, into a valid
-	// one with this certificate id; the driver fills in CA and serial of the
-	// entry that carries the effect.
-	FinishOrder(tenant, endpoint, order, certificate string) ca.Effect
+	// valid and has the key with this thumbprint and whose authorizations are all
+	// valid and not expired, into a valid one with this certificate id; the driver
+	// fills in CA and serial of the entry that carries the effect.
+	FinishOrder(tenant, endpoint, order, certificate string, key [32]byte) ca.Effect
 	// ParkOrder makes the effect that turns an order for which FinishOrder would hold
 	// into a processing one, which does not expire before until.
-	ParkOrder(tenant, endpoint, order string, until time.Time) ca.Effect
+	ParkOrder(tenant, endpoint, order string, key [32]byte, until time.Time) ca.Effect
 	// FinishParkedOrder is FinishOrder for a processing order. Its authorizations
 	// were in force when it was parked; they must not have been deactivated since.
 	FinishParkedOrder(tenant, endpoint, order, certificate string) ca.Effect

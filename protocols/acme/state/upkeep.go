@@ -19,4 +19,6 @@ type Upkeep interface {
 	// with their authorizations and challenges. Valid orders stay: they lead to
 	// their certificates.
 	RemoveOrders(ctx context.Context, l *ca.Lease, kept time.Duration, limit int) (int64, error)
+	// RemovePreauthorizations deletes authorizations without an order that expired.
+	RemovePreauthorizations(ctx context.Context, l *ca.Lease, limit int) (int64, error)
 }

@@ -25,7 +25,7 @@ func (s *door) nonce(n state.Nonce) state.Nonce {
 	return n
 }
 
-func (s *door) CreateAccount(ctx context.Context, a *state.Account, n state.Nonce) error {
+func (s *door) CreateAccount(ctx context.Context, a *state.Account, n state.Nonce, effects ...ca.Effect) error {
 	changed := *a
 	switch s.what {
 	case "account keys not unique":
@@ -37,12 +37,16 @@ func (s *door) CreateAccount(ctx context.Context, a *state.Account, n state.Nonc
 		return err
 	case "contacts lost":
 		changed.Contact = nil
+	case "binding lost":
+		changed.External = nil
+	case "effects ignored":
+		effects = nil
 	case "account keys unique everywhere":
 		if a.Endpoint != conformance.Endpoint || a.Tenant != conformance.Tenant {
 			return ca.Errorf(ca.Conflict, "the key has an account already")
 		}
 	}
-	return s.Store.CreateAccount(ctx, &changed, s.nonce(n))
+	return s.Store.CreateAccount(ctx, &changed, s.nonce(n), effects...)
 }
 
 func (s *door) UpdateAccount(ctx context.Context, a *state.Account, n state.Nonce) error {
@@ -102,11 +106,11 @@ func (s *door) DeactivateAuthorization(ctx context.Context, tenant, endpoint, id
 	return s.Store.DeactivateAuthorization(ctx, tenant, endpoint, id, s.nonce(n))
 }
 
-func (s *door) FinishOrder(tenant, endpoint, order, certificate string) ca.Effect {
+func (s *door) FinishOrder(tenant, endpoint, order, certificate string, key [32]byte) ca.Effect {
 	if s.what == "finish always holds" {
 		return s.ledger.Post(tenant, "finished", []byte("1"))
 	}
-	return s.Store.FinishOrder(tenant, endpoint, order, certificate)
+	return s.Store.FinishOrder(tenant, endpoint, order, certificate, key)
 }
 
 func (s *door) Replace(tenant, id string, serial ca.Serial, order string, expires time.Time) ca.Effect {
@@ -121,6 +125,39 @@ func (s *door) Replace(tenant, id string, serial ca.Serial, order string, expire
 
 func (s *door) Strike(tenant string, n state.Nonce) ca.Effect {
 	return s.Store.Strike(tenant, s.nonce(n))
+}
+
+func (s *door) ChangeKey(ctx context.Context, a *state.Account, before [32]byte, n state.Nonce) error {
+	err := s.Store.ChangeKey(ctx, a, before, s.nonce(n))
+	if s.what == "conflicts swallowed" && ca.IsKind(err, ca.Conflict) {
+		return nil
+	}
+	return err
+}
+
+func (s *door) Orders(ctx context.Context, tenant, endpoint, account, after string, limit int) ([]string, error) {
+	if s.what == "pages repeated" {
+		after = ""
+	}
+	return s.Store.Orders(ctx, tenant, endpoint, account, after, limit)
+}
+
+func (s *door) CreateAuthorization(ctx context.Context, a *state.Authorization, n state.Nonce) error {
+	return s.Store.CreateAuthorization(ctx, a, s.nonce(n))
+}
+
+func (s *door) Preauthorizations(ctx context.Context, tenant, endpoint, account string) ([]*state.Authorization, error) {
+	if s.what == "every proof is one without an order" {
+		return s.Store.HeldAuthorizations(ctx, tenant, endpoint, account)
+	}
+	return s.Store.Preauthorizations(ctx, tenant, endpoint, account)
+}
+
+func (s *door) HeldAuthorizations(ctx context.Context, tenant, endpoint, account string) ([]*state.Authorization, error) {
+	if s.what == "orders' proofs forgotten" {
+		return s.Store.Preauthorizations(ctx, tenant, endpoint, account)
+	}
+	return s.Store.HeldAuthorizations(ctx, tenant, endpoint, account)
 }
 
 // elsewhere drops tenant and endpoint in one method.
@@ -184,11 +221,38 @@ func (s *elsewhere) DeactivateAuthorization(ctx context.Context, tenant, endpoin
 	return s.Store.DeactivateAuthorization(ctx, tenant, endpoint, id, n)
 }
 
-func (s *elsewhere) FinishOrder(tenant, endpoint, order, certificate string) ca.Effect {
+func (s *elsewhere) ChangeKey(ctx context.Context, a *state.Account, before [32]byte, n state.Nonce) error {
+	changed := *a
+	s.place("ChangeKey", &changed.Tenant, &changed.Endpoint)
+	return s.Store.ChangeKey(ctx, &changed, before, n)
+}
+
+func (s *elsewhere) CreateAuthorization(ctx context.Context, a *state.Authorization, n state.Nonce) error {
+	changed := *a
+	s.place("CreateAuthorization", &changed.Tenant, &changed.Endpoint)
+	return s.Store.CreateAuthorization(ctx, &changed, n)
+}
+
+func (s *elsewhere) Orders(ctx context.Context, tenant, endpoint, account, after string, limit int) ([]string, error) {
+	s.place("Orders", &tenant, &endpoint)
+	return s.Store.Orders(ctx, tenant, endpoint, account, after, limit)
+}
+
+func (s *elsewhere) Preauthorizations(ctx context.Context, tenant, endpoint, account string) ([]*state.Authorization, error) {
+	s.place("Preauthorizations", &tenant, &endpoint)
+	return s.Store.Preauthorizations(ctx, tenant, endpoint, account)
+}
+
+func (s *elsewhere) HeldAuthorizations(ctx context.Context, tenant, endpoint, account string) ([]*state.Authorization, error) {
+	s.place("HeldAuthorizations", &tenant, &endpoint)
+	return s.Store.HeldAuthorizations(ctx, tenant, endpoint, account)
+}
+
+func (s *elsewhere) FinishOrder(tenant, endpoint, order, certificate string, key [32]byte) ca.Effect {
 	if s.method == "FinishOrder" && tenant == conformance.Tenant { // a tenant's other endpoint
 		endpoint = conformance.Endpoint
 	}
-	return s.Store.FinishOrder(tenant, endpoint, order, certificate)
+	return s.Store.FinishOrder(tenant, endpoint, order, certificate, key)
 }
 
 func acmeFlaws() (all []flaw) {
@@ -198,7 +262,12 @@ func acmeFlaws() (all []flaw) {
 		"account keys not unique":             {"AccountUniqueKey", "AccountRace"},
 		"account keys unique everywhere":      {"AccountUniqueKey"},
 		"contacts lost":                       {"Account"},
-		"conflicts swallowed":                 {"AccountUpdate", "Challenge", "Deactivate"},
+		"binding lost":                        {"AccountBound"},
+		"effects ignored":                     {"AccountBurn", "AccountBurnRace"},
+		"pages repeated":                      {"Orders"},
+		"every proof is one without an order": {"Preauthorization"},
+		"orders' proofs forgotten":            {"HeldAuthorizations"},
+		"conflicts swallowed":                 {"AccountUpdate", "ChangeKey", "ChangeKeyRace", "Challenge", "Deactivate"},
 		"authorizations lost":                 {"Order", "Finish"},
 		"order apart from its authorizations": {"OrderWhole"},
 		"stored challenges ignored":           {"Challenge", "ChallengeRace"},
@@ -212,7 +281,8 @@ func acmeFlaws() (all []flaw) {
 		all = append(all, flaw{what, cases, func(d *conformance.Driver) { d.ACME = &door{d.ACME, d.Store, what} }})
 	}
 	for _, method := range []string{"Account", "AccountByKey", "UpdateAccount", "Order", "OrderByCertificate", "Authorization",
-		"ChangeChallenge", "EndChallenge", "DeactivateAuthorization", "FinishOrder"} {
+		"ChangeChallenge", "EndChallenge", "DeactivateAuthorization", "FinishOrder", "ChangeKey", "CreateAuthorization", "Orders",
+		"Preauthorizations", "HeldAuthorizations"} {
 		all = append(all, flaw{"place dropped in " + method, []string{"ACMEIsolation"},
 			func(d *conformance.Driver) { d.ACME = &elsewhere{d.ACME, method} }})
 	}
@@ -221,7 +291,7 @@ func acmeFlaws() (all []flaw) {
 
 func (s *door) FinishParkedOrder(tenant, endpoint, order, certificate string) ca.Effect {
 	if s.what == "parked orders finish as others" {
-		return s.Store.FinishOrder(tenant, endpoint, order, certificate)
+		return s.Store.FinishOrder(tenant, endpoint, order, certificate, [32]byte{})
 	}
 	return s.Store.FinishParkedOrder(tenant, endpoint, order, certificate)
 }

@@ -205,21 +205,44 @@ func (c *careless) Rewrap(ctx context.Context, from, to []seal.WrappedKey, a ca.
 	return c.Store.Rewrap(ctx, from, to, a)
 }
 
-func (c *careless) AddUses(ctx context.Context, u credential.Uses) error {
-	if c.what == "credential's tenant" && u.Tenant == conformance.OtherTenant {
+func (c *careless) AddCredential(ctx context.Context, r *credential.Record, a ca.Audit) error {
+	switch {
+	case c.what == "credential's tenant" && r.Tenant == conformance.OtherTenant:
 		return ca.Errorf(ca.Conflict, "the credential id is taken")
+	case c.what == "expiry":
+		r.Expires = r.Expires.AddDate(1, 0, 0)
+	case c.what == "credential's limit" && r.Granted == credential.Unlimited:
+		r.Granted, r.Left = 2, 2
+	case c.what == "credential's binding":
+		bare := *r
+		bare.Binding.Names = nil
+		return c.Store.AddCredential(ctx, &bare, a)
+	case c.what == "credential's audit row":
+		a.Trace = ca.NewTrace()
 	}
-	if c.what == "expiry" {
-		u.Expires = u.Expires.AddDate(1, 0, 0)
+	return c.swallow("credential", c.Store.AddCredential(ctx, r, a))
+}
+
+func (c *careless) RevokeCredential(ctx context.Context, tenant, id string, a ca.Audit) error {
+	if c.what == "credential's end" {
+		return nil
 	}
-	return c.swallow("credential", c.Store.AddUses(ctx, u))
+	return c.Store.RevokeCredential(ctx, tenant, id, a)
+}
+
+func (c *careless) Credentials(ctx context.Context, tenant, after string, limit int) ([]credential.Record, error) {
+	if c.what == "credential's page" {
+		after = ""
+	}
+	return c.Store.Credentials(ctx, tenant, after, limit)
 }
 
 func otherFlaws() (all []flaw) {
 	for what, cases := range map[string][]string{"profile": {"ProfileTexts"}, "note": {"Note", "Reopened"}, "lease": {"Lease", "LeaseRace"},
 		"held": {"LeaseHeld"}, "delivered": {"Outbox"}, "waiting": {"Outbox"}, "generation": {"Generations"}, "activation": {"Activations"}, "data key": {"DataKeys"},
 		"data key's time": {"TwoKeyrings"}, "rewrap": {"Rewrap", "RewrapConflict"}, "what a rewrap replaces": {"RewrapConflict"},
-		"credential": {"CredentialTaken"}, "credential's tenant": {"TenantSwapAddUses"}, "expiry": {"BurnExpired"}} {
+		"credential": {"CredentialTaken"}, "credential's tenant": {"TenantSwapAddCredential"}, "credential's limit": {"CredentialUnlimited"}, "credential's binding": {"Credential"},
+		"credential's audit row": {"CredentialAudited"}, "credential's end": {"CredentialRevoked"}, "credential's page": {"CredentialList"}, "expiry": {"BurnExpired"}} {
 		all = append(all, flaw{"careless with " + what, cases, func(d *conformance.Driver) { d.Store = &careless{d.Store, what} }})
 	}
 	return all

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/store/conformance"
 )
@@ -54,8 +55,20 @@ func (s *tenantless) Delivered(ctx context.Context, tenant string, id int64) err
 	return s.Store.Delivered(ctx, s.tenant("Delivered", tenant), id)
 }
 
-func (s *tenantless) UsesLeft(ctx context.Context, tenant, id string) (int, error) {
-	return s.Store.UsesLeft(ctx, s.tenant("UsesLeft", tenant), id)
+func (s *tenantless) Credential(ctx context.Context, tenant, id string) (*credential.Record, error) {
+	return s.Store.Credential(ctx, s.tenant("Credential", tenant), id)
+}
+
+func (s *tenantless) CredentialByLookup(ctx context.Context, tenant string, lookups [][]byte) (*credential.Record, error) {
+	return s.Store.CredentialByLookup(ctx, s.tenant("CredentialByLookup", tenant), lookups)
+}
+
+func (s *tenantless) Credentials(ctx context.Context, tenant, after string, limit int) ([]credential.Record, error) {
+	return s.Store.Credentials(ctx, s.tenant("Credentials", tenant), after, limit)
+}
+
+func (s *tenantless) RevokeCredential(ctx context.Context, tenant, id string, a ca.Audit) error {
+	return s.Store.RevokeCredential(ctx, s.tenant("RevokeCredential", tenant), id, a)
 }
 
 func (s *tenantless) Generations(ctx context.Context, tenant string) ([]ca.Generation, error) {
@@ -103,7 +116,7 @@ func (s *tenantless) Post(tenant, topic string, payload []byte) ca.Effect {
 }
 
 func tenantFlaws() (all []flaw) {
-	for _, method := range []string{"Certificate", "Decision", "Revoke", "StatusPage", "CRL", "PublishCRL", "Delivered", "UsesLeft", "Generations", "AddGeneration", "Activate", "Activations",
+	for _, method := range []string{"Certificate", "Decision", "Revoke", "StatusPage", "CRL", "PublishCRL", "Delivered", "Credential", "CredentialByLookup", "Credentials", "RevokeCredential", "Generations", "AddGeneration", "Activate", "Activations",
 		"KeepServiceCertificate", "ServiceCertificates", "ForgetServiceCertificate", "Burn", "Post"} {
 		all = append(all, flaw{"tenant dropped in " + method, []string{"TenantSwap" + method},
 			func(d *conformance.Driver) { d.Store = &tenantless{d.Store, method} }})

@@ -1,0 +1,312 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca"
+	core "github.com/enrollgate/enrollgate/ca/admin"
+	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/credential"
+	"github.com/enrollgate/enrollgate/ca/profile"
+	"github.com/enrollgate/enrollgate/config"
+	"github.com/enrollgate/enrollgate/protocols/admin"
+)
+
+type credentialCmd struct {
+	Create credentialCreateCmd `cmd:"" help:"Make a credential and print its secret, which nobody can read again."`
+	List   credentialListCmd   `cmd:"" help:"List credentials, without their secrets."`
+	Revoke credentialRevokeCmd `cmd:"" help:"End a credential; what it was used for stays."`
+}
+
+type credentialCreateCmd struct {
+	source
+	Protocol string   `required:"" help:"Protocol that it is for: acme (a key of an external account, RFC 8555 section 7.3.4)." placeholder:"PROTOCOL"`
+	Profile  string   `help:"Profile that may be issued under; one of an endpoint that takes the credential. Needed without --endpoint." placeholder:"ID"`
+	Endpoint []string `help:"Endpoint that takes it; may be given again. Default: every one of protocol, tenant and profile." placeholder:"ID"`
+	Tenant   string   `help:"Tenant; needed where the configuration has several." placeholder:"ID"`
+	Subject  string   `help:"Who it is given to, in words: recorded, and with every certificate that it leads to." placeholder:"TEXT"`
+	Device   string   `help:"Device that it is given for: recorded." placeholder:"TEXT"`
+	Name     []string `help:"Names that may be certified: host.example.com, *.example.com for every name below, an address or a range; may be given again. Default: what the profile allows." placeholder:"PATTERN"`
+	KeyHash  string   `name:"key-hash" help:"The one key that may be certified: SHA-256 of its SubjectPublicKeyInfo, in hexadecimal." placeholder:"HEX"`
+	Uses     string   `help:"How often it can be used: a number, or unlimited." default:"1" placeholder:"N"`
+	TTL      string   `name:"ttl" help:"How long it can be used: 12h, P30D." default:"P30D" placeholder:"PERIOD"`
+	JSON     bool     `name:"json" help:"Print one JSON object."`
+}
+
+const (
+	credentialCreatePath = "/v1/credential/create"
+	credentialRevokePath = "/v1/credential/revoke"
+	unlimitedUses        = "unlimited"
+)
+
+// What the socket's operations take and give.
+type (
+	credentialCreateIn struct {
+		Tenant    string   `json:"tenant"`
+		Protocol  string   `json:"protocol"`
+		Profile   string   `json:"profile"`
+		Endpoints []string `json:"endpoints"`
+		Subject   string   `json:"subject"`
+		Device    string   `json:"device"`
+		Names     []string `json:"names"`
+		KeyHash   string   `json:"key_hash"`
+		Uses      int      `json:"uses"`
+		TTL       string   `json:"ttl"`
+	}
+	credentialRevokeIn struct {
+		Tenant string `json:"tenant"`
+		ID     string `json:"id"`
+	}
+)
+
+// describedCredential is a credential as it is printed. KID and HMAC are there
+// once, when it is made for ACME.
+type describedCredential struct {
+	Tenant    string           `json:"tenant"`
+	ID        string           `json:"id"`
+	Protocol  caller.Door      `json:"protocol"`
+	Kind      credential.Kind  `json:"kind"`
+	State     credential.State `json:"state"`
+	Profile   string           `json:"profile,omitempty"`
+	Endpoints []string         `json:"endpoints,omitempty"`
+	Subject   string           `json:"subject,omitempty"`
+	Device    string           `json:"device,omitempty"`
+	Names     []string         `json:"names,omitempty"`
+	KeyHash   string           `json:"key_hash,omitempty"`
+	Uses      string           `json:"uses"` // at first: a number, or unlimited
+	Left      string           `json:"left"`
+	Expires   time.Time        `json:"expires"`
+	Created   time.Time        `json:"created"`
+	Revoked   *time.Time       `json:"revoked,omitempty"`
+	KID       string           `json:"kid,omitempty"`
+	HMAC      string           `json:"hmac,omitempty"` // base64url without padding
+}
+
+func describeCredential(c *credential.Credential, now time.Time) describedCredential {
+	count := func(n int) string {
+		if n == credential.Unlimited {
+			return unlimitedUses
+		}
+		return strconv.Itoa(n)
+	}
+	out := describedCredential{Tenant: c.Tenant, ID: c.ID, Protocol: c.Door, Kind: c.Kind, State: c.At(now), Profile: c.Binding.Profile,
+		Endpoints: c.Endpoints, Subject: c.Binding.Subject, Device: c.Binding.Device, Names: c.Binding.Names, KeyHash: hex.EncodeToString(c.Binding.KeyHash),
+		Uses: count(c.Granted), Left: count(c.Left), Expires: c.Expires, Created: c.CreatedAt}
+	if !c.RevokedAt.IsZero() {
+		out.Revoked = &c.RevokedAt
+	}
+	return out
+}
+
+// Run has the daemon make the credential, or does it itself where none runs.
+func (cmd *credentialCreateCmd) Run(c console) error {
+	cfg, err := cmd.load()
+	if err != nil {
+		return err
+	}
+	in := credentialCreateIn{Protocol: cmd.Protocol, Profile: cmd.Profile, Endpoints: cmd.Endpoint, Subject: cmd.Subject, Device: cmd.Device,
+		Names: cmd.Name, KeyHash: cmd.KeyHash, Uses: credential.Unlimited, TTL: cmd.TTL}
+	if in.Tenant, err = oneTenant(cfg, cmd.Tenant); err != nil {
+		return err
+	}
+	if cmd.Uses != unlimitedUses {
+		if in.Uses, err = strconv.Atoi(cmd.Uses); err != nil || in.Uses < 1 {
+			return fmt.Errorf("%w: --uses is a number from 1 on, or %s", errUsage, unlimitedUses)
+		}
+	}
+	var out describedCredential
+	err = cmd.ask(c, credentialCreatePath, in, &out, func(ctx context.Context, d *daemon, _ caller.Caller) error {
+		actor, err := localOperator(in.Tenant)
+		if err == nil {
+			out, err = d.createCredential(ctx, d.cfg, in, actor)
+		}
+		return err
+	})
+	if err != nil {
+		return badRequest(err)
+	}
+	if cmd.JSON {
+		return printJSON(c.out, out)
+	}
+	_, err = fmt.Fprintf(c.out, "key id:    %s\nHMAC key:  %s\nuses:      %s until %s\nThe HMAC key is shown once and cannot be read again.\n",
+		out.KID, out.HMAC, out.Uses, out.Expires.Format(time.RFC3339))
+	return err
+}
+
+// oneTenant is the tenant that is named, or the only one that there is.
+func oneTenant(cfg *config.Config, named string) (string, error) {
+	all, err := tenantsOf(cfg, named)
+	if err != nil {
+		return "", badRequest(err)
+	}
+	if len(all) != 1 {
+		return "", fmt.Errorf("%w: give --tenant, one of %s", errUsage, strings.Join(all, ", "))
+	}
+	return all[0], nil
+}
+
+func (d *daemon) createCredential(ctx context.Context, cfg *config.Config, in credentialCreateIn, actor caller.Caller) (out describedCredential, err error) {
+	if in.Profile == "" && len(in.Endpoints) == 0 {
+		return out, ca.Errorf(ca.BadRequest, "a credential is for a profile, or for endpoints: give --profile or --endpoint")
+	}
+	if err := taken(cfg, in); err != nil {
+		return out, err
+	}
+	period, err := profile.ParsePeriod(in.TTL)
+	if err != nil {
+		return out, ca.Errorf(ca.BadRequest, "the lifetime: %v", err)
+	}
+	now, err := d.store.Now(ctx)
+	if err != nil {
+		return out, err
+	}
+	made, secret, err := core.CreateCredential(ctx, credential.NewRegistry(d.store, d.sealing), core.NewCredential{Tenant: in.Tenant,
+		Door: caller.Door(in.Protocol), Profile: in.Profile, Endpoints: in.Endpoints, Subject: in.Subject, Device: in.Device, Names: in.Names,
+		KeyHash: in.KeyHash, Uses: in.Uses, Lifetime: period.From(now).Sub(now), Actor: actor, Now: now})
+	if err != nil {
+		return out, err
+	}
+	out = describeCredential(made, now)
+	out.KID, out.HMAC = made.ID, secret.Text()
+	return out, nil
+}
+
+// taken refuses a credential that no endpoint of the tenant would take.
+func taken(cfg *config.Config, in credentialCreateIn) error {
+	takes := func(e *ca.Endpoint) bool {
+		return e.Tenant == in.Tenant && string(e.Door) == in.Protocol && (in.Profile == "" || e.Profile == in.Profile) &&
+			slices.ContainsFunc(e.Policies, func(set []caller.Method) bool { return slices.Contains(set, caller.ExternalAccount) })
+	}
+	var ids []string
+	for i := range cfg.Endpoints {
+		if takes(&cfg.Endpoints[i]) {
+			ids = append(ids, cfg.Endpoints[i].ID)
+		}
+	}
+	for _, id := range in.Endpoints {
+		if !slices.Contains(ids, id) {
+			return ca.Errorf(ca.NotFound, "tenant %s has no endpoint %s of protocol %q that takes such a credential; its authentication must name [%s, %s]", in.Tenant, id, in.Protocol, caller.ACMEAccount, caller.ExternalAccount)
+		}
+	}
+	if len(ids) == 0 {
+		return ca.Errorf(ca.NotFound, "tenant %s has no endpoint of protocol %q and profile %q that takes such a credential; its authentication must name [%s, %s]", in.Tenant, in.Protocol, in.Profile, caller.ACMEAccount, caller.ExternalAccount)
+	}
+	return nil
+}
+
+type credentialListCmd struct {
+	source
+	Tenant string `help:"Look in this tenant alone; default: every tenant of the configuration." placeholder:"ID"`
+	JSON   bool   `name:"json" help:"Print one JSON list."`
+}
+
+// Run lists what the store has.
+func (cmd *credentialListCmd) Run(c console) (err error) {
+	ctx := context.Background()
+	r, err := cmd.openRecords(ctx, cmd.Tenant, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.store.Close()) }()
+	all := []describedCredential{}
+	for _, tenant := range r.tenants {
+		some, err := r.listCredentials(ctx, tenant)
+		if err != nil {
+			return err
+		}
+		all = append(all, some...)
+	}
+	if cmd.JSON {
+		return printJSON(c.out, all)
+	}
+	t := newTable(c.out)
+	t.row("TENANT", "ID", "PROTOCOL", "PROFILE", "STATE", "LEFT", "EXPIRES", "SUBJECT", "NAMES")
+	for _, d := range all {
+		t.row(d.Tenant, d.ID, string(d.Protocol), d.Profile, string(d.State), d.Left, d.Expires.Format(time.DateOnly), d.Subject, strings.Join(d.Names, " "))
+	}
+	return t.Flush()
+}
+
+func (d *daemon) listCredentials(ctx context.Context, tenant string) (all []describedCredential, err error) {
+	now, err := d.store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := core.ListCredentials(ctx, d.store, tenant)
+	for i := range found {
+		all = append(all, describeCredential(&found[i], now))
+	}
+	return all, err
+}
+
+type credentialRevokeCmd struct {
+	source
+	ID     string `arg:"" help:"Id of the credential: the key id of an external account."`
+	Tenant string `help:"Tenant; needed where the configuration has several." placeholder:"ID"`
+	JSON   bool   `name:"json" help:"Print one JSON object."`
+}
+
+// Run has the daemon end the credential, or does it itself where none runs.
+func (cmd *credentialRevokeCmd) Run(c console) error {
+	cfg, err := cmd.load()
+	if err != nil {
+		return err
+	}
+	in := credentialRevokeIn{ID: cmd.ID}
+	if in.Tenant, err = oneTenant(cfg, cmd.Tenant); err != nil {
+		return err
+	}
+	var out describedCredential
+	err = cmd.ask(c, credentialRevokePath, in, &out, func(ctx context.Context, d *daemon, _ caller.Caller) error {
+		actor, err := localOperator(in.Tenant)
+		if err == nil {
+			out, err = d.revokeCredential(ctx, in, actor)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if cmd.JSON {
+		return printJSON(c.out, out)
+	}
+	_, err = fmt.Fprintf(c.out, "credential %s is revoked; accounts that were made with it stay\n", out.ID)
+	return err
+}
+
+func (d *daemon) revokeCredential(ctx context.Context, in credentialRevokeIn, actor caller.Caller) (out describedCredential, err error) {
+	done, err := core.RevokeCredential(ctx, d.store, in.Tenant, in.ID, actor)
+	if err != nil {
+		return out, err
+	}
+	return describeCredential(done, time.Now()), nil
+}
+
+// credentialOperations are the socket's operations on credentials.
+func (d *daemon) credentialOperations() []admin.Operation {
+	return []admin.Operation{
+		admin.Op(credentialCreatePath, func(ctx context.Context, by admin.Actor, in credentialCreateIn) (out describedCredential, err error) {
+			actor, err := by.For(in.Tenant)
+			if err != nil {
+				return out, err
+			}
+			p := d.enter()
+			defer p.leave()
+			return d.createCredential(ctx, p.cfg, in, actor)
+		}),
+		admin.Op(credentialRevokePath, func(ctx context.Context, by admin.Actor, in credentialRevokeIn) (out describedCredential, err error) {
+			actor, err := by.For(in.Tenant)
+			if err != nil {
+				return out, err
+			}
+			return d.revokeCredential(ctx, in, actor)
+		}),
+	}
+}
