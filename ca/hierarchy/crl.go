@@ -24,6 +24,12 @@ const FirstNumber = 0
 // its own certificate is checked against before the CA has signed another list.
 // A root that has revoked something must not be asked for it again.
 func (m *Maker) FirstList(ctx context.Context, now time.Time, days int) ([]byte, error) {
+	begin := now.UTC().Add(-time.Minute).Truncate(time.Second) // for clients whose clocks are slow
+	return m.list(ctx, FirstNumber, begin, begin.AddDate(0, 0, days), nil)
+}
+
+// list encodes and signs a complete list, and reads back what was made.
+func (m *Maker) list(ctx context.Context, number int64, begin, end time.Time, entries []pkix.CRLEntry) ([]byte, error) {
 	algorithm, err := pkix.SignatureFor(m.Public)
 	if err != nil {
 		return nil, err
@@ -32,15 +38,19 @@ func (m *Maker) FirstList(ctx context.Context, now time.Time, days int) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	number, err := pkix.MarshalCRLNumber(FirstNumber)
+	numbered, err := pkix.MarshalCRLNumber(number)
 	if err != nil {
 		return nil, err
 	}
-	begin := now.UTC().Add(-time.Minute).Truncate(time.Second) // for clients whose clocks are slow
-	w, err := pkix.NewCRLWriter(pkix.CRLHeader{Signature: algorithm, Issuer: m.Issuer, ThisUpdate: begin, NextUpdate: begin.AddDate(0, 0, days),
-		Extensions: []pkix.Extension{above, number}}, 0)
+	w, err := pkix.NewCRLWriter(pkix.CRLHeader{Signature: algorithm, Issuer: m.Issuer, ThisUpdate: begin, NextUpdate: end,
+		Extensions: []pkix.Extension{above, numbered}}, 0)
 	if err != nil {
 		return nil, err
+	}
+	for _, e := range entries {
+		if err := w.Add(e); err != nil {
+			return nil, ca.Errorf(ca.BadRequest, "serial number %x: %v", e.Serial, err)
+		}
 	}
 	der, err := w.Sign(func(tbs []byte) ([]byte, error) { return signWith(ctx, m.Signer, m.Tenant, m.Public, tbs) })
 	if err != nil {
@@ -50,7 +60,7 @@ func (m *Maker) FirstList(ctx context.Context, now time.Time, days int) ([]byte,
 	if err != nil {
 		return nil, ca.InternalError(fmt.Errorf("the list that was made does not parse: %w", err))
 	}
-	if list.Count != 0 || list.Number == nil || list.Number.Cmp(big.NewInt(FirstNumber)) != 0 || !bytes.Equal(list.KeyID, m.KeyID) {
+	if list.Count != len(entries) || list.Number == nil || list.Number.Cmp(big.NewInt(number)) != 0 || !bytes.Equal(list.KeyID, m.KeyID) {
 		return nil, ca.InternalError(fmt.Errorf("the list that was made does not say what it should"))
 	}
 	return der, list.CheckSignatureFrom(m.Public)

@@ -20,6 +20,7 @@ type deciding struct {
 
 	assertedRDNs []pkix.RDN
 	assertedCNs  []string
+	cn           string // of the subject, where that is a CN and nothing else
 	emptyNote    string
 }
 

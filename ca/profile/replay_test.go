@@ -100,13 +100,14 @@ func uncounted(r *ca.Request, d *ca.Decision) bool {
 	})
 }
 
-// unordered makes differences of subjects ones without regard to order: the
-// record does not tell where an attribute stood that was left out.
+// unordered makes differences of names ones without regard to order and to
+// multi-valued RDNs: the record does not tell where, and beside which, a name
+// or attribute stood that was left out.
 func unordered(all []Difference) []Difference {
 	for i := range all {
-		if all[i].Field == "subject" {
+		if all[i].Field == "subject" || all[i].Field == "san" {
 			for _, text := range []*string{&all[i].Old, &all[i].New} {
-				parts := strings.Split(*text, ",")
+				parts := strings.FieldsFunc(*text, func(r rune) bool { return strings.ContainsRune(",+ ", r) })
 				slices.Sort(parts)
 				*text = strings.Join(parts, ",")
 			}

@@ -230,6 +230,7 @@ func (d *deciding) onlyCN(cn, source string) error {
 	if d.out.Subject, err = pkix.MarshalName([]pkix.RDN{{attribute}}); err != nil {
 		return ca.InternalError(err)
 	}
+	d.cn = cn
 	d.field("subject.CN", cn, source, "")
 	return nil
 }
@@ -324,16 +325,23 @@ func (d *deciding) granted(a pkix.Attribute) *grant {
 
 // noteUngranted records the asserted attributes that the certificate does not have.
 func (d *deciding) noteUngranted() {
-	if d.profile.cnFromDNS && len(d.assertedRDNs) == 1 && len(d.assertedCNs) == 1 && len(d.assertedRDNs[0]) == 1 {
-		return // the usual request: nothing but a CN that was checked above
-	}
 	for _, rdn := range d.assertedRDNs {
 		for _, a := range rdn {
-			if d.granted(a) != nil || (d.profile.cnFromDNS && a.Type.Equal(oidCommonName)) {
+			if d.granted(a) != nil {
 				continue
 			}
-			text, _ := a.Text()
-			d.field("subject."+pkix.AttributeName(a.Type), clip(text), "asserted", "not granted by the profile, left out")
+			text, ok := a.Text()
+			note := "not granted by the profile, left out"
+			if d.profile.cnFromDNS && a.Type.Equal(oidCommonName) {
+				if ok && d.cn != "" && lowerASCII(text) == d.cn {
+					continue
+				}
+				note = "the subject has another CN or none, left out"
+			}
+			if err := a.Check(); err != nil {
+				text, note = "", "left out: "+err.Error()
+			}
+			d.field("subject."+pkix.AttributeName(a.Type), clip(text), "asserted", note)
 		}
 	}
 }

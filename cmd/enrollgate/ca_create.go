@@ -29,6 +29,7 @@ type caCmd struct {
 	Activate caActivateCmd `cmd:"" help:"Decide which generation of a CA signs."`
 	Root     caRootCmd     `cmd:"" help:"Make a root that stays offline: its key and its certificate."`
 	Sign     caSignCmd     `cmd:"" help:"Sign a CA's request with an offline root."`
+	CRL      caCRLCmd      `cmd:"" name:"crl" help:"Sign the next CRL of an offline root, with what it revokes."`
 	List     caListCmd     `cmd:"" help:"List the CAs with their generations: subject, key, validity."`
 }
 

@@ -63,7 +63,7 @@ func prepareDev(dir string) error {
 	for _, name := range []string{"seal.key", "ca-password"} {
 		secret := make([]byte, 32)
 		rand.Read(secret) // never fails (crypto/rand)
-		err := writeNew(filepath.Join(dir, "secrets", name), []byte(base64.StdEncoding.EncodeToString(secret)+"\n"))
+		err := writeNew(filepath.Join(dir, "secrets", name), []byte(base64.StdEncoding.EncodeToString(secret)+"\n"), 0o600)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -71,16 +71,17 @@ func prepareDev(dir string) error {
 	return nil
 }
 
-func writeNew(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+// writeNew writes a file that must not exist.
+func writeNew(path string, data []byte, mode fs.FileMode) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, f.Close()) }()
 	if _, err := f.Write(data); err != nil {
-		f.Close()
 		return err
 	}
-	return f.Close()
+	return f.Sync()
 }
 
 // writeTrust writes what clients need: root.pem, chain.pem, and the

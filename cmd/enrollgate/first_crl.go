@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,20 +43,12 @@ func (f firstCRL) place(uri string) (string, error) {
 	return file, nil
 }
 
-// writeList writes a list into a new file.
-func writeList(file string, der []byte) (err error) {
+// writeList writes a list into a new file, in PEM.
+func writeList(file string, der []byte) error {
 	if file == "" {
 		return nil
 	}
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := pem.Encode(f, &pem.Block{Type: "X509 CRL", Bytes: der}); err != nil {
-		return err
-	}
-	return f.Sync()
+	return writeNew(file, []byte(pemBlock("X509 CRL", der)), 0o644)
 }
 
 // listsAt is the base URL of the CRLs that a daemon with this configuration

@@ -14,7 +14,7 @@ import (
 )
 
 // TestHierarchyInTokens: root and issuing key in tokens of their own, and the
-// next key, too; openssl verifies what comes out.
+// next key, too, and the root's next list; openssl verifies what comes out.
 func TestHierarchyInTokens(t *testing.T) {
 	tokens := harness.SoftHSM(t)
 	tokens.Add("root")
@@ -52,6 +52,8 @@ func TestHierarchyInTokens(t *testing.T) {
 	about := []string{"--config", file, "--tenant", "default", "--ca", "issuing"}
 	offline := []string{"--key", "pkcs11:token=root;object=root?module-path=" + tokens.Module, "--key-password", "env:CA_PASSWORD"}
 	root := keep("root.pem", command(append([]string{"ca", "root", "--name", "Example Ltd", "--crl", filepath.Join(dir, "root.crl")}, offline...)...))
+	next := filepath.Join(dir, "next.crl")
+	command(append([]string{"ca", "crl", "--certificate", root, "--previous", filepath.Join(dir, "root.crl"), "--out", next}, offline...)...)
 	for n, object := range []string{"first", "second"} {
 		configure(object)
 		csr := keep("request.pem", command(append([]string{"ca", "csr", "--name", "Example Ltd"}, about...)...))
@@ -59,12 +61,16 @@ func TestHierarchyInTokens(t *testing.T) {
 		if out, err := exec.Command("openssl", "verify", "-CAfile", root, signed).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
+		if out, err := exec.Command("openssl", "verify", "-CAfile", root, "-CRLfile", next, "-crl_check_all", signed).CombinedOutput(); err != nil {
+			t.Errorf("with the root's next list: %v: %s", err, out)
+		}
 		line := append([]string{"ca", "import", "--certificate", signed, "--root", root}, about...)
 		if n > 0 {
 			line = append(line, "--next")
 		}
 		command(line...)
 	}
+	command("crl", "import", "--config", file, "--tenant", "default", "--file", next)
 	command(append([]string{"ca", "activate", "--generation", "2"}, about...)...)
 	var all []struct {
 		Generation int

@@ -7,7 +7,7 @@
 //	enrollgate migrate --config FILE    make or update the store's tables
 //	enrollgate ca create --config FILE  make a root and an issuing CA
 //	enrollgate ca csr|import|activate   a CA's certificate from elsewhere, and its next one
-//	enrollgate ca root|sign             an offline root, without configuration or store
+//	enrollgate ca root|sign|crl         an offline root, without configuration or store
 //	enrollgate ca list                  every CA with its generations
 //	enrollgate cert list|show           what was issued
 //	enrollgate cert revoke|unhold       change the status of one certificate, or of many

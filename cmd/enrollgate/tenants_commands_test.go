@@ -52,6 +52,7 @@ var commandSwaps = map[string]commandSwap{
 	"version":          {nothing: "knows no installation"},
 	"ca root":          {nothing: "an offline root has no installation"},
 	"ca sign":          {nothing: "an offline root has no installation"},
+	"ca crl":           {nothing: "an offline root has no installation"},
 	"ca csr": {tries: func(*twoTenants) []commandTry {
 		return []commandTry{{"ca csr --ca ID --name Two", "alpha", "nowhere", exitUsage}}
 	}},

@@ -65,6 +65,15 @@ func statusPages(t T, open func() *Driver) {
 	if diff := cmp.Diff(want, k.statusPage(Tenant, caID, ca.Serial{}, ca.MaxStatusPage)); diff != "" {
 		t.Errorf("in one page:\n%s", diff)
 	}
+	// The months before one are passed over by a serial number that no certificate has.
+	february := ca.MonthOf(time.Date(2031, 2, 1, 0, 0, 0, 0, time.UTC))
+	end := ca.Serial{byte(february >> 8), byte(february)}
+	for i := 2; i < len(end); i++ {
+		end[i] = 0xff
+	}
+	if diff := cmp.Diff(want[len(want)-3:], k.statusPage(Tenant, caID, end, ca.MaxStatusPage)); diff != "" {
+		t.Errorf("after a month:\n%s", diff)
+	}
 	if page := k.statusPage(Tenant, "another-ca", ca.Serial{}, 10); len(page) != 0 {
 		t.Errorf("another CA's statuses: %v", page)
 	}

@@ -22,8 +22,10 @@ func newFile(h *host) *file { return &file{filepath.Join(h.TempDir(), "enrollgat
 func (f *file) lines() string { return fmt.Sprintf("store: {url: %q}\n", "sqlite://"+f.path) }
 func (f *file) pid() int      { return 0 }
 
+// open gives a connection with a cache of 1 GiB: the keys that fill writes fall
+// all over the indexes.
 func (f *file) open(mode string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", "file:"+f.path+"?mode="+mode+"&_pragma=busy_timeout(5000)&_pragma=synchronous(off)")
+	db, err := sql.Open("sqlite", "file:"+f.path+"?mode="+mode+"&_pragma=busy_timeout(5000)&_pragma=synchronous(off)&_pragma=cache_size(-1048576)")
 	if err != nil {
 		return nil, err
 	}

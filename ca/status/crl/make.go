@@ -68,9 +68,65 @@ func (p *Publisher) next(f *ca.Facts, scope string, now time.Time) int64 {
 	return number
 }
 
-// fill reads every status of the CA once.
+// begin gives the serial number after which the entries of lists begin. Serial
+// numbers begin with the month of their expiry, so everything that expired
+// before the lists that these follow lies before it in the store, in one piece,
+// and is not read: those lists had it (RFC 5280 section 3.3), but for what
+// changed since, which the status feed tells. The zero serial number, from
+// which everything is read, where a list is its scope's first or keeps what
+// expired, or where more changed than it is worth.
+func (p *Publisher) begin(ctx context.Context, f *ca.Facts, drafts []*draft) (ca.Serial, error) {
+	listed, since, end := drafts[0].now, drafts[0].position, drafts[0].position
+	for _, d := range drafts {
+		if d.previous == nil || d.expired {
+			return ca.Serial{}, nil
+		}
+		if d.previous.ThisUpdate.Before(listed) {
+			listed = d.previous.ThisUpdate
+		}
+		since = min(since, d.previous.Position)
+	}
+	if end-since > maxDelta {
+		return ca.Serial{}, nil
+	}
+	first := ca.Serial{}.Until(listed)
+	for {
+		const page = 1000
+		rows, err := p.Store.Feed(ctx, since, page)
+		if err != nil {
+			return ca.Serial{}, err
+		}
+		for _, st := range rows {
+			since = st.Position
+			if st.Tenant == f.Tenant && st.CA == f.CA && bytes.Compare(st.Serial[:], first[:]) < 0 {
+				first = st.Serial
+			}
+		}
+		if len(rows) < page || since >= end {
+			return before(first), nil
+		}
+	}
+}
+
+// before gives the serial number one lower; that of 0 is 0.
+func before(s ca.Serial) ca.Serial {
+	if s == (ca.Serial{}) {
+		return s
+	}
+	for i := len(s) - 1; ; i-- {
+		if s[i]--; s[i] != 0xff {
+			return s
+		}
+	}
+}
+
+// fill reads the statuses of the CA once.
 func (p *Publisher) fill(ctx context.Context, f *ca.Facts, drafts []*draft) error {
-	for after := (ca.Serial{}); ; {
+	after, err := p.begin(ctx, f, drafts)
+	if err != nil {
+		return err
+	}
+	for {
 		page, err := p.Store.StatusPage(ctx, f.Tenant, f.CA, after, ca.MaxStatusPage)
 		if err != nil {
 			return err

@@ -462,7 +462,10 @@ type many struct {
 }
 
 func (m many) StatusPage(_ context.Context, tenant, issuer string, after ca.Serial, limit int) ([]ca.Status, error) {
-	from := int(binary.BigEndian.Uint64(after[8:]))
+	from := 0
+	if after.Month() == ca.MonthOf(m.until) {
+		from = int(binary.BigEndian.Uint64(after[8:]))
+	}
 	page := make([]ca.Status, 0, limit)
 	for i := from + 1; i <= min(from+limit, m.n); i++ {
 		st := ca.Status{Tenant: tenant, CA: issuer, Serial: ca.Serial{}.Until(m.until), State: ca.Revoked, Reason: ca.Reason(i % 2 * 4), At: m.until}
