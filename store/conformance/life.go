@@ -32,7 +32,7 @@ func uniqueSwept(k *kit) {
 func pendingSwept(k *kit) {
 	long := newKey()
 	long.Window = 2 * oneDay
-	denied, repeatable, waiting := k.parking(Tenant, newKey()), k.parking(Tenant, long), k.parking(Tenant, newKey())
+	denied, repeatable, waiting := k.parking(Tenant, ca.Idempotency{}), k.parking(Tenant, long), k.parking(Tenant, newKey())
 	for _, p := range []*ca.Parking{denied, repeatable, waiting} {
 		k.park(p)
 	}
