@@ -38,6 +38,7 @@ type store interface {
 	ca.Replicas
 	ca.Renewals
 	state.Upkeep
+	state.Rates
 	Counters() ca.StoreCounters
 	Durability(ctx context.Context) ([]ca.Durability, error)
 	Backup(ctx context.Context, w *backup.Writer) error

@@ -53,6 +53,9 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 	if err := d.checkReplaces(r, s, in.Replaces, names); err != nil {
 		return err
 	}
+	if err := d.limitOrder(r, s, identifiers); err != nil {
+		return err
+	}
 	order, authorizations := d.makeOrder(r, s, way, identifiers)
 	order.NotBefore, order.NotAfter, order.Profile, order.Replaces = notBefore, notAfter, in.Profile, in.Replaces
 	if err := d.reuse(r, way, s.account, authorizations); err != nil {
