@@ -113,6 +113,7 @@ type ACME struct {
 	AuthLifetime        time.Duration     // of authorizations
 	Terms               map[string]string // URL of the terms of service by endpoint id; those without have none
 	MaxContacts         int               // of an account
+	RateLimits          RateLimits
 }
 
 // ACMEEndpoint is what an ACME endpoint has of its own.

@@ -68,6 +68,7 @@ func TestMinimal(t *testing.T) {
 	if want := (ACME{
 		HTTP01: HTTP01{Port: 80, Waits: []time.Duration{1e9, 2e9, 2e9, 2e9}, Timeout: 30 * time.Second}, TLSALPN01Port: 443,
 		OrderLifetime: 168 * time.Hour, AuthLifetime: 168 * time.Hour, Terms: map[string]string{}, MaxContacts: 10,
+		RateLimits: RateLimits{RateLimit{1000, time.Hour}, RateLimit{10_000, time.Hour}, RateLimit{500, time.Hour}, RateLimit{50_000, time.Hour}},
 	}); !cmp.Equal(c.ACME, want) {
 		t.Errorf("acme: %s", cmp.Diff(want, c.ACME))
 	}

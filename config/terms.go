@@ -28,6 +28,7 @@ func (c *checker) accounts(w *writtenFile, a *ACME) {
 			a.Terms[e.ID] = own
 		}
 	}
+	a.RateLimits = c.rateLimits(w.ACME.RateLimits)
 	a.MaxContacts = defaultContacts
 	if n := w.ACME.MaxContacts; n != nil {
 		if a.MaxContacts = *n; *n < 1 || *n > maxContacts {

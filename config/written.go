@@ -131,6 +131,14 @@ type writtenACME struct {
 	AuthorizationLifetime string           `yaml:"authorization_lifetime"`
 	TermsOfService        string           `yaml:"terms_of_service"`
 	MaxContacts           *int             `yaml:"max_contacts"`
+	RateLimits            writtenLimits    `yaml:"rate_limits"`
+}
+
+type writtenLimits struct {
+	AccountsPerNetwork  string `yaml:"accounts_per_network"`
+	OrdersPerAccount    string `yaml:"orders_per_account"`
+	OrdersPerIdentifier string `yaml:"orders_per_identifier"`
+	OrdersPerNetwork    string `yaml:"orders_per_network"`
 }
 
 type writtenHTTP01 struct {

@@ -41,6 +41,7 @@ acme:
   tlsalpn01: {port: 5001}
   allow_targets: ["127.0.0.0/8", "::1/128"]
   localhost_to_loopback: true
+  rate_limits: {accounts_per_network: none, orders_per_account: none, orders_per_identifier: none, orders_per_network: none}
 `))
 
 // devDefaults is the configuration that --dev starts from.

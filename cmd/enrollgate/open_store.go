@@ -40,6 +40,7 @@ type store interface {
 	ca.SupersededStore
 	ca.Renewals
 	state.Upkeep
+	state.Rates
 	Counters() ca.StoreCounters
 	Durability(ctx context.Context) ([]ca.Durability, error)
 	Backup(ctx context.Context, w *backup.Writer) error

@@ -66,7 +66,7 @@ func (d *daemon) startUpkeep(ctx context.Context) error {
 		return err
 	}
 	jobs := []background.Job{
-		background.Sweep("sweep", time.Minute, d.store.SweepNonces, d.store.SweepIdempotency, d.store.EndOrders, d.store.SweepRenewals, d.store.RemovePreauthorizations,
+		background.Sweep("sweep", time.Minute, d.store.SweepNonces, d.store.SweepIdempotency, d.store.EndOrders, d.store.SweepRenewals, d.store.SweepRates, d.store.RemovePreauthorizations,
 			func(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 				return d.store.SweepCredentials(ctx, l, credential.Kept, limit)
 			},

@@ -155,6 +155,7 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 	d.followRAs(d.background)
 	d.followForeign(d.background)
 	d.followSignals(d.background)
+	d.working.Go(func() { d.shareRates(d.background) })
 	d.serve()
 	return d, nil
 }

@@ -45,6 +45,9 @@ func (d *Door) newAccount(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if err := d.limitAccount(r); err != nil {
+		return err
+	}
 	account := &state.Account{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, ID: ca.RandomID(20), Status: state.Valid,
 		Key: key.Canonical, Thumbprint: key.Thumbprint, Contact: contact, TermsAgreed: in.TermsAgreed, CreatedAt: d.Now().UTC().Truncate(time.Microsecond), Agreed: r.endpoint.terms, External: external}
 	err = d.Store.CreateAccount(r.Context(), account, nonce, effects...)

@@ -63,6 +63,9 @@ type Options struct {
 	Terms       map[string]string // URL of the terms of service by endpoint id; those without have none
 	MaxContacts int               // contacts of an account; zero: 10
 
+	Rates  state.Rates // counters of the rate limits; nil: there are none
+	Limits Limits
+
 	// Previous is the door that this one replaces, whose seen nonces it goes on
 	// with; nil for the first. Its owner closes it.
 	Previous *Door
@@ -78,6 +81,7 @@ type Door struct {
 	issued      *recent.Memory[issuedKey, issued]
 	keys        *recent.Memory[string, accountKey] // what parseJWK made of stored account keys
 	renewals    *renewals
+	rates       *rates // nil: nothing is counted
 }
 
 // endpoint is one directory with everything about it that never changes.
@@ -125,7 +129,13 @@ func New(o Options) (*Door, error) {
 	}
 	d := &Door{Options: o, endpoints: map[string]*endpoint{}, nonces: newNoncer(o.Nonces, o.Now), struck: newStruckSet(0, o.Now),
 		issued: recent.NewMemory[issuedKey, issued](issuedLasts, issuedKept, o.Now), keys: recent.NewMemory[string, accountKey](keyLasts, keysKept, o.Now), renewals: newRenewals(o.Now)}
+	if o.Rates != nil {
+		d.rates = newRates(o.Rates, o.Now)
+	}
 	if o.Previous != nil {
+		if d.rates != nil && o.Previous.rates != nil {
+			d.rates = o.Previous.rates
+		}
 		d.struck, d.Previous = o.Previous.struck, nil
 	}
 	for _, e := range o.Endpoints {

@@ -54,6 +54,9 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 		Caller: s.caller, Asserted: ca.Asserted{AltNames: names, NotBefore: notBefore, NotAfter: notAfter}}); err != nil {
 		return err
 	}
+	if err := d.limitOrder(r, s, identifiers); err != nil {
+		return err
+	}
 	order, authorizations := d.makeOrder(r, s, way, identifiers)
 	order.NotBefore, order.NotAfter, order.Profile, order.Replaces = notBefore, notAfter, in.Profile, in.Replaces
 	if err := d.reuse(r, way, s.account, authorizations); err != nil {

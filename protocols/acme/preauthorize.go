@@ -39,6 +39,9 @@ func (d *Door) newAuthz(w http.ResponseWriter, r *request) error {
 		Caller: s.caller, Asserted: ca.Asserted{AltNames: []pkix.GeneralName{generalName(identifiers[0])}}}); err != nil {
 		return err
 	}
+	if err := d.limitOrder(r, s, identifiers); err != nil {
+		return err
+	}
 	now := d.Now().UTC().Truncate(time.Microsecond) // as stores keep it
 	a := &state.Authorization{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, ID: ca.OrderedID(now), Account: s.account.ID,
 		Identifier: identifiers[0], Status: state.Pending, CreatedAt: now, Expires: now.Add(d.AuthorizationLifetime), Challenges: newChallenges(way.offered(identifiers[0]))}

@@ -24,6 +24,7 @@ type UpkeepStore interface {
 	state.Upkeep
 	credential.Upkeep
 	ca.Renewals
+	state.Rates
 }
 
 // Upkeep runs the suite of background work. Nothing in it belongs to a tenant:
@@ -42,6 +43,7 @@ func UpkeepCases() []Case {
 		{"UpkeepReplicas", upkeepReplicas},
 		{"UpkeepFence", upkeepFence},
 		{"UpkeepRenewals", upkeepRenewals},
+		{"UpkeepRates", upkeepRates},
 		{"UpkeepSchema", upkeepSchema},
 	}
 }

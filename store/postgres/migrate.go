@@ -65,6 +65,7 @@ var grants = map[string]string{
 	"acme_authorizations": "select, insert, update, delete",
 	"acme_nonces":         "select, insert, update, delete",
 	"acme_replacements":   "select, insert, update, delete",
+	"acme_rates":          "select, insert, update, delete",
 	"renewal_windows":     "select, insert, update, delete",
 }
 

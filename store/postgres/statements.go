@@ -21,7 +21,7 @@ var sql = struct {
 	ProfileKeep, Profile, GenerationAdd, Generations, Activate, Activations, DataKeyAdd, DataKeys      string
 	RevocationLock, Revoke, Unhold, BlockKey                                                           string
 	Certificates, Names, Decisions, Audit, Feed, Outbox, Batch                                         string
-	Settle, Settled, ServiceAdd, Services, ServiceForget                                               string
+	Settle, Settled, ServiceAdd, Services, ServiceForget, RatesAdd, SweepRates                         string
 	CertificateFind, DecisionFind, FeedRead, ReplayFind                                                string
 	OutboxWaiting, OutboxDelivered                                                                     string
 	AccountAdd, AccountUpdate, AccountFind, AccountByKey                                               string
@@ -38,9 +38,7 @@ var sql = struct {
 	StatusPage, FeedEnd                                                                                string
 	Months, MonthFind, MonthCount, MonthWaits, MonthRelease, MonthDrop                                 string
 }{
-	Begin:    `begin`,
-	Commit:   `commit`,
-	Rollback: `rollback`,
+	Begin: `begin`, Commit: `commit`, Rollback: `rollback`,
 	// For poolers that give a session to somebody else after each transaction.
 	Pin:        `select set_config('synchronous_commit', $1, true), set_config('statement_timeout', $2, true), set_config('lock_timeout', $3, true)`,
 	PinSession: `select set_config('synchronous_commit', $1, false)`,
@@ -284,7 +282,9 @@ var sql = struct {
 		select $1, * from unnest($2::text[], $3::bytea[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::timestamptz[])
 		on conflict (serial, ca, tenant) do update set opens = excluded.opens, closes = excluded.closes, explanation = excluded.explanation`,
 	WindowFind: `select opens, closes, explanation, expires from enrollgate.renewal_windows where tenant = $1 and ca = $2 and serial = $3`,
-	// The count is that of both.
+	RatesAdd: `insert into enrollgate.acme_rates as r (tenant, id, counted, expires) select $1, * from unnest($2::bytea[], $3::bigint[], $4::timestamptz[])
+		on conflict (id, tenant) do update set counted = r.counted + excluded.counted returning id, counted`,
+	SweepRates: `delete from enrollgate.acme_rates where ctid = any(array(select ctid from enrollgate.acme_rates where expires <= now() + $1::interval order by expires limit $2 for update skip locked))`,
 	SweepRenewals: `with replaced as (delete from enrollgate.acme_replacements where ctid = any(array(
 			select ctid from enrollgate.acme_replacements where expires <= now() + $1::interval order by expires limit $2 for update skip locked)) returning 1),
 		windows as (delete from enrollgate.renewal_windows where ctid = any(array(

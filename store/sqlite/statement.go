@@ -106,6 +106,8 @@ const (
 	selectWindow
 	sweepReplacements
 	sweepWindows
+	addRate
+	sweepRates
 
 	sweepNonces
 	sweepIdempotency
@@ -175,16 +177,6 @@ const (
 
 	queries // how many there are
 )
-
-const (
-	accountColumns       = `tenant, endpoint, id, status, key, thumbprint, contact, terms_agreed, created_at, agreed, external, preauthorized`
-	orderColumns         = `tenant, endpoint, id, account, status, identifiers, authorizations, not_before, not_after, created_at, expires, certificate, ca, serial, error, profile, replaces`
-	authorizationColumns = `tenant, endpoint, id, account, identifier, wildcard, status, created_at, expires, challenges`
-)
-
-const credentialColumns = `tenant, id, kind, door, profile, endpoints, bindings, secret, granted, uses, expires, created_at, revoked_at`
-
-const checkpointColumns = `number, chain, seq, hash, rows, at, prev, key, signature`
 
 var statements = joined(approvalStatements, [queries]string{
 	beginBatch:    `BEGIN IMMEDIATE`,
@@ -329,6 +321,9 @@ var statements = joined(approvalStatements, [queries]string{
 		(SELECT tenant, ca, serial FROM acme_replacements WHERE expires <= ? ORDER BY expires LIMIT ?)`,
 	sweepWindows: `DELETE FROM renewal_windows WHERE (tenant, ca, serial) IN
 		(SELECT tenant, ca, serial FROM renewal_windows WHERE expires <= ? ORDER BY expires LIMIT ?)`,
+
+	addRate:    `INSERT INTO acme_rates (tenant, id, counted, expires) VALUES (?, ?, ?, ?) ON CONFLICT (tenant, id) DO UPDATE SET counted = counted + excluded.counted RETURNING counted`,
+	sweepRates: `DELETE FROM acme_rates WHERE (tenant, id) IN (SELECT tenant, id FROM acme_rates WHERE expires <= ? ORDER BY expires LIMIT ?)`,
 
 	sweepNonces: `WITH RECURSIVE tenants (tenant) AS (SELECT min(tenant) FROM acme_nonces
 			UNION ALL SELECT (SELECT min(n.tenant) FROM acme_nonces n WHERE n.tenant > each.tenant) FROM tenants each WHERE each.tenant IS NOT NULL)

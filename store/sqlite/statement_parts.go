@@ -1,5 +1,15 @@
 package sqlite
 
+// Columns as the scanners of their rows read them.
+const (
+	accountColumns       = `tenant, endpoint, id, status, key, thumbprint, contact, terms_agreed, created_at, agreed, external, preauthorized`
+	orderColumns         = `tenant, endpoint, id, account, status, identifiers, authorizations, not_before, not_after, created_at, expires, certificate, ca, serial, error, profile, replaces`
+	authorizationColumns = `tenant, endpoint, id, account, identifier, wildcard, status, created_at, expires, challenges`
+
+	credentialColumns = `tenant, id, kind, door, profile, endpoints, bindings, secret, granted, uses, expires, created_at, revoked_at`
+	checkpointColumns = `number, chain, seq, hash, rows, at, prev, key, signature`
+)
+
 // someOfMonth picks the same certificates every time it runs in one transaction.
 const someOfMonth = `SELECT id FROM certificates WHERE tenant = ? AND ca = ? AND month = ? ORDER BY serial LIMIT ?`
 

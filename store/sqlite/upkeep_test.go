@@ -64,6 +64,13 @@ func (b wrongStore) RemovePreauthorizations(ctx context.Context, l *ca.Lease, li
 	return b.Store.RemovePreauthorizations(ctx, b.free(l), limit)
 }
 
+func (b wrongStore) SweepRates(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
+	if b.unbounded {
+		limit = 1000
+	}
+	return b.Store.SweepRates(ctx, b.free(l), limit)
+}
+
 func (b wrongStore) SweepRenewals(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 	if b.unbounded {
 		limit = 1000
@@ -113,6 +120,7 @@ func TestUpkeepBroken(t *testing.T) {
 		"UpkeepNonces":            func(s *Store) wrongStore { return wrongStore{Store: s, unbounded: true} },
 		"UpkeepOrders":            func(s *Store) wrongStore { return wrongStore{Store: s, eager: true} },
 		"UpkeepRenewals":          func(s *Store) wrongStore { return wrongStore{Store: s, unbounded: true} },
+		"UpkeepRates":             func(s *Store) wrongStore { return wrongStore{Store: s, unbounded: true} },
 		"UpkeepFence":             func(s *Store) wrongStore { return wrongStore{Store: s, unfenced: true} },
 		"UpkeepIdempotency":       func(s *Store) wrongStore { return wrongStore{Store: s, forgetful: true} },
 		"UpkeepCredentials":       func(s *Store) wrongStore { return wrongStore{Store: s, eager: true} },
