@@ -55,7 +55,9 @@ func parkedOrder(t T, open func() *Driver) {
 			k.lost(err, 0, 0)
 		}
 	}
-	elsewhere(func(tenant, endpoint string) ca.Effect { return k.ACME.ParkOrder(tenant, endpoint, theirs.ID, a.Thumbprint, until) })
+	elsewhere(func(tenant, endpoint string) ca.Effect {
+		return k.ACME.ParkOrder(tenant, endpoint, theirs.ID, a.Thumbprint, until)
+	})
 	waiting(theirs, until)
 	elsewhere(func(tenant, endpoint string) ca.Effect {
 		return k.ACME.FinishParkedOrder(tenant, endpoint, theirs.ID, "x")
