@@ -2,6 +2,7 @@ package va
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -100,10 +101,11 @@ func TestCAA(t *testing.T) {
 // TestCAAUnknown: a server that fails, or does not answer, is no permission; and
 // once it answers again the next check sees that.
 func TestCAAUnknown(t *testing.T) {
-	failing := true
+	var failing atomic.Bool
+	failing.Store(true)
 	server := dnstest.Serve(t, dns.HandlerFunc(func(w dns.ResponseWriter, ask *dns.Msg) {
 		reply := new(dns.Msg).SetReply(ask)
-		if failing && strings.HasPrefix(ask.Question[0].Name, "example") { // the parent alone
+		if failing.Load() && strings.HasPrefix(ask.Question[0].Name, "example") { // the parent alone
 			reply.Rcode = dns.RcodeServerFailure
 		}
 		if err := w.WriteMsg(reply); err != nil {
@@ -112,7 +114,7 @@ func TestCAAUnknown(t *testing.T) {
 	}))
 	check := caaCheck(t, server)
 	wantProblem(t, check.Check(t.Context(), CAAQuestion{Domain: "host.example"}), TypeCAA, "whether example allows this CA is not known", true)
-	failing = false
+	failing.Store(false)
 	if err := check.Check(t.Context(), CAAQuestion{Domain: "host.example"}); err != nil {
 		t.Error(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,14 +15,14 @@ import (
 
 // zoneServer answers for one zone as its own server does: without recursion, and
 // with nothing of other zones.
-func zoneServer(t *testing.T, authoritative *bool, records ...string) string {
+func zoneServer(t *testing.T, authoritative *atomic.Bool, records ...string) string {
 	t.Helper()
 	inner := dnstest.New(t, records...)
 	return dnstest.Serve(t, dns.HandlerFunc(func(w dns.ResponseWriter, ask *dns.Msg) {
 		if ask.RecursionDesired {
 			t.Error("an authoritative server was asked for recursion")
 		}
-		inner.ServeDNS(&authoritativeWriter{w, *authoritative}, ask)
+		inner.ServeDNS(&authoritativeWriter{w, authoritative.Load()}, ask)
 	}))
 }
 
@@ -38,7 +39,8 @@ func (w *authoritativeWriter) WriteMsg(m *dns.Msg) error {
 // TestAuthoritative: the zone's own server is asked, whatever the recursive one
 // has in its cache; aliases are followed into the same and other zones.
 func TestAuthoritative(t *testing.T) {
-	own := true
+	var own atomic.Bool
+	own.Store(true)
 	addr := netip.MustParseAddrPort(zoneServer(t, &own,
 		`_acme-challenge.host.example. 1 IN TXT "fresh"`,
 		`_acme-challenge.alias.example. 1 IN CNAME away.other.example.`,
@@ -86,7 +88,7 @@ func TestAuthoritative(t *testing.T) {
 			t.Errorf("%s: %v %s", name, err, diff)
 		}
 	}
-	own = false
+	own.Store(false)
 	var e *Error
 	if _, err := a.LookupCAA(t.Context(), "x.example"); !errors.As(err, &e) || !strings.Contains(e.Reason, "does not answer for it") {
 		t.Errorf("a lame server: %v", err)
