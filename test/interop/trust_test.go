@@ -163,7 +163,7 @@ func TestTrust(t *testing.T) {
 			if !strings.Contains(p.Stderr(), "operation=/v1/seal/rotate") {
 				t.Error("the daemon was not asked")
 			}
-			run(1, "all of them: all", "seal", "rotate", "--purpose", "eab")
+			run(1, "all of them: all", "seal", "rotate", "--purpose", "nothing")
 			run(2, "wrong usage", "seal", "rotate")
 			run(0, "signed", "audit", "checkpoint")
 			root := run(0, "PUBLIC KEY", "audit", "root")
