@@ -22,10 +22,10 @@ func newFile(h *host) *file { return &file{filepath.Join(h.TempDir(), "enrollgat
 func (f *file) lines() string { return fmt.Sprintf("store: {url: %q}\n", "sqlite://"+f.path) }
 func (f *file) pid() int      { return 0 }
 
-// open gives a connection with a cache of 1 GiB: the keys that fill writes fall
+// open gives a connection with a cache of 4 GiB: the keys that fill writes fall
 // all over the indexes.
 func (f *file) open(mode string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", "file:"+f.path+"?mode="+mode+"&_pragma=busy_timeout(5000)&_pragma=synchronous(off)&_pragma=cache_size(-1048576)")
+	db, err := sql.Open("sqlite", "file:"+f.path+"?mode="+mode+"&_pragma=busy_timeout(5000)&_pragma=synchronous(off)&_pragma=cache_size(-4194304)")
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (f *file) watch(context.Context, func() error) ([]statement, error) { retur
 func (f *file) scans(context.Context) (map[string]int64, error) { return nil, nil }
 
 // fillStep is how many certificates one transaction of fill adds.
-const fillStep = 10_000
+const fillStep = 100_000
 
 func (f *file) fill(ctx context.Context, n int) error {
 	db, err := f.open("rw")

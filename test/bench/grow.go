@@ -41,10 +41,15 @@ func grow(ctx context.Context, h *host, e engine, sizes []int, answers *responde
 			return g, fmt.Errorf("fill the store: %w", err)
 		}
 		h.Logf("%s: %d certificates filled in in %v", e.name, size, time.Since(begin).Round(time.Millisecond))
-		if err := s.warm(ctx, accounts, 2); err != nil { // pages and plans
+		sites[i], clients[i] = s, accounts
+	}
+	for i, s := range sites {
+		for _, a := range clients[i] {
+			a.wire.hangUp() // the daemon has, of connections that were idle for so long
+		}
+		if err := s.warm(ctx, clients[i], 2); err != nil { // pages and plans
 			return g, err
 		}
-		sites[i], clients[i] = s, accounts
 	}
 	rounds := make([][]row, len(sizes))
 	for range growRounds {
