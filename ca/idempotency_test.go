@@ -1,10 +1,6 @@
 package ca
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/hex"
 	"testing"
 	"time"
@@ -57,19 +53,7 @@ func fixedKey(t testing.TB) claim.Possession {
 
 func csrKey(t testing.TB) claim.Possession {
 	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, p, err := claim.VerifyCSR(der, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return shown(t, ecKey(t))
 }
 
 func sampleRequest(t testing.TB) (*Endpoint, *Request) {

@@ -53,7 +53,7 @@ func (c *archive) Record(_ context.Context, entries ...*Entry) ([]Recorded, erro
 	return []Recorded{{Certificate: entries[0].Certificate}}, nil
 }
 
-func ecKey(t *testing.T) *ecdsa.PrivateKey {
+func ecKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -62,7 +62,7 @@ func ecKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-func shown(t *testing.T, key *ecdsa.PrivateKey) claim.Possession {
+func shown(t testing.TB, key *ecdsa.PrivateKey) claim.Possession {
 	t.Helper()
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 	if err != nil {

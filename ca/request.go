@@ -18,9 +18,6 @@ const (
 	KeyGen Operation = "keygen" // the key is made by us
 )
 
-// Operations lists every Operation, for table tests.
-func Operations() []Operation { return []Operation{Enroll, Renew, Rekey, KeyGen} }
-
 // Request is one enrollment, whatever the wire it came over. Doors fill it in
 // and decide nothing: claims are what was proven, Asserted is what was only said.
 type Request struct {

@@ -72,14 +72,7 @@ func FirstListOf(ctx context.Context, ring *keys.Ring, key Key, root []byte, now
 	if err != nil {
 		return nil, ca.Errorf(ca.BadRequest, "the root's certificate cannot be read: %v", err)
 	}
-	signer, public, err := OpenOrMake(ctx, ring, key.URI, "", key.Secret)
-	if err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(public.Raw(), above.Key.Raw()) {
-		return nil, ca.Errorf(ca.BadRequest, "the key at %s is not the one of the root's certificate", key.URI)
-	}
-	maker, err := makerOf(signer, above, nil)
+	maker, err := asRoot(ctx, ring, key, above, nil)
 	if err != nil {
 		return nil, err
 	}

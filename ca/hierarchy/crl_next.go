@@ -62,18 +62,11 @@ func NextList(ctx context.Context, ring *keys.Ring, in Update) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	signer, public, err := OpenOrMake(ctx, ring, in.Root.URI, "", in.Root.Secret)
+	maker, err := asRoot(ctx, ring, in.Root, above, nil)
 	if err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(public.Raw(), above.Key.Raw()) {
-		return nil, ca.Errorf(ca.BadRequest, "the key at %s is not the one of the root's certificate", in.Root.URI)
-	}
-	maker, err := makerOf(signer, above, nil)
-	if err != nil {
-		return nil, err
-	}
-	in.Log.key("root key", in.Root.URI, public)
+	in.Log.key("root key", in.Root.URI, maker.Public)
 	in.Log.List("previous CRL", in.Previous)
 	der, err := maker.list(ctx, number, begin, end, entries)
 	if err != nil {

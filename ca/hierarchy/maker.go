@@ -68,6 +68,19 @@ func OpenOrMake(ctx context.Context, ring *keys.Ring, uri, algorithm string, sec
 	return key, public, err
 }
 
+// asRoot opens the key of a root's certificate, to sign as that root.
+// BadRequest where it is another key.
+func asRoot(ctx context.Context, ring *keys.Ring, key Key, above *pkix.Certificate, linter ca.Linter) (*Maker, error) {
+	signer, public, err := OpenOrMake(ctx, ring, key.URI, "", key.Secret)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(public.Raw(), above.Key.Raw()) {
+		return nil, ca.Errorf(ca.BadRequest, "the key at %s is not the one of the root's certificate", key.URI)
+	}
+	return makerOf(signer, above, linter)
+}
+
 // Maker signs CA certificates with one key: its own and others'.
 type Maker struct {
 	Linter ca.Linter

@@ -67,12 +67,9 @@ func Sign(ctx context.Context, ring *keys.Ring, linter ca.Linter, in Signing) ([
 	if err := acceptOne(above, in.Now); err != nil {
 		return nil, err
 	}
-	signer, public, err := OpenOrMake(ctx, ring, in.Root.URI, "", in.Root.Secret)
+	maker, err := asRoot(ctx, ring, in.Root, above, linter)
 	if err != nil {
 		return nil, err
-	}
-	if !bytes.Equal(public.Raw(), above.Key.Raw()) {
-		return nil, ca.Errorf(ca.BadRequest, "the key at %s is not the one of the root's certificate", in.Root.URI)
 	}
 	csr, err := pkix.ParseCSR(in.CSR)
 	if err == nil {
@@ -104,15 +101,11 @@ func Sign(ctx context.Context, ring *keys.Ring, linter ca.Linter, in Signing) ([
 	if err := bounds.CheckAuthority(asked); err != nil {
 		return nil, err
 	}
-	maker, err := makerOf(signer, above, linter)
-	if err != nil {
-		return nil, err
-	}
 	start := in.Now.UTC().Add(-time.Minute).Truncate(time.Second)
 	if start.Before(above.NotBefore) {
 		start = above.NotBefore
 	}
-	in.Log.key("root key", in.Root.URI, public)
+	in.Log.key("root key", in.Root.URI, maker.Public)
 	der, err := maker.Make(ctx, Order{Subject: csr.Subject, Key: csr.Key, PathLen: in.PathLen, Names: in.Names, CDP: in.CDP,
 		NotBefore: start, NotAfter: earlier(start.AddDate(in.Years, 0, 0), above.NotAfter)})
 	if err == nil {
