@@ -227,10 +227,9 @@ func TestApprovalDenied(t *testing.T) {
 	if _, err := o.core.Deny(t.Context(), other); !ca.IsKind(err, ca.NotFound) {
 		t.Errorf("another tenant's operator: %v", err)
 	}
-	if other.Tenant = "one"; true {
-		if _, err := o.core.Approve(t.Context(), other); !ca.IsKind(err, ca.BadProof) {
-			t.Errorf("another tenant's operator in this one's name: %v", err)
-		}
+	other.Tenant = "one"
+	if _, err := o.core.Approve(t.Context(), other); !ca.IsKind(err, ca.BadProof) {
+		t.Errorf("another tenant's operator in this one's name: %v", err)
 	}
 	if _, err := o.core.Deny(t.Context(), o.verdict("one", p)); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -167,16 +166,7 @@ func (c *client) replacing(id string, names ...string) (string, orderObject, rep
 	for _, n := range names {
 		ids = append(ids, state.Identifier{Type: "dns", Value: n})
 	}
-	payload, err := json.Marshal(map[string]any{"identifiers": ids, "replaces": id})
-	if err != nil {
-		c.b.t.Fatal(err)
-	}
-	var o orderObject
-	r := c.post(c.base+"/new-order", string(payload))
-	if r.status == http.StatusCreated {
-		r.into(c.b.t, &o)
-	}
-	return r.header.Get("Location"), o, r
+	return c.open(map[string]any{"replaces": id}, ids...)
 }
 
 // TestReplaces: a certificate has one successor, which its own account orders for

@@ -118,9 +118,8 @@ func TestRedirectToLiteral(t *testing.T) {
 	}
 }
 
-// drip answers every connection with start and then repeats text, an octet at a
-// time, until the validator hangs up.
-func drip(t *testing.T, start, text string, pause time.Duration) uint16 {
+// answering gives the port of a server that answers each connection on its own.
+func answering(t *testing.T, answer func(net.Conn)) uint16 {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -135,15 +134,24 @@ func drip(t *testing.T, start, text string, pause time.Duration) uint16 {
 			}
 			go func() {
 				defer conn.Close()
-				_, err := io.WriteString(conn, start)
-				for i := 0; err == nil; i++ {
-					time.Sleep(pause)
-					_, err = conn.Write([]byte{text[i%len(text)]})
-				}
+				answer(conn)
 			}()
 		}
 	}()
 	return portOf(l)
+}
+
+// drip answers every connection with start and then repeats text, an octet at a
+// time, until the validator hangs up.
+func drip(t *testing.T, start, text string, pause time.Duration) uint16 {
+	t.Helper()
+	return answering(t, func(conn net.Conn) {
+		_, err := io.WriteString(conn, start)
+		for i := 0; err == nil; i++ {
+			time.Sleep(pause)
+			_, err = conn.Write([]byte{text[i%len(text)]})
+		}
+	})
 }
 
 // TestSlowBodies: a target that never falls silent wins no time by it; neither does

@@ -31,25 +31,10 @@ func alpnServer(t *testing.T, config *tls.Config) (uint16, <-chan string) {
 		asked <- h.ServerName
 		return &give[0], nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				tls.Server(conn, config).Handshake() // what the other side makes of it is the test's question
-				io.Copy(io.Discard, conn)            // until it leaves
-			}()
-		}
-	}()
-	return portOf(l), asked
+	return answering(t, func(conn net.Conn) {
+		tls.Server(conn, config).Handshake() // what the other side makes of it is the test's question
+		io.Copy(io.Discard, conn)            // until it leaves
+	}), asked
 }
 
 // challengeTemplate is a certificate as RFC 8737 section 3 wants it.
