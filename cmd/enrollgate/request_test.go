@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -10,9 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -25,33 +21,14 @@ import (
 // TestRequestCommands: operators list, read and decide requests without a daemon.
 func TestRequestCommands(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv("SEAL_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
-	t.Setenv("CA_PASSWORD", "correct horse battery staple")
 	text := fmt.Sprintf(scriptConfig, dir, "enrollgate")
 	text += "endpoints:\n  - {id: web, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account]]}\n"
 	text += "profiles:\n  - id: privatessl-tls-server\n    extends: privatessl-tls-server\n    approval: manual\n"
-	file := filepath.Join(dir, "enrollgate.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ask := func(code int, args ...string) string {
-		t.Helper()
-		var out bytes.Buffer
-		if got := run(append(args, "--config", file), console{&out, &out}); got != code {
-			t.Fatalf("%v: exit code %d, want %d\n%s", args, got, code, out.String())
-		}
-		return out.String()
-	}
+	file, ask := installed(t, dir, text)
 	says := func(text string, want ...string) {
 		t.Helper()
-		for _, w := range want {
-			if !strings.Contains(text, w) {
-				t.Errorf("%q is not in:\n%s", w, text)
-			}
-		}
+		contains(t, text, want...)
 	}
-	ask(exitOK, "migrate")
-	ask(exitOK, "ca", "create", "--tenant", "default", "--ca", "issuing", "--name", "Example Ltd", "--root-key", "file:"+filepath.Join(dir, "root.pem"))
 	one, two := parkedBy(t, file, "one.example"), parkedBy(t, file, "two.example")
 
 	says(ask(exitOK, "request", "list"), one.ID, "one.example", two.ID, "acme-account:a")

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,34 +18,15 @@ import (
 // operator's word, and explain says what became of its certificates.
 func TestRetentionCommands(t *testing.T) {
 	dir := t.TempDir()
-	t.Setenv("SEAL_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
-	t.Setenv("CA_PASSWORD", "correct horse battery staple")
 	text := strings.NewReplacer(`listen: {`, `listen: {http: "127.0.0.1:8080", `, `base_url: {`, `base_url: {http: "http://pki.example.com", `).
 		Replace(fmt.Sprintf(scriptConfig, dir, "enrollgate")) + "retention: {certificates: P2M}\n"
-	file := filepath.Join(dir, "enrollgate.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ask := func(code int, args ...string) string {
-		t.Helper()
-		var out bytes.Buffer
-		if got := run(append(args, "--config", file), console{&out, &out}); got != code {
-			t.Fatalf("%v: exit code %d, want %d\n%s", args, got, code, out.String())
-		}
-		return out.String()
-	}
-	ask(exitOK, "migrate")
-	ask(exitOK, "ca", "create", "--tenant", "default", "--ca", "issuing", "--name", "Example Ltd", "--root-key", "file:"+filepath.Join(dir, "root.pem"))
-	month := ca.MonthOf(time.Now()) - 3
-	revoked, trace := expiredIn(t, filepath.Join(dir, "enrollgate.db"), month)
+	_, ask := installed(t, dir, text)
 	says := func(text string, want ...string) {
 		t.Helper()
-		for _, w := range want {
-			if !strings.Contains(text, w) {
-				t.Errorf("%q is not in:\n%s", w, text)
-			}
-		}
+		contains(t, text, want...)
 	}
+	month := ca.MonthOf(time.Now()) - 3
+	revoked, trace := expiredIn(t, filepath.Join(dir, "enrollgate.db"), month)
 
 	says(ask(exitOK, "retention", "list"), month.String()+"  waits", "a first CRL of CA issuing of tenant default")
 	says(ask(exitFailed, "retention", "drop", month.String(), "--yes"), "waits for a first CRL", "section 3.3")
