@@ -146,13 +146,24 @@ func versionOf(h http.Header) string {
 	if len(tag) > maxTag {
 		tag = ""
 	}
-	if _, err := http.ParseTime(modified); err != nil {
+	if !settled(modified, h.Get("Date")) {
 		modified = ""
 	}
 	if tag == "" && modified == "" {
 		return ""
 	}
 	return tag + "\n" + modified
+}
+
+// settled says that no other list can have the same time of change: one that was
+// published later in the second of its first answer would (RFC 9110 section 8.8.2.2).
+func settled(modified, date string) bool {
+	changed, err := http.ParseTime(modified)
+	if err != nil {
+		return false
+	}
+	answered, err := http.ParseTime(date)
+	return err == nil && answered.Sub(changed) >= time.Second
 }
 
 // plain takes the URL out of an error: a redirect's is the server's words.

@@ -44,7 +44,7 @@ func open(t *testing.T, url string, allow []netip.Prefix) *HTTP {
 func TestConditions(t *testing.T) {
 	for name, header := range map[string][2]string{
 		"a tag":  {"ETag", `"one"`},
-		"a time": {"Last-Modified", "Wed, 02 Jan 2030 03:04:05 GMT"},
+		"a time": {"Last-Modified", "Tue, 02 Jan 2024 03:04:05 GMT"},
 	} {
 		asked := 0
 		url := serve(t, "127.0.0.1:0", func(w http.ResponseWriter, r *http.Request) {
@@ -64,6 +64,24 @@ func TestConditions(t *testing.T) {
 		again, same, err := h.Fetch(t.Context(), version)
 		if err != nil || again != nil || same != version || asked != 2 {
 			t.Errorf("%s: asked again: %q, %q, %v", name, again, same, err)
+		}
+	}
+}
+
+// A list can be published after its first answer, in the same second: that time
+// is no version. One that was answered a second later is.
+func TestSameSecond(t *testing.T) {
+	const changed = "Tue, 02 Jan 2024 03:04:05 GMT"
+	for date, kept := range map[string]bool{
+		changed: false, "Tue, 02 Jan 2024 03:04:04 GMT": false, "soon": false, "Tue, 02 Jan 2024 03:04:06 GMT": true,
+	} {
+		url := serve(t, "127.0.0.1:0", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", date)
+			w.Header().Set("Last-Modified", changed)
+			fmt.Fprint(w, "a list")
+		})
+		if _, version, err := open(t, url, loopback).Fetch(t.Context(), ""); err != nil || (version != "") != kept {
+			t.Errorf("changed at %q, answered at %q: version %q, %v", changed, date, version, err)
 		}
 	}
 }
