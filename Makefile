@@ -8,11 +8,12 @@ KILLS ?= 200
 
 # Code of others that never shares what it computes on goes without the race
 # detector, in tests and in the daemon that they build: SQLite, which is C made
-# into Go, and the primitives of crypto. It took half of the tests' time.
-UNRACED := $(foreach p,modernc.org/sqlite/lib modernc.org/libc crypto/internal/fips140/...,-gcflags=$(p)=-race=false)
+# into Go, the primitives of crypto, and kong, which reads a command line. It
+# took more than half of the tests' time.
+UNRACED := $(foreach p,modernc.org/sqlite/lib modernc.org/libc crypto/internal/fips140/... github.com/alecthomas/kong regexp,-gcflags=$(p)=-race=false)
 RACED := GOFLAGS="$(GOFLAGS) $(UNRACED)" CGO_ENABLED=1
 
-.PHONY: help build run fmt check test interop chaos fuzz bench bench-token
+.PHONY: help build run fmt check test unit interop chaos fuzz bench bench-token
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,15 +35,18 @@ check: fmt ## fmt, vet and the tests that start no external program
 
 test: fmt ## everything CI runs: installs missing tools from apt, race detector on
 	test/tools/install.sh
-	go vet ./...
+	$(MAKE) -j2 unit interop
+
+# vet takes the tests' flags: packages are compiled once.
+unit: ## everything CI runs but the tests against clients of others
+	$(RACED) go vet -race ./...
 	$(RACED) go test -race -count=1 -timeout 30m ./...
-	$(MAKE) interop
 
 # test/interop is a module of its own: what its clients require, the program does not.
 # After a change of requirements in go.mod: go -C test/interop mod tidy
 interop: ## the tests against clients of others alone: certbot, lego, x/crypto/acme
 	test/tools/install.sh
-	go -C test/interop vet ./...
+	$(RACED) go -C test/interop vet -race ./...
 	$(RACED) go -C test/interop test -race -count=1 -timeout 30m ./...
 
 chaos: ## fault injection, the long form: KILLS (default 200) of the daemon on each store, and longer rounds of every other fault

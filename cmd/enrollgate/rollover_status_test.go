@@ -67,6 +67,7 @@ func install(t *testing.T, storeLines func(*testing.T, string) string, replicas 
 		if n == 0 {
 			r.file = file
 			r.must("migrate")
+			harness.Keys(t, "correct horse battery staple", filepath.Join(r.dir, "first.pem"), filepath.Join(r.dir, "root-key.pem"))
 			write(t, r.root, r.must("ca", "create", "--tenant", "default", "--ca", "issuing", "--name", "Example Ltd", "--root-key", "file:"+filepath.Join(r.dir, "root-key.pem")))
 		}
 		serve := &serveCmd{source{Config: file}}

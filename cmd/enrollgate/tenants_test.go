@@ -104,6 +104,9 @@ func installTenants(t *testing.T, storeLines func(*testing.T, string) string) *t
 	write(t, filepath.Join(dir, "seal.key"), "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
 	write(t, filepath.Join(dir, "password"), "correct horse battery staple")
 	s.must("migrate")
+	for _, key := range []string{"one", "alpha", "two", "oneissuing-root", "onealpha-root", "twoissuing-root"} {
+		harness.Keys(t, "correct horse battery staple", filepath.Join(dir, key+".pem"))
+	}
 	for _, c := range [][2]string{{"one", "issuing"}, {"one", "alpha"}, {"two", "issuing"}} {
 		s.must("ca", "create", "--tenant", c[0], "--ca", c[1], "--name", "Of "+c[0], "--root-key", "file:"+filepath.Join(dir, c[0]+c[1]+"-root.pem"))
 	}
