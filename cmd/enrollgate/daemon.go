@@ -227,12 +227,16 @@ func (d *daemon) assembleACME(ctx context.Context, p, previous *policy) error {
 	if err != nil {
 		return err
 	}
+	limits := limitsOf(p.cfg.ACME.RateLimits)
+	for i := range endpoints {
+		d.metrics.Limits(&endpoints[i], limits.Names()...)
+	}
 	p.acme, err = acme.New(acme.Options{Observer: d.metrics, BaseURL: p.cfg.BaseURL.HTTPS, Endpoints: endpoints, Core: p.authority, Issuers: d.issuers,
 		Alternates: d.issuers.Alternates, Generations: d.issuers.All, Windows: d.store, Own: own, Certificates: d.store, Store: d.recent, Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME),
 		Nonces: nonces, Validators: validators, Log: d.log, Now: time.Now, OrderLifetime: p.cfg.ACME.OrderLifetime,
 		AuthorizationLifetime: p.cfg.ACME.AuthLifetime, ApprovalLifetime: p.cfg.Approvals.Lifetime, Schedule: p.cfg.ACME.HTTP01.Waits, Previous: before,
 		External: credential.NewRegistry(d.store, d.sealing), Terms: p.cfg.ACME.Terms, MaxContacts: p.cfg.ACME.MaxContacts,
-		Rates: d.store, Limits: limitsOf(p.cfg.ACME.RateLimits)})
+		Rates: d.store, Limits: limits})
 	return err
 }
 

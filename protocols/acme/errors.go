@@ -58,6 +58,7 @@ type problem struct {
 	Identifier  *state.Identifier `json:"identifier,omitempty"`  // of a subproblem
 	Subproblems []problem         `json:"subproblems,omitempty"` // never null: some clients fail on it
 	retryAfter  time.Duration
+	limit       string // of rateLimited: which one
 	location    string // of the Location header
 	cause       error
 }

@@ -18,6 +18,8 @@ type Observer interface {
 	// Validated: a validation of a challenge type ended as "valid", "invalid",
 	// ValidationLost or ValidationDropped.
 	Validated(challenge, outcome string)
+	// Limited: a rate limit refused a request. The limit is one of Limits.Names.
+	Limited(e *ca.Endpoint, limit string)
 	// Panicked: a request was ended by a panic and answered as an internal error.
 	Panicked()
 }
@@ -36,6 +38,7 @@ type unobserved struct{}
 
 func (unobserved) Answered(*ca.Endpoint, string, int, time.Duration) {}
 func (unobserved) Validated(string, string)                          {}
+func (unobserved) Limited(*ca.Endpoint, string)                      {}
 func (unobserved) Panicked()                                         {}
 
 func (d *Door) answered(e *endpoint, resource string, status int, took time.Duration) {

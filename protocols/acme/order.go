@@ -46,7 +46,7 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 	for i, id := range identifiers {
 		names[i] = generalName(id)
 	}
-	renews, err := d.checkReplaces(r, s, in.Replaces, names)
+	renews, had, err := d.checkReplaces(r, s, in.Replaces, names)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 		Caller: s.caller, Asserted: ca.Asserted{AltNames: names, NotBefore: notBefore, NotAfter: notAfter}}); err != nil {
 		return err
 	}
-	if err := d.limitOrder(r, s, identifiers); err != nil {
+	if err := d.limitOrder(r, s, identifiers, had); err != nil {
 		return err
 	}
 	order, authorizations := d.makeOrder(r, s, way, identifiers)

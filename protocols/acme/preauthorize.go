@@ -39,7 +39,7 @@ func (d *Door) newAuthz(w http.ResponseWriter, r *request) error {
 		Caller: s.caller, Asserted: ca.Asserted{AltNames: []pkix.GeneralName{generalName(identifiers[0])}}}); err != nil {
 		return err
 	}
-	if err := d.limitOrder(r, s, identifiers); err != nil {
+	if err := d.limitOrder(r, s, identifiers, nil); err != nil {
 		return err
 	}
 	now := d.Now().UTC().Truncate(time.Microsecond) // as stores keep it

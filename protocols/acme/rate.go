@@ -7,9 +7,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
 
@@ -29,6 +31,31 @@ type Limits struct {
 	OrdersPerIdentifier Limit
 	OrdersPerNetwork    Limit
 }
+
+// The limits' words, in metrics and in the ids of counters.
+const (
+	accountsPerNetwork  = "accounts-per-network"
+	ordersPerAccount    = "orders-per-account"
+	ordersPerIdentifier = "orders-per-identifier"
+	ordersPerNetwork    = "orders-per-network"
+	sparedRenewals      = "spared-renewals" // never refuses: what is over counts as any order
+)
+
+// Names lists the words of the limits that are set.
+func (l Limits) Names() (names []string) {
+	for name, limit := range map[string]Limit{accountsPerNetwork: l.AccountsPerNetwork, ordersPerAccount: l.OrdersPerAccount,
+		ordersPerIdentifier: l.OrdersPerIdentifier, ordersPerNetwork: l.OrdersPerNetwork} {
+		if limit.Count > 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// renewalsSpared is how often an account renews one identifier without counting
+// under the limits per account and per identifier.
+var renewalsSpared = Limit{10, time.Hour}
 
 // ratesKept bounds the counters that one replica remembers; what is over is not
 // counted, so that strangers cannot fill the memory.
@@ -61,7 +88,7 @@ func newRates(store state.Rates, now func() time.Time) *rates {
 // event is one thing that is limited.
 type event struct {
 	limit   Limit
-	what    string // word of the closed set of limits
+	what    string // one of the words of the limits
 	subject string // account, identifier or network
 	text    string // for the client
 }
@@ -75,8 +102,9 @@ func (ev event) window(e *endpoint, now time.Time) (id [32]byte, ends time.Time)
 	return sha256.Sum256(key), starts.Add(ev.limit.Per)
 }
 
-// take counts events that happen together, or none of them and refuses.
-func (l *rates) take(e *endpoint, events ...event) error {
+// take counts events that happen together and gives nil, or counts none of them
+// and says which limit refuses.
+func (l *rates) take(e *endpoint, events ...event) *problem {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,7 +124,7 @@ func (l *rates) take(e *endpoint, events ...event) error {
 		}
 		if w.shared+w.fresh >= ev.limit.Count {
 			p := fail(http.StatusTooManyRequests, typeRateLimited, "at most %d %s in %s; try again after this window ends", ev.limit.Count, ev.text, ev.limit.Per)
-			p.retryAfter = ends.Sub(now)
+			p.retryAfter, p.limit = ends.Sub(now), ev.what
 			return p
 		}
 		counted = append(counted, w)
@@ -154,20 +182,47 @@ func (d *Door) limitAccount(r *request) error {
 	if d.rates == nil {
 		return nil
 	}
-	return d.rates.take(r.endpoint, event{d.Limits.AccountsPerNetwork, "accounts-per-network", networkOf(r.RemoteAddr), "accounts are made from one network"})
+	return d.limited(r, d.rates.take(r.endpoint, event{d.Limits.AccountsPerNetwork, accountsPerNetwork, networkOf(r.RemoteAddr), "accounts are made from one network"}))
 }
 
-// limitOrder counts a new order, or a name that is proven before one.
-func (d *Door) limitOrder(r *request, s *signed, identifiers []state.Identifier) error {
+// limitOrder counts a new order, or a name that is proven before one. An order
+// that replaces a certificate with the names had counts under the limit per
+// network alone, as clients that follow renewal information expect (RFC 9773
+// section 5), but for its further names, and as long as the account does not
+// renew one of the names more often than renewalsSpared: orders stay open, and
+// whoever revokes may replace at once, so that one certificate would otherwise
+// give leave for any number of orders.
+func (d *Door) limitOrder(r *request, s *signed, identifiers []state.Identifier, had []pkix.GeneralName) error {
 	if d.rates == nil {
 		return nil
 	}
-	events := []event{{d.Limits.OrdersPerAccount, "orders-per-account", s.account.ID, "orders are taken from one account"},
-		{d.Limits.OrdersPerNetwork, "orders-per-network", networkOf(r.RemoteAddr), "orders are taken from one network"}}
+	network := event{d.Limits.OrdersPerNetwork, ordersPerNetwork, networkOf(r.RemoteAddr), "orders are taken from one network"}
+	all := []event{network, {d.Limits.OrdersPerAccount, ordersPerAccount, s.account.ID, "orders are taken from one account"}}
+	renewal, spared := []event{network}, false
 	for _, id := range identifiers {
-		events = append(events, event{d.Limits.OrdersPerIdentifier, "orders-per-identifier", id.Type + ":" + id.Value, "orders are taken for one identifier"})
+		name := id.Type + ":" + id.Value
+		ordinary := event{d.Limits.OrdersPerIdentifier, ordersPerIdentifier, name, "orders are taken for one identifier"}
+		all = append(all, ordinary)
+		if slices.ContainsFunc(had, func(h pkix.GeneralName) bool { return h.Key() == generalName(id).Key() }) {
+			ordinary, spared = event{renewalsSpared, sparedRenewals, s.account.ID + " " + name, "renewals are spared"}, true
+		}
+		renewal = append(renewal, ordinary)
 	}
-	return d.rates.take(r.endpoint, events...)
+	if spared && (d.Limits.OrdersPerAccount.Count > 0 || d.Limits.OrdersPerIdentifier.Count > 0) {
+		if p := d.rates.take(r.endpoint, renewal...); p == nil || p.limit != sparedRenewals {
+			return d.limited(r, p)
+		}
+	}
+	return d.limited(r, d.rates.take(r.endpoint, all...))
+}
+
+// limited counts a refusal; p is nil where there is none.
+func (d *Door) limited(r *request, p *problem) error {
+	if p == nil {
+		return nil
+	}
+	d.Observer.Limited(&r.endpoint.Endpoint, p.limit)
+	return p
 }
 
 // networkOf names the network of a client; empty where it is not known.

@@ -6,8 +6,11 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
@@ -79,6 +82,72 @@ func TestRateLimits(t *testing.T) {
 				t.Errorf("in the next window: %d %s", r.status, r.body)
 			}
 		})
+	}
+}
+
+// refusals counts what the limits refused, by endpoint and limit.
+type refusals struct {
+	unobserved
+	mu  sync.Mutex
+	all map[string]int
+}
+
+func (o *refusals) Limited(e *ca.Endpoint, limit string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all[e.ID+" "+limit]++
+}
+
+// TestRenewalsAreSpared: an order that replaces a certificate counts for its
+// network alone (RFC 9773 section 5), but for names that the certificate does not
+// have, and no more often than renewalsSpared: the first order stays open all the
+// time, so that without that bound every one of them would pass.
+func TestRenewalsAreSpared(t *testing.T) {
+	b := newBench(t)
+	c := b.registered("one")
+	der, _ := c.issue(newKey(t), "host.example")
+	id := renewalIDOf(t, der)
+	seen := &refusals{all: map[string]int{}}
+	b.door.Observer = seen
+	hour := func(n int64) Limit { return Limit{n, time.Hour} }
+	b.counting(Limits{OrdersPerAccount: hour(1), OrdersPerIdentifier: hour(1), OrdersPerNetwork: hour(renewalsSpared.Count + 4)})
+	at := time.Now().Truncate(time.Hour).Add(time.Hour)
+	b.door.rates.now = func() time.Time { return at }
+	order := func(want int, replaces string, names ...string) {
+		t.Helper()
+		if _, _, r := c.replacing(replaces, names...); r.status != want || want == http.StatusTooManyRequests && r.problem(t).Type != limited {
+			t.Errorf("%s: %d %s, want %d", names, r.status, r.body, want)
+		}
+	}
+	order(http.StatusCreated, "", "host.example")
+	order(http.StatusTooManyRequests, "", "host.example")
+	order(http.StatusCreated, id, "host.example", "new.example")
+	order(http.StatusTooManyRequests, id, "host.example", "new.example") // the new name was ordered before
+	for range renewalsSpared.Count - 1 {
+		order(http.StatusCreated, id, "host.example")
+	}
+	order(http.StatusTooManyRequests, id, "host.example") // as any order
+	at = at.Add(time.Hour)
+	order(http.StatusCreated, "", "other.example")
+	order(http.StatusCreated, id, "host.example")
+	b.counting(Limits{OrdersPerNetwork: hour(1)})
+	b.door.rates.now = func() time.Time { return at }
+	order(http.StatusCreated, id, "host.example")
+	order(http.StatusTooManyRequests, id, "host.example")
+	endpoint := b.door.endpoints["one/issuing/privatessl-tls-server"].ID + " "
+	want := map[string]int{endpoint + ordersPerAccount: 2, endpoint + ordersPerIdentifier: 1, endpoint + ordersPerNetwork: 1}
+	if diff := cmp.Diff(want, seen.all); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLimitNames(t *testing.T) {
+	all := Limits{Limit{1, time.Hour}, Limit{1, time.Hour}, Limit{1, time.Hour}, Limit{1, time.Hour}}
+	if diff := cmp.Diff([]string{accountsPerNetwork, ordersPerAccount, ordersPerIdentifier, ordersPerNetwork}, all.Names()); diff != "" {
+		t.Error(diff)
+	}
+	if names := (Limits{OrdersPerNetwork: Limit{1, time.Hour}}).Names(); !slices.Equal(names, []string{ordersPerNetwork}) {
+		t.Error(names)
 	}
 }
 

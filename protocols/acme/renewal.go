@@ -161,47 +161,47 @@ func renewalID(keyID []byte, serial ca.Serial) string {
 
 // checkReplaces holds an order that says which certificate it replaces against
 // that certificate (RFC 9773 section 5): it was issued here to the same account,
-// has one of the order's names, and no other order has replaced it. Nil without
-// an error is an order that replaces none. The core asks the profile.
-func (d *Door) checkReplaces(r *request, s *signed, id string, names []pkix.GeneralName) (*ca.Renewal, error) {
+// has one of the order's names, and no other order has replaced it. had are
+// the names of the certificate. Nil without an error is an order that replaces
+// none. The core asks the profile.
+func (d *Door) checkReplaces(r *request, s *signed, id string, names []pkix.GeneralName) (renews *ca.Renewal, had []pkix.GeneralName, err error) {
 	if id == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	e := r.endpoint
 	serial, ok := d.parseRenewalID(e, id)
 	if !ok {
-		return nil, noSuchCertificate()
+		return nil, nil, noSuchCertificate()
 	}
 	c, err := d.certificateOf(r.Context(), e, id, serial)
 	switch {
 	case ca.IsKind(err, ca.NotFound):
-		return nil, noSuchCertificate()
+		return nil, nil, noSuchCertificate()
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case c.Endpoint != e.ID || c.Requester != s.caller.ID():
-		return nil, noSuchCertificate()
+		return nil, nil, noSuchCertificate()
 	}
 	parsed, err := pkix.ParseCertificate(c.DER)
 	if err != nil {
-		return nil, ca.InternalError(err)
+		return nil, nil, ca.InternalError(err)
 	}
-	have, err := parsed.AltNames()
-	if err != nil {
-		return nil, ca.InternalError(err)
+	if had, err = parsed.AltNames(); err != nil {
+		return nil, nil, ca.InternalError(err)
 	}
-	if !slices.ContainsFunc(have, func(h pkix.GeneralName) bool {
+	if !slices.ContainsFunc(had, func(h pkix.GeneralName) bool {
 		return slices.ContainsFunc(names, func(n pkix.GeneralName) bool { return h.Key() == n.Key() })
 	}) {
-		return nil, fail(http.StatusBadRequest, typeMalformed, "the certificate in \"replaces\" has none of the order's identifiers (RFC 9773 section 5)")
+		return nil, nil, fail(http.StatusBadRequest, typeMalformed, "the certificate in \"replaces\" has none of the order's identifiers (RFC 9773 section 5)")
 	}
 	_, err = d.Store.Replaced(r.Context(), e.Tenant, e.CA, serial)
 	if ca.IsKind(err, ca.NotFound) {
-		return &ca.Renewal{Certificate: c.DER}, nil
+		return &ca.Renewal{Certificate: c.DER}, had, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return nil, alreadyReplaced()
+	return nil, nil, alreadyReplaced()
 }
 
 func alreadyReplaced() *problem {

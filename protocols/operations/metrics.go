@@ -28,6 +28,7 @@ type Metrics struct {
 	acmeRequests, acmeValidations *prometheus.CounterVec
 	acmeSeconds                   *prometheus.HistogramVec
 	panics, ocspAnswers           *prometheus.CounterVec
+	rateLimited                   *prometheus.CounterVec
 	lintFindings, lintDepth       *prometheus.CounterVec
 }
 
@@ -67,6 +68,7 @@ func NewMetrics(s Sources, more ...prometheus.Collector) (*Metrics, error) {
 	m.lintDepth = counter("lint_certificates_total", "Certificates that were linted, by how far: full, values (their shape was known), known (their values were plain too).", "depth")
 	m.acmeRequests = counter("acme_requests_total", "ACME requests by the class of their reply's status.", "endpoint", "resource", "class")
 	m.acmeValidations = counter("acme_validations_total", "Validations of challenges that ended.", "type", "outcome")
+	m.rateLimited = counter("rate_limited_total", "Requests that a rate limit refused.", "endpoint", "door", "limit")
 	m.ocspAnswers = counter("ocsp_answers_total", "OCSP questions by what was said, and whether a signed answer was there.", "tenant", "ca", "answer", "source")
 	m.panics = counter("panics_total", "Requests that a panic ended.", "place")
 	m.acmeSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "enrollgate_acme_request_seconds",
@@ -100,6 +102,13 @@ func (m *Metrics) Bound(endpoints []ca.Endpoint) {
 			m.refused.WithLabelValues(e.Recorded(), string(e.Door), e.Tenant, word(k.String()))
 		}
 		m.discarded.WithLabelValues(e.Tenant, e.CA)
+	}
+}
+
+// Limits starts the counters of an endpoint's rate limits at zero.
+func (m *Metrics) Limits(e *ca.Endpoint, limits ...string) {
+	for _, limit := range limits {
+		m.rateLimited.WithLabelValues(e.Recorded(), string(e.Door), limit)
 	}
 }
 
@@ -194,6 +203,11 @@ func class(status int) string {
 // Validated implements the ACME door's observer.
 func (m *Metrics) Validated(challenge, outcome string) {
 	m.acmeValidations.WithLabelValues(challenge, outcome).Inc()
+}
+
+// Limited implements the ACME door's observer.
+func (m *Metrics) Limited(e *ca.Endpoint, limit string) {
+	m.rateLimited.WithLabelValues(e.Recorded(), string(e.Door), limit).Inc()
 }
 
 // Panicked implements the ACME door's observer.
