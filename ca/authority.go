@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -281,7 +282,15 @@ func (a *Authority) discarded(r *Request, e *Entry, why error) {
 }
 
 func (a *Authority) audit(r *Request, event string, detail map[string]string) Audit {
+	from(r.Client, detail)
 	return Audit{Tenant: r.Caller.Tenant(), Event: event, Actor: r.Caller.ID(), Trace: r.Trace, Detail: a.detail(detail), At: a.now()}
+}
+
+// from puts the client's address into the detail of an audit row.
+func from(client netip.Addr, detail map[string]string) {
+	if client.IsValid() {
+		detail["client"] = client.String()
+	}
 }
 
 // newEntry gathers what the ledger records about a signed certificate.
@@ -296,6 +305,7 @@ func newEntry(e *Endpoint, r *Request, d *Decision, s *signedCertificate) (*Entr
 	if b, ok := r.Caller.Binding(); ok {
 		about["credential"] = b.Credential
 	}
+	from(r.Client, about)
 	detail, err := json.Marshal(about)
 	if err != nil {
 		return nil, InternalError(err)

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca/caller"
@@ -21,8 +22,9 @@ const (
 // Request is one enrollment, whatever the wire it came over. Doors fill it in
 // and decide nothing: claims are what was proven, Asserted is what was only said.
 type Request struct {
-	Trace      string // trace id, 10 Crockford base32 characters
-	Endpoint   string // endpoint id; it fixes tenant, CA, profile and authentication policy
+	Trace      string     // trace id, 10 Crockford base32 characters
+	Client     netip.Addr // where the request came from, for the audit trail; the zero Addr where nobody knows
+	Endpoint   string     // endpoint id; it fixes tenant, CA, profile and authentication policy
 	Operation  Operation
 	Caller     caller.Caller
 	Possession claim.Possession // the public key and how its possession was shown

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca/caller"
@@ -18,6 +19,7 @@ import (
 // rules before.
 type RevokeRequest struct {
 	Trace       string
+	Client      netip.Addr // as Request.Client
 	Tenant      string
 	CA          string
 	Serial      Serial
@@ -54,7 +56,7 @@ type RevokeRequest struct {
 // it is revoked or held already, or is not held; *LostEffect.
 func (a *Authority) Revoke(ctx context.Context, r *RevokeRequest) (*Status, error) {
 	fail := func(err error) (*Status, error) {
-		return nil, a.refused(&Request{Trace: r.Trace, Endpoint: r.Caller.Endpoint(), Caller: r.Caller}, err)
+		return nil, a.refused(&Request{Trace: r.Trace, Client: r.Client, Endpoint: r.Caller.Endpoint(), Caller: r.Caller}, err)
 	}
 	if !r.Caller.Verified() {
 		return fail(Errorf(BadProof, "the caller is not authenticated"))
@@ -89,6 +91,7 @@ func (a *Authority) Revoke(ctx context.Context, r *RevokeRequest) (*Status, erro
 	if r.Proof != nil {
 		about["proof_sha256"] = fmt.Sprintf("%x", sha256.Sum256(r.Proof.Raw))
 	}
+	from(r.Client, about)
 	detail, err := json.Marshal(about)
 	if err != nil {
 		return fail(InternalError(err))
@@ -101,7 +104,7 @@ func (a *Authority) Revoke(ctx context.Context, r *RevokeRequest) (*Status, erro
 		return nil, err
 	}
 	if err != nil {
-		return nil, a.notRecorded(&Request{Trace: r.Trace, Endpoint: r.Caller.Endpoint(), Caller: r.Caller}, err)
+		return nil, a.notRecorded(&Request{Trace: r.Trace, Client: r.Client, Endpoint: r.Caller.Endpoint(), Caller: r.Caller}, err)
 	}
 	a.observer.Revoked(r.Tenant, r.CA, r.Reason)
 	a.log.LogAttrs(ctx, slog.LevelInfo, "certificate.revoked", slog.String("trace", r.Trace), slog.String("tenant", r.Tenant),

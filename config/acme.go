@@ -19,7 +19,7 @@ func (c *checker) acme(w writtenACME) ACME {
 		TLSALPN01Port:       c.tlsalpn01(w.TLSALPN01),
 		Resolvers:           c.resolvers("acme.resolvers", w.Resolvers),
 		Authoritative:       w.Authoritative,
-		AllowTargets:        c.prefixes("acme.allow_targets", w.AllowTargets),
+		AllowTargets:        c.targets("acme.allow_targets", w.AllowTargets),
 		LocalhostToLoopback: w.LocalhostToLoopback,
 		OrderLifetime:       c.duration("acme.order_lifetime", w.OrderLifetime, orderTimes),
 		AuthLifetime:        c.duration("acme.authorization_lifetime", w.AuthorizationLifetime, orderTimes),
@@ -107,8 +107,16 @@ func (c *checker) resolvers(path string, written []string) []string {
 	return out
 }
 
-// prefixes checks address ranges in CIDR form.
-func (c *checker) prefixes(path string, written []string) []netip.Prefix {
+// targets checks address ranges that may be asked.
+func (c *checker) targets(path string, written []string) []netip.Prefix {
+	return c.prefixes(path, written, func(item string) {
+		c.warn(item, "every address may be asked, this machine's own and the network's inner ones too; name the ranges that are needed")
+	})
+}
+
+// prefixes checks address ranges in CIDR form; all is told of one that has every
+// address.
+func (c *checker) prefixes(path string, written []string, all func(item string)) []netip.Prefix {
 	var out []netip.Prefix
 	for i, text := range written {
 		item := c.items[path][i]
@@ -124,7 +132,7 @@ func (c *checker) prefixes(path string, written []string) []netip.Prefix {
 			c.problem(item, "bits after the prefix are set; write %s, or %s for the one address", p.Masked(), netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))
 			continue
 		case p.Bits() == 0:
-			c.warn(item, "every address may be asked, this machine's own and the network's inner ones too; name the ranges that are needed")
+			all(item)
 		}
 		out = append(out, p)
 	}

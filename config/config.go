@@ -48,7 +48,12 @@ type Approvals struct {
 
 // Listen holds the listeners' addresses as host:port; an empty one is not
 // opened. An empty host means every address of the machine.
-type Listen struct{ HTTPS, HTTP, EST, Admin string }
+type Listen struct {
+	HTTPS, HTTP, EST, Admin string
+
+	TrustedProxies  []netip.Prefix // addresses of proxies that say who their clients are; nil: none
+	ForwardedHeader string         // in which they say it: X-Forwarded-For or Forwarded; empty without any
+}
 
 // BaseURL holds what clients reach the listeners at: scheme, host and maybe a
 // port, without a slash at the end. Empty only where there is no such listener

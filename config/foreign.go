@@ -105,7 +105,7 @@ func (c *checker) foreignCAs(written []writtenForeignCA, known *Config) []Foreig
 
 func (c *checker) foreignCRL(path string, w writtenForeignCRL) ForeignCRL {
 	out := ForeignCRL{URL: w.URL, Refresh: c.duration(path+".refresh", w.Refresh, foreignTimes), Warning: c.duration(path+".warning", w.Warning, foreignWarnings),
-		File: c.absolute(path+".file", w.File), Allow: c.prefixes(path+".allow_targets", w.AllowTargets)}
+		File: c.absolute(path+".file", w.File), Allow: c.targets(path+".allow_targets", w.AllowTargets)}
 	if c.given(path+".url", w.URL) {
 		u, err := url.Parse(w.URL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {

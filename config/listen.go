@@ -37,7 +37,17 @@ func (c *checker) listen(w writtenListen, endpoints []ca.Endpoint) Listen {
 	if host, _, err := net.SplitHostPort(w.Admin); err == nil && !loopback(host) {
 		c.warn("listen.admin", "the admin listener speaks plain http to anybody who reaches it; keep it on a loopback address or behind a firewall")
 	}
-	return Listen{w.HTTPS, w.HTTP, w.EST, w.Admin}
+	l := Listen{HTTPS: w.HTTPS, HTTP: w.HTTP, EST: w.EST, Admin: w.Admin}
+	l.TrustedProxies = c.prefixes("listen.trusted_proxies", w.TrustedProxies, func(item string) {
+		c.problem(item, "with this range every client could say that it is another one; name the addresses of the proxies")
+	})
+	header := c.oneOf("listen.forwarded_header", w.ForwardedHeader, "X-Forwarded-For", []string{"X-Forwarded-For", "Forwarded"})
+	if len(l.TrustedProxies) > 0 {
+		l.ForwardedHeader = header
+	} else if w.ForwardedHeader != "" {
+		c.problem("listen.forwarded_header", "it is believed from nobody; name the proxies in listen.trusted_proxies")
+	}
+	return l
 }
 
 // served lists the ids of the endpoints that need a listener.

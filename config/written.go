@@ -32,6 +32,9 @@ type writtenListen struct {
 	HTTP  string `yaml:"http"`
 	EST   string `yaml:"est"`
 	Admin string `yaml:"admin"`
+
+	TrustedProxies  []string `yaml:"trusted_proxies"`
+	ForwardedHeader string   `yaml:"forwarded_header"`
 }
 
 type writtenBaseURL struct {

@@ -38,6 +38,7 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/admin"
 	"github.com/enrollgate/enrollgate/protocols/aia"
 	crldoor "github.com/enrollgate/enrollgate/protocols/crl"
+	"github.com/enrollgate/enrollgate/protocols/forwarded"
 	"github.com/enrollgate/enrollgate/protocols/ocsp"
 	"github.com/enrollgate/enrollgate/protocols/operations"
 )
@@ -60,6 +61,7 @@ type daemon struct {
 	tls     certificateSource
 	sockets map[string]net.Listener // by listener name
 	servers []*http.Server
+	proxies map[string]*forwarded.Proxies // by listener name
 
 	administration *admin.Server // nil without a socket
 	background     context.Context
@@ -281,7 +283,7 @@ func (d *daemon) listen(name string, h http.Handler, t *tls.Config) {
 	if socket == nil {
 		return
 	}
-	s := &http.Server{Handler: d.metrics.Recover(name, d.log, h), TLSConfig: t, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+	s := &http.Server{Handler: d.behindProxies(name, d.metrics.Recover(name, d.log, h)), TLSConfig: t, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug)}
 	d.servers = append(d.servers, s)

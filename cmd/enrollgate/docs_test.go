@@ -44,7 +44,16 @@ func TestDocumentedConfiguration(t *testing.T) {
 	if _, err := config.Parse("docs/operations.md", text, config.Options{}); err != nil {
 		t.Error(err)
 	}
-	page, err := os.ReadFile(filepath.Join(treeRoot, "docs", "keys.md"))
+	page, err := os.ReadFile(filepath.Join(treeRoot, "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, proxies, _ := strings.Cut(string(page), "<!-- proxies -->\n```yaml\n")
+	proxies, _, found := strings.Cut(proxies, "```")
+	if c, err := config.ParseOver(text, "docs/operations.md", []byte(proxies), config.Options{}); !found || err != nil || len(c.Listen.TrustedProxies) != 2 {
+		t.Errorf("docs/operations.md, proxies: %v, %v", found, err)
+	}
+	page, err = os.ReadFile(filepath.Join(treeRoot, "docs", "keys.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

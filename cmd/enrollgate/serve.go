@@ -117,6 +117,9 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 	if err := d.observe(); err != nil {
 		return d, err
 	}
+	if err := d.openProxies(); err != nil {
+		return d, err
+	}
 	if err := d.openCRLs(ctx); err != nil {
 		return d, err
 	}

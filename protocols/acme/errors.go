@@ -140,7 +140,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *request, err error) {
 	if p.Status >= 500 {
 		level = slog.LevelError
 	}
-	d.Log.LogAttrs(r.Context(), level, "acme.refused", slog.String("trace", trace), slog.String("path", r.URL.Path),
+	d.Log.LogAttrs(r.Context(), level, "acme.refused", slog.String("trace", trace), slog.String("path", r.URL.Path), slog.String("client", addressOf(r.RemoteAddr).String()),
 		slog.Int("status", p.Status), slog.String("error", err.Error()))
 	p.Detail += " [trace " + trace + "]"
 	body, marshalErr := json.Marshal(p)

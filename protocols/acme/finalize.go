@@ -112,7 +112,7 @@ func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizati
 		effects[0],
 		d.Store.ParkOrder(order.Tenant, order.Endpoint, order.ID, s.account.Thumbprint, d.Now().Add(d.ApprovalLifetime)),
 	}
-	request := &ca.Request{Trace: r.trace, Endpoint: way.id, Operation: ca.Enroll, Caller: s.caller, Possession: possession,
+	request := &ca.Request{Trace: r.trace, Client: addressOf(r.RemoteAddr), Endpoint: way.id, Operation: ca.Enroll, Caller: s.caller, Possession: possession,
 		Claims:      claims,
 		Asserted:    ca.Asserted{Subject: csr.Subject, AltNames: csr.AltNames, Extensions: csr.Extensions, NotBefore: order.NotBefore, NotAfter: order.NotAfter},
 		Transaction: order.ID, Window: d.OrderLifetime,

@@ -50,7 +50,7 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.Core.Check(r.Context(), &ca.Request{Trace: r.trace, Endpoint: way.id, Operation: ca.Enroll, Renews: renews,
+	if _, err := d.Core.Check(r.Context(), &ca.Request{Trace: r.trace, Client: addressOf(r.RemoteAddr), Endpoint: way.id, Operation: ca.Enroll, Renews: renews,
 		Caller: s.caller, Asserted: ca.Asserted{AltNames: names, NotBefore: notBefore, NotAfter: notAfter}}); err != nil {
 		return err
 	}

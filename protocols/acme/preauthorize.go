@@ -35,7 +35,7 @@ func (d *Door) newAuthz(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.Core.Check(r.Context(), &ca.Request{Trace: r.trace, Endpoint: way.id, Operation: ca.Enroll,
+	if _, err := d.Core.Check(r.Context(), &ca.Request{Trace: r.trace, Client: addressOf(r.RemoteAddr), Endpoint: way.id, Operation: ca.Enroll,
 		Caller: s.caller, Asserted: ca.Asserted{AltNames: []pkix.GeneralName{generalName(identifiers[0])}}}); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -225,18 +224,24 @@ func (d *Door) limited(r *request, p *problem) error {
 	return p
 }
 
+// addressOf reads the address that a request came from; the zero Addr where it
+// is not known. Behind trusted proxies the listener has put the client's there.
+func addressOf(remote string) netip.Addr {
+	a, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Addr().Unmap().WithZone("")
+}
+
 // networkOf names the network of a client; empty where it is not known.
 func networkOf(remote string) string {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
+	switch a := addressOf(remote); {
+	case !a.IsValid():
 		return ""
-	}
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return ""
-	}
-	if a = a.Unmap().WithZone(""); a.Is4() {
+	case a.Is4():
 		return a.String()
+	default:
+		return netip.PrefixFrom(a, 64).Masked().String()
 	}
-	return netip.PrefixFrom(a, 64).Masked().String()
 }

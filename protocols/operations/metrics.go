@@ -28,7 +28,7 @@ type Metrics struct {
 	acmeRequests, acmeValidations *prometheus.CounterVec
 	acmeSeconds                   *prometheus.HistogramVec
 	panics, ocspAnswers           *prometheus.CounterVec
-	rateLimited                   *prometheus.CounterVec
+	rateLimited, forwarded        *prometheus.CounterVec
 	lintFindings, lintDepth       *prometheus.CounterVec
 }
 
@@ -69,6 +69,7 @@ func NewMetrics(s Sources, more ...prometheus.Collector) (*Metrics, error) {
 	m.acmeRequests = counter("acme_requests_total", "ACME requests by the class of their reply's status.", "endpoint", "resource", "class")
 	m.acmeValidations = counter("acme_validations_total", "Validations of challenges that ended.", "type", "outcome")
 	m.rateLimited = counter("rate_limited_total", "Requests that a rate limit refused.", "endpoint", "door", "limit")
+	m.forwarded = counter("forwarded_addresses_total", "Requests with a client's address in a header, or of a trusted proxy without one.", "listener", "outcome")
 	m.ocspAnswers = counter("ocsp_answers_total", "OCSP questions by what was said, and whether a signed answer was there.", "tenant", "ca", "answer", "source")
 	m.panics = counter("panics_total", "Requests that a panic ended.", "place")
 	m.acmeSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "enrollgate_acme_request_seconds",
@@ -110,6 +111,18 @@ func (m *Metrics) Limits(e *ca.Endpoint, limits ...string) {
 	for _, limit := range limits {
 		m.rateLimited.WithLabelValues(e.Recorded(), string(e.Door), limit)
 	}
+}
+
+// ForwardedBy starts the counters of a listener behind proxies at zero.
+func (m *Metrics) ForwardedBy(listener string, outcomes ...string) {
+	for _, outcome := range outcomes {
+		m.forwarded.WithLabelValues(listener, outcome)
+	}
+}
+
+// Forwarded counts what became of a header with a client's address.
+func (m *Metrics) Forwarded(listener, outcome string) {
+	m.forwarded.WithLabelValues(listener, outcome).Inc()
 }
 
 // none stands in a label where something belongs to no endpoint.

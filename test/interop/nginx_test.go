@@ -3,11 +3,14 @@ package interop
 import (
 	"crypto/ecdsa"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,7 +27,7 @@ func behindNginx(t *testing.T, storeLines string) *door {
 	t.Helper()
 	port := harness.FreePort(t)
 	base := fmt.Sprintf("https://localhost:%d", port)
-	s := start(t, storeLines+fmt.Sprintf("base_url: {https: %q}\n", base))
+	s := start(t, storeLines+fmt.Sprintf("base_url: {https: %q}\nlisten: {trusted_proxies: [127.0.0.1/32]}\n", base))
 	edge := newEdge(t)
 	harness.Nginx(t, port, fmt.Sprintf(`server {
 	listen 127.0.0.1:%d ssl;
@@ -34,6 +37,7 @@ func behindNginx(t *testing.T, storeLines string) *door {
 	location / {
 		proxy_pass https://%s;
 		proxy_http_version 1.1;
+		proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
 		proxy_ssl_verify on;
 		proxy_ssl_verify_depth 2;
 		proxy_ssl_trusted_certificate %q;
@@ -44,7 +48,40 @@ func behindNginx(t *testing.T, storeLines string) *door {
 	if !strings.HasPrefix(d.directory, base+"/") {
 		t.Fatalf("the directory is %s, not behind %s", d.directory, base)
 	}
+	d.seesClient(t, base)
 	return d
+}
+
+// seesClient asks through the proxy from an address of its own, pretending
+// another one: the log names the former, and not the proxy.
+func (d *door) seesClient(t *testing.T, base string) {
+	t.Helper()
+	const own = "127.0.0.2"
+	roots := x509.NewCertPool()
+	if root, err := os.ReadFile(d.root); err != nil || !roots.AppendCertsFromPEM(root) {
+		t.Fatalf("the proxy's root: %v", err)
+	}
+	from := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(own)}}).DialContext}
+	defer from.CloseIdleConnections()
+	q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/acme/whose/address/is", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Header.Set("X-Forwarded-For", "198.51.100.1")
+	resp, err := (&http.Client{Transport: from}).Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	var line string
+	for l := range strings.Lines(d.Stderr()) {
+		if strings.Contains(l, "/acme/whose/address/is") {
+			line = l
+		}
+	}
+	if !strings.Contains(line, "client="+own+" ") {
+		t.Errorf("the log names another client than %s: %q", own, line)
+	}
 }
 
 // edge is what a proxy shows to clients: files of a certificate for localhost.
