@@ -34,6 +34,7 @@ var runElsewhere = map[string][2]string{
 	"request approve":  {"request_test.go", "TestRequestCommands"},
 	"request deny":     {"request_test.go", "TestRequestCommands"},
 	"profile diff":     {"profile_diff_test.go", "TestProfileDiff"},
+	"probe":            {"probe_test.go", "TestProbe"},
 	"explain":          {"../../test/interop/operators_test.go", "TestOperators"},
 }
 

@@ -23,6 +23,7 @@
 //	enrollgate backup create|verify     the store as one file
 //	enrollgate restore FILE             an empty store from it
 //	enrollgate doctor                   look everything over
+//	enrollgate probe                    enroll as a client does, once or as a canary
 //	enrollgate reload                   read the configuration again
 //	enrollgate urls [--json]            the enrollment URLs
 //	enrollgate version [--json]         what this binary is
@@ -64,6 +65,7 @@ type commands struct {
 	Backup  backupCmd     `cmd:"" help:"Backups of the store."`
 	Restore restoreCmd    `cmd:"" help:"Fill an empty store from a backup."`
 	Doctor  doctorCmd     `cmd:"" help:"Look the installation over: store, keys, certificates, and what they point at."`
+	Probe   probeCmd      `cmd:"" help:"Enroll as a client does and check everything about the certificate: once, or as a canary."`
 	Reload  reloadCmd     `cmd:"" help:"Have the running daemon read its configuration again."`
 	URLs    urlsCmd       `cmd:"" name:"urls" help:"List the enrollment URLs of the endpoints."`
 	Version versionCmd    `cmd:"" help:"Say what this binary is."`

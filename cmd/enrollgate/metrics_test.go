@@ -26,6 +26,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/background"
+	"github.com/enrollgate/enrollgate/probe"
 	"github.com/enrollgate/enrollgate/protocols/operations"
 )
 
@@ -34,7 +35,8 @@ type running struct {
 	*daemon
 	t      *testing.T
 	client *http.Client
-	tokens sync.Map // http-01 answers by path
+	web    *http.Server // answers http-01
+	tokens sync.Map     // http-01 answers by path
 }
 
 // startDaemon starts `serve --dev` in this process, with an http-01 responder.
@@ -49,7 +51,7 @@ func startDaemonIn(t *testing.T, dir string, settings ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	responder := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+	responder := &http.Server{Addr: web.Addr().String(), Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if answer, ok := r.tokens.Load(q.URL.Path); ok {
 			io.WriteString(w, answer.(string))
 			return
@@ -57,6 +59,7 @@ func startDaemonIn(t *testing.T, dir string, settings ...string) *running {
 		http.NotFound(w, q)
 	})}
 	go responder.Serve(web)
+	r.web = responder
 	t.Cleanup(func() { responder.Close() })
 	overlay := filepath.Join(dir, "overlay.yaml")
 	text := fmt.Sprintf("acme: {http01: {port: %d, retries: 0}}\nadmin: {socket: %s}\n", web.Addr().(*net.TCPAddr).Port,
@@ -354,7 +357,11 @@ func TestMetricsAreDocumented(t *testing.T) {
 	for _, row := range regexp.MustCompile("(?m)^\\| `(enrollgate_[a-z_]+)` \\|([^|]*)\\|").FindAllStringSubmatch(string(text), -1) {
 		documented[row[1]] = strings.Trim(row[2], " `")
 	}
-	for _, metric := range m.Names() {
+	all := m.Names()
+	for name, labels := range probe.NewMetrics().Names() {
+		all = append(all, operations.Named{Name: name, Labels: labels})
+	}
+	for _, metric := range all {
 		labels, ok := documented[metric.Name]
 		if !ok {
 			t.Errorf("docs/operations.md has no row for %s", metric.Name)

@@ -46,6 +46,7 @@ var commandSwaps = map[string]commandSwap{
 	"reload":           {nothing: "the configuration is the installation's"},
 	"backup create":    {nothing: "one store for the installation"},
 	"doctor":           {nothing: "looks at the whole installation"},
+	"probe":            {nothing: "a client: it knows no store, and what it may ask its account decides"},
 	"backup verify":    {nothing: "reads a file, no installation"},
 	"restore":          {nothing: "one store for the installation"},
 	"urls":             {nothing: "lists the configuration, each line with its tenant"},

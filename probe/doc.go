@@ -1,0 +1,11 @@
+// Package probe enrolls as a client does, through the network alone, and holds
+// what it got against what relying parties will hold it against: the path to the
+// trust anchor, key, names and validity (RFC 5280 section 6.1), the OCSP answer
+// (RFC 6960, RFC 5019) and the CRL that the certificate names (RFC 5280 section
+// 6.3). Each step is timed, so that a run is a smoke test and a row of runs a canary.
+//
+// It knows nothing that a client does not know: no store, no key, no core. A door
+// is one implementation of Door; ACME (RFC 8555) is there, with http-01 and
+// tls-alpn-01 (RFC 8737). Left out: dns-01, identifiers that are no DNS names, OCSP
+// answers by GET, stapling, delta CRLs, and OCSP answers signed with Ed25519.
+package probe
