@@ -27,10 +27,12 @@ type account struct {
 	url        string // its kid
 	nonce      string
 	posts      int
+	name       string // of its last certificate
+	renewalID  string // of that
 }
 
 type directory struct {
-	NewNonce, NewAccount, NewOrder string
+	NewNonce, NewAccount, NewOrder, RenewalInfo string
 }
 
 // pollEvery is the wait between two looks at an authorization, pollFor the
@@ -151,12 +153,15 @@ type authorization struct {
 
 // enroll is one flow: a new order for one name, a proof by http-01, the
 // certificate. Nothing of an earlier order is used again.
-func (a *account) enroll(j job, answers *responder) error {
+func (a *account) enroll(j job, answers *responder) error { return a.order(j, answers, "") }
+
+// order may have more members than the name.
+func (a *account) order(j job, answers *responder, more string) error {
 	var order struct {
 		Status, Finalize, Certificate string
 		Authorizations                []string
 	}
-	if _, err := a.ask(a.directory.NewOrder, `{"identifiers":[{"type":"dns","value":"`+j.name+`"}]}`, &order); err != nil {
+	if _, err := a.ask(a.directory.NewOrder, `{"identifiers":[{"type":"dns","value":"`+j.name+`"}]`+more+`}`, &order); err != nil {
 		return err
 	}
 	if len(order.Authorizations) != 1 {
@@ -175,10 +180,7 @@ func (a *account) enroll(j job, answers *responder) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.HasPrefix(r.body, []byte("-----BEGIN CERTIFICATE-----")) {
-		return errors.New("the certificate resource holds none")
-	}
-	return nil
+	return a.keep(j.name, r.body)
 }
 
 func (a *account) prove(url, name string, answers *responder) error {

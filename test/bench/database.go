@@ -74,8 +74,8 @@ func (d *database) count(ctx context.Context) (c counts, err error) {
 		defer tx.Rollback(ctx) // only read from
 		err = tx.QueryRow(ctx, `select (select count(*) from enrollgate.certificates), (select count(*) from enrollgate.decisions),
 			(select count(*) from enrollgate.audit where event = 'certificate.issued'),
-			(select count(*) from enrollgate.batches where not void)`).
-			Scan(&c.Certificates, &c.Decisions, &c.Audits, &c.Commits)
+			(select count(*) from enrollgate.acme_accounts), (select count(*) from enrollgate.batches where not void)`).
+			Scan(&c.Certificates, &c.Decisions, &c.Audits, &c.Accounts, &c.Commits)
 		if err != nil {
 			return err
 		}

@@ -40,8 +40,9 @@ func (f *file) count(ctx context.Context) (c counts, err error) {
 	}
 	defer db.Close() // only read from
 	err = db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM certificates), (SELECT count(*) FROM decisions),
-		(SELECT count(*) FROM audit WHERE event = 'certificate.issued')`).
-		Scan(&c.Certificates, &c.Decisions, &c.Audits)
+		(SELECT count(*) FROM audit WHERE event = 'certificate.issued'),
+		(SELECT count(*) FROM acme_accounts)`).
+		Scan(&c.Certificates, &c.Decisions, &c.Audits, &c.Accounts)
 	if err == nil {
 		c.Commits, err = f.commits()
 	}

@@ -33,7 +33,7 @@ func grow(ctx context.Context, h *host, e engine, sizes []int, answers *responde
 		if err != nil {
 			return g, err
 		}
-		if err := s.warm(ctx, accounts, 2); err != nil {
+		if err := s.warm(ctx, accounts, flows[0], 2); err != nil {
 			return g, err
 		}
 		begin := time.Now()
@@ -47,14 +47,14 @@ func grow(ctx context.Context, h *host, e engine, sizes []int, answers *responde
 		for _, a := range clients[i] {
 			a.wire.hangUp() // the daemon has, of connections that were idle for so long
 		}
-		if err := s.warm(ctx, clients[i], 2); err != nil { // pages and plans
+		if err := s.warm(ctx, clients[i], flows[0], 2); err != nil { // pages and plans
 			return g, err
 		}
 	}
 	rounds := make([][]row, len(sizes))
 	for range growRounds {
 		for i, s := range sites {
-			r, err := s.measure(ctx, e.name, clients[i], shape{accounts: growAccounts}, length/growRounds)
+			r, err := s.measure(ctx, e.name, clients[i], shape{flow: flows[0], accounts: growAccounts}, length/growRounds)
 			if err != nil {
 				return g, err
 			}
@@ -63,7 +63,7 @@ func grow(ctx context.Context, h *host, e engine, sizes []int, answers *responde
 	}
 	for i, s := range sites {
 		r := middle(rounds[i])
-		if err := s.addStatements(ctx, clients[i], &r); err != nil {
+		if err := s.addStatements(ctx, clients[i], flows[0], &r); err != nil {
 			return g, err
 		}
 		g.Rows = append(g.Rows, r)

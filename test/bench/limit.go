@@ -52,7 +52,7 @@ func limits(ctx context.Context, dir string) (all []limit, err error) {
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := newJobs(1)
+	jobs, err := newJobs(1, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -25,8 +25,9 @@ var (
 	made    atomic.Int64
 )
 
-// newJobs makes a fresh P-256 key and name for each flow.
-func newJobs(n int) ([]job, error) {
+// newJobs makes a fresh P-256 key for each flow, and a fresh name, or the next of
+// names.
+func newJobs(n int, names []string) ([]job, error) {
 	jobs := make([]job, n)
 	for i := range jobs {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -34,6 +35,9 @@ func newJobs(n int) ([]job, error) {
 			return nil, err
 		}
 		name := fmt.Sprintf("h%s-%d.bench.example", started, made.Add(1))
+		if len(names) > 0 {
+			name = names[i%len(names)]
+		}
 		der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{}, DNSNames: []string{name}}, key)
 		if err != nil {
 			return nil, err
@@ -48,6 +52,7 @@ type load struct {
 	flows int
 	time  time.Duration // zero: no bound but flows
 	fresh bool          // a new connection for each flow
+	flow  flow
 }
 
 // done is what was achieved.
@@ -64,32 +69,28 @@ func (d done) percentile(p float64) float64 {
 	return float64(d.latencies[int(p*float64(len(d.latencies)-1))]) / float64(time.Millisecond)
 }
 
-// run has every client enroll, one flow after the other, until the load is
-// done. The first error ends it: a flow that fails is a bug, not a figure.
+// run has every client go through flows, one after the other, until the load is
+// done: client i of n takes the jobs i, i+n, i+2n. The first error ends it: a flow
+// that fails is a bug, not a figure.
 func (s *site) run(ctx context.Context, clients []*account, l load) (d done, err error) {
-	jobs, err := newJobs(l.flows)
+	jobs, err := l.flow.jobs(l.flows, clients)
 	if err != nil {
 		return d, err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	var next atomic.Int64
 	var wait sync.WaitGroup
 	times := make([][]time.Duration, len(clients))
 	begin := time.Now()
 	for i, c := range clients {
 		wait.Go(func() {
-			for ctx.Err() == nil && (l.time == 0 || time.Since(begin) < l.time) {
-				n := int(next.Add(1)) - 1
-				if n >= len(jobs) {
-					return
-				}
+			for n := i; n < len(jobs) && ctx.Err() == nil && (l.time == 0 || time.Since(begin) < l.time); n += len(clients) {
 				from := time.Now()
 				if l.fresh {
 					c.wire.hangUp()
 				}
-				if err := c.enroll(jobs[n], s.answers); err != nil {
-					stop(fmt.Errorf("flow for %s: %w", jobs[n].name, err))
+				if err := l.flow.do(c, jobs[n], s.answers); err != nil {
+					stop(fmt.Errorf("%s %s: %w", l.flow.name, jobs[n].name, err))
 					return
 				}
 				times[i] = append(times[i], time.Since(from))

@@ -3,8 +3,12 @@
 // and holds the processor time of daemon and database against what the machine
 // cannot do for less.
 //
-// One flow is a fresh order for one fresh name, its DNS look-up and http-01
+// A flow of enrollment is a fresh order for one fresh name, its DNS look-up and http-01
 // request (answered here), finalize with a fresh P-256 key, and the download.
+// Two others are measured beside it: a renewal, which asks for its window and
+// orders the same name by "replaces", and the creation of an account, with the
+// directory and the nonce that a client needs for it.
+//
 // Every check of the daemon is on, every commit durable; afterwards the
 // certificates, decisions and audit rows in the store must be as many as the
 // flows, or the run fails.
@@ -30,6 +34,7 @@ type options struct {
 	time     time.Duration
 	accounts int
 	fresh    string
+	flow     string
 	grow     string
 	json     string
 	hold     bool
@@ -42,6 +47,7 @@ func main() {
 	flags.DurationVar(&o.time, "time", 10*time.Second, "length of each measurement")
 	flags.IntVar(&o.accounts, "accounts", 0, "accounts that enroll at once (0: 4, then 32)")
 	flags.StringVar(&o.fresh, "connections", "both", "kept, new (one a flow) or both")
+	flags.StringVar(&o.flow, "flow", "all", "enroll, renew, account or all")
 	flags.StringVar(&o.grow, "grow", "", "compare sizes instead: small (10^3 and 10^5 certificates) or full (10^6 too)")
 	flags.StringVar(&o.json, "json", "", "write the figures to this file too")
 	flags.BoolVar(&o.hold, "pids", false, "print the process ids of daemon and database, for a profiler")
@@ -136,14 +142,14 @@ func one(ctx context.Context, s *site, name string, sh shape, length time.Durati
 			c.wire.hangUp()
 		}
 	}()
-	if err := s.warm(ctx, clients, 4); err != nil {
+	if err := s.warm(ctx, clients, flows[0], 4); err != nil {
 		return row{}, err
 	}
 	r, err := s.measure(ctx, name, clients, sh, length)
 	if err != nil {
 		return r, err
 	}
-	return r, s.addStatements(ctx, clients, &r)
+	return r, s.addStatements(ctx, clients, sh.flow, &r)
 }
 
 func (o options) shapes() (all []shape, err error) {
@@ -155,10 +161,18 @@ func (o options) shapes() (all []shape, err error) {
 	if !ok {
 		return nil, fmt.Errorf("-connections is kept, new or both, not %q", o.fresh)
 	}
-	for _, f := range fresh {
-		for _, n := range accounts {
-			all = append(all, shape{n, f})
+	for _, f := range flows {
+		if o.flow != "all" && o.flow != f.name {
+			continue
 		}
+		for _, new := range fresh {
+			for _, n := range accounts {
+				all = append(all, shape{f, n, new})
+			}
+		}
+	}
+	if all == nil {
+		return nil, fmt.Errorf("-flow is enroll, renew, account or all, not %q", o.flow)
 	}
 	return all, nil
 }

@@ -46,7 +46,7 @@ func (r *report) table(w io.Writer) error {
 		return err
 	}
 	if len(r.Rows) > 0 {
-		fmt.Fprint(w, "\nCPU-ms a certificate; floor: what the limits make of its POSTs and commits\n\n")
+		fmt.Fprint(w, "\nCPU-ms a flow; floor: what the limits make of its POSTs and commits\n\n")
 		if err := r.rows(w, r.Rows); err != nil {
 			return err
 		}
@@ -62,10 +62,10 @@ func (r *report) table(w io.Writer) error {
 
 func (r *report) rows(w io.Writer, rows []row) error {
 	t := tabwriter.NewWriter(w, 2, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(t, "store\tstored\taccounts\tconns\tflows\tflows/s\tserver\tdatabase\ttotal\tfloor\tclient\tcommits\tmembers\t/batch\tstatements\tpages\tPOSTs\tp50 ms\tp99 ms\tRSS MiB\t\n")
+	fmt.Fprint(t, "flow\tstore\tstored\taccounts\tconns\tflows\tflows/s\tserver\tdatabase\ttotal\tfloor\tclient\tcommits\tmembers\t/batch\tstatements\tpages\tPOSTs\tp50 ms\tp99 ms\tRSS MiB\t\n")
 	for _, m := range rows {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%d\t%.0f\t%.3f\t%s\t%.3f\t%.3f\t%.3f\t%.2f\t%.2f\t%.2f\t%s\t%s\t%.2f\t%.1f\t%.1f\t%.0f\t\n",
-			m.Store, m.Stored, m.Accounts, m.Connections, m.Flows, m.PerSecond, m.ServerCPU, known(m.DatabaseCPU, 3), m.TotalCPU,
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\t%d\t%.0f\t%.3f\t%s\t%.3f\t%.3f\t%.3f\t%.2f\t%.2f\t%.2f\t%s\t%s\t%.2f\t%.1f\t%.1f\t%.0f\t\n",
+			m.Flow, m.Store, m.Stored, m.Accounts, m.Connections, m.Flows, m.PerSecond, m.ServerCPU, known(m.DatabaseCPU, 3), m.TotalCPU,
 			floor(r.Limits, m.Posts, m.Commits, m.Connections == "new"), m.ClientCPU, m.Commits, m.Members, m.PerBatch,
 			known(m.Statements, 1), known(m.Pages, 0), m.Posts, m.P50, m.P99, m.PeakRSS)
 	}

@@ -55,7 +55,7 @@ func (s *site) accounts(n int) ([]*account, error) {
 }
 
 // warm runs flows that nobody measures.
-func (s *site) warm(ctx context.Context, clients []*account, each int) error {
-	_, err := s.run(ctx, clients, load{flows: each * len(clients)})
+func (s *site) warm(ctx context.Context, clients []*account, f flow, each int) error {
+	_, err := s.run(ctx, clients, load{flows: each * len(clients), flow: f})
 	return err
 }

@@ -9,12 +9,13 @@ import (
 // counts is what a store holds.
 type counts struct {
 	Certificates, Decisions, Audits int64
+	Accounts                        int64
 	Commits                         int64
 }
 
 func (c counts) since(before counts) counts {
 	return counts{c.Certificates - before.Certificates, c.Decisions - before.Decisions, c.Audits - before.Audits,
-		c.Commits - before.Commits}
+		c.Accounts - before.Accounts, c.Commits - before.Commits}
 }
 
 // statement is what the database did with one text for a number of flows.
