@@ -34,8 +34,14 @@ type Renewals interface {
 // information (RFC 9608).
 const shortLived = 10 * 24 * time.Hour
 
+// pastWindow is how long the window of a revoked certificate is: it ends when the
+// certificate begins. Clients take no window of a second or none (RFC 9773 section
+// 4.2: an end that does not follow the start is malformed), such as acmez.
+const pastWindow = time.Hour
+
 // SuggestRenewal gives the window in which a certificate is best renewed
-// (RFC 9773 section 4.2): now, that is a window in the past, where it was revoked; the operator's where there is one; else a quarter of the last third of
+// (RFC 9773 section 4.2): now, that is a window in the past, where it was revoked;
+// the operator's where there is one; else a quarter of the last third of
 // its validity (of the last half, where that is short), which begins somewhere in
 // the third's first half. Where is derived from the serial number, so that
 // certificates that were issued together are not renewed together and the
@@ -52,7 +58,7 @@ func SuggestRenewal(c *Certificate, operator *RenewalWindow, from time.Time) (st
 	}
 	switch {
 	case c.State == Revoked:
-		return c.NotBefore, c.NotBefore.Add(time.Second)
+		return c.NotBefore.Add(-pastWindow), c.NotBefore
 	case operator != nil:
 		return operator.Start, operator.End
 	}
