@@ -1,5 +1,6 @@
 // Package harness starts what tests talk to: a private PostgreSQL cluster, a
-// DNS server, SoftHSM tokens, the daemon as built from this tree, and certbot.
+// DNS server, SoftHSM tokens, the daemon as built from this tree, certbot, and
+// servers of others.
 // Tests alone import it.
 //
 // Everything runs on loopback, in temporary folders, without root where root

@@ -6,9 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
-	"time"
 )
 
 // nginxFrame makes nginx a single process in a folder of its own, so that it
@@ -35,41 +33,12 @@ http {
 func Nginx(t testing.TB, port int, servers string) (logged func() string) {
 	t.Helper()
 	NeedPrograms(t)
-	path, err := exec.LookPath("nginx")
-	if err != nil {
-		path = "/usr/sbin/nginx" // not in everybody's PATH
-	}
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "nginx.conf")
 	text := fmt.Sprintf(nginxFrame, filepath.Join(dir, "pid"), filepath.Join(dir, "temp"), servers)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatalf("harness: %v", err)
 	}
-	var log output
-	cmd := exec.Command(path, "-p", dir, "-e", "stderr", "-c", conf)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	c, err := startChild(cmd, syscall.SIGKILL)
-	if err != nil {
-		t.Fatalf("harness: %v; run test/tools/install.sh", err)
-	}
-	t.Cleanup(func() {
-		if !c.running() {
-			t.Errorf("harness: nginx ended on its own: %v", c.err)
-		} else if err := c.end(syscall.SIGTERM); err != nil {
-			t.Errorf("harness: stop nginx: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("nginx:\n%s", log.String())
-		}
-	})
-	address := net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
-	for deadline := time.Now().Add(startLimit); ; time.Sleep(20 * time.Millisecond) {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			conn.Close()
-			return log.String
-		}
-		if !c.running() || time.Now().After(deadline) {
-			t.Fatalf("harness: nginx does not listen on %s", address)
-		}
-	}
+	cmd := exec.Command(systemProgram("nginx"), "-p", dir, "-e", "stderr", "-c", conf)
+	return Serve(t, cmd, net.JoinHostPort("127.0.0.1", fmt.Sprint(port))).Logged
 }

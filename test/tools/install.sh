@@ -21,8 +21,11 @@ has_cc() {
 	command -v gcc >/dev/null && echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1
 }
 
-# nginx lies in /usr/sbin, which is not in everybody's PATH.
-has_nginx() { command -v nginx >/dev/null || [ -x /usr/sbin/nginx ]; }
+# Servers lie in /usr/sbin, which is not in everybody's PATH.
+has_server() { command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ]; }
+
+# mod_md is part of Debian's apache2-bin.
+has_apache() { has_server apache2 && [ -e /usr/lib/apache2/modules/mod_md.so ]; }
 
 missing=()
 for tool in certbot openssl curl git make strace; do
@@ -30,7 +33,11 @@ for tool in certbot openssl curl git make strace; do
 done
 has_cc || missing+=(gcc libc6-dev)
 has_postgres || missing+=(postgresql)
-has_nginx || missing+=(nginx)
+has_server nginx || missing+=(nginx)
+has_apache || missing+=(apache2)
+command -v caddy >/dev/null || missing+=(caddy)
+command -v node >/dev/null || missing+=(nodejs)
+command -v npm >/dev/null || missing+=(npm)
 command -v prlimit >/dev/null && command -v unshare >/dev/null || missing+=(util-linux)
 command -v mount >/dev/null || missing+=(mount)
 [ -n "$(compgen -G '/usr/lib/softhsm/libsofthsm2.so')$(compgen -G '/usr/lib/*/softhsm/libsofthsm2.so')" ] && command -v softhsm2-util >/dev/null || missing+=(softhsm2)
