@@ -113,6 +113,16 @@ func (o *operator) explainsEverything() {
 var traceInText = regexp.MustCompile(`\[trace ([0-9A-Z]{10})\]`)
 
 // explainsRefusal: the trace id that the client read leads to the rule.
+// wantOperation asks what a certificate was issued as.
+func (o *operator) wantOperation(c *x509.Certificate, operation string) {
+	o.Helper()
+	var e explained
+	o.ask(&e, "explain", fmt.Sprintf("%032x", c.SerialNumber))
+	if len(e.Audit) != 1 || e.Audit[0].Detail["operation"] != operation {
+		o.Errorf("want the operation %s: %+v", operation, e.Audit)
+	}
+}
+
 func (o *operator) explainsRefusal(s *site) {
 	o.Helper()
 	ctx, cancel := context.WithTimeout(o.Context(), 60*time.Second)

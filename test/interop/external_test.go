@@ -58,6 +58,12 @@ func TestExternalAccounts(t *testing.T) {
 		if _, err := c.client(t, other).Registration.RegisterWithExternalAccountBinding(options); err == nil || !strings.Contains(err.Error(), "spent") {
 			t.Errorf("a second account by the same key: %v", err)
 		}
+		if updated, err := c.client(t, c.user).Registration.UpdateRegistration(registration.RegisterOptions{TermsOfServiceAgreed: true}); err != nil || updated.Body.Status != "valid" {
+			t.Errorf("update: %+v, %v", updated, err)
+		}
+		if asked, err := c.client(t, c.user).Registration.QueryRegistration(); err != nil || asked.Body.Status != "valid" {
+			t.Errorf("query: %+v, %v", asked, err)
+		}
 		if err := c.client(t, c.user).Registration.DeleteRegistration(); err != nil {
 			t.Errorf("deactivate: %v", err)
 		}

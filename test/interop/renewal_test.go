@@ -163,6 +163,12 @@ func (r *renewing) windows(own, revoked, moved *x509.Certificate) {
 	if info := r.info(revoked); !info.SuggestedWindow.End.Before(time.Now()) || info.ShouldRenewAt(time.Now(), 0) == nil {
 		r.Errorf("of a revoked certificate: %+v", info)
 	}
+	client := acmezWithoutAccount(r.T, &door{site: r.site, directory: r.lego.door.directory, root: r.lego.door.root}).client
+	for what, leaf := range map[string]*x509.Certificate{"of an operator": moved, "of a revoked certificate": revoked} {
+		if info, err := client.GetRenewalInfo(r.Context(), leaf); err != nil || info.SelectedTime.After(out.Renew.Until) {
+			r.Errorf("%s, to acmez: %+v, %v", what, info, err)
+		}
+	}
 	var trail struct{ Audit []json.RawMessage }
 	r.operator.ask(&trail, "explain", out.Job)
 	if !strings.Contains(fmt.Sprintf("%s", trail.Audit), "renewal.asked") {
@@ -177,11 +183,12 @@ func (r *renewing) replaces(leaf *x509.Certificate) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	if _, err := r.obtain("http-01", certificate.ObtainRequest{Domains: []string{"standard.example"}, ReplacesCertID: id}); err != nil {
-		r.Fatal(err)
-	}
-	// lego orders again without naming what is replaced already.
-	if _, err := r.obtain("http-01", certificate.ObtainRequest{Domains: []string{"standard.example"}, ReplacesCertID: id}); err != nil {
-		r.Errorf("a second successor: %v", err)
+	// The second time lego orders again without naming what is replaced already.
+	for _, operation := range []string{"rekey", "enroll"} {
+		next, err := r.obtain("http-01", certificate.ObtainRequest{Domains: []string{"standard.example"}, ReplacesCertID: id})
+		if err != nil {
+			r.Fatal(err)
+		}
+		r.operator.wantOperation(next, operation)
 	}
 }

@@ -142,7 +142,8 @@ func (h *http01) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.NotFound(w, r)
 }
 
-func (h *http01) listen(t *testing.T, port int) {
+// listen answers until the end of the test, or until stop is called.
+func (h *http01) listen(t *testing.T, port int) (stop func()) {
 	t.Helper()
 	h.answers = map[string]string{}
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
@@ -151,7 +152,9 @@ func (h *http01) listen(t *testing.T, port int) {
 	}
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	go s.Serve(l)
-	t.Cleanup(func() { s.Close() })
+	stop = func() { s.Close() }
+	t.Cleanup(stop)
+	return stop
 }
 
 // ready takes one name up to an order that can be finalized.
