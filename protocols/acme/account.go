@@ -148,7 +148,8 @@ func (d *Door) checkContact(contact *[]string) ([]string, error) {
 			return nil, fail(http.StatusBadRequest, typeInvalidContact, "a mailto: contact must hold exactly one address without header fields (RFC 8555 section 7.3)")
 		}
 		parsed, err := mail.ParseAddress(address)
-		if err != nil || parsed.Name != "" || parsed.Address != address {
+		foreign := strings.ContainsFunc(address, func(r rune) bool { return r > '~' }) // a URL is ASCII (RFC 6068 section 2)
+		if err != nil || foreign || parsed.Name != "" || parsed.Address != address {
 			return nil, fail(http.StatusBadRequest, typeInvalidContact, "a contact is not a valid e-mail address")
 		}
 	}

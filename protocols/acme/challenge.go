@@ -125,6 +125,9 @@ func (d *Door) challenge(w http.ResponseWriter, r *request) error {
 	}
 	// An empty payload only reads; clients start with {} (section 7.5.1).
 	if len(s.payload) != 0 && a.Challenges[i].Status == state.Pending {
+		if err := decode(s.payload, &struct{}{}); err != nil { // older clients put a keyAuthorization there
+			return err
+		}
 		if status := a.At(d.Now()); status != state.Pending {
 			return fail(http.StatusForbidden, typeMalformed, "the authorization is %s, not pending", status)
 		}

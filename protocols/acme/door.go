@@ -212,10 +212,23 @@ func (d *Door) Routes(r chi.Router) {
 		r.NotFound(d.serve(unlisted, func(http.ResponseWriter, *request) error {
 			return fail(http.StatusNotFound, typeMalformed, "there is no such resource")
 		}))
-		r.MethodNotAllowed(d.serve(unlisted, func(_ http.ResponseWriter, q *request) error {
+		r.MethodNotAllowed(d.serve(unlisted, func(w http.ResponseWriter, q *request) error {
+			w.Header().Set("Allow", allowed(q)) // RFC 9110 section 15.5.6
 			return fail(http.StatusMethodNotAllowed, typeMalformed, "%s is not allowed here (RFC 8555 section 6.3)", q.Method)
 		}))
 	})
+}
+
+// allowed lists the methods of a path that is not for the one it was asked with.
+func allowed(q *request) string {
+	var out []string
+	routes := chi.RouteContext(q.Context()).Routes
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		if routes.Match(chi.NewRouteContext(), method, q.URL.Path) {
+			out = append(out, method)
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 // request is one HTTP request on its way through the door.
@@ -237,7 +250,7 @@ func (d *Door) serve(resource string, h handler) http.HandlerFunc {
 		r.endpoint = d.endpoints[directoryPath(hr.URL.Path)]
 		w.Header().Set("Replay-Nonce", d.nonces.mint()) // RFC 8555 section 6.5
 		w.Header().Set("Cache-Control", "no-store")
-		if r.endpoint != nil {
+		if r.endpoint != nil && resource != "/directory" {
 			w.Header().Set("Link", "<"+r.endpoint.base+`/directory>;rel="index"`) // RFC 8555 section 7.1
 		}
 		defer func() { d.answered(r.endpoint, resource, w.status, time.Since(started)) }()

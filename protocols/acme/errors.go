@@ -116,7 +116,7 @@ func problemOf(err error) *problem {
 	switch {
 	case requestTypes[e.Field] && (e.Kind == ca.BadRequest || e.Kind == ca.BadProof): // said by the JWS reader
 		p.Type = urn + e.Field
-		if e.Field == typeBadNonce { // section 6.5
+		if e.Field == typeBadNonce || e.Field == typeMalformed { // section 6.5; a signature that does not verify
 			p.Status = http.StatusBadRequest
 		}
 		if e.Field == typeBadSignatureAlgorithm { // section 6.2

@@ -93,6 +93,9 @@ func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizati
 	if err := sameNames(order, csr); err != nil {
 		return nil, err
 	}
+	if err := d.ownKey(s.account, possession); err != nil {
+		return nil, err
+	}
 	way, err := r.endpoint.variantOf(order.Profile)
 	if err != nil { // it was taken out of the configuration meanwhile
 		return nil, err
@@ -201,6 +204,23 @@ func sameNames(order *state.Order, csr *pkix.CSR) error {
 	slices.Sort(missing)
 	if len(extra)+len(missing) > 0 {
 		return fail(http.StatusBadRequest, typeBadCSR, "the CSR must name exactly the order's identifiers (RFC 8555 section 7.4); not ordered: %q, missing: %q", extra, missing)
+	}
+	return nil
+}
+
+// ownKey refuses a certificate for the key that the account signs with (RFC 8555
+// section 11.1).
+func (d *Door) ownKey(a *state.Account, possession claim.Possession) error {
+	account, err := d.key(a)
+	if err != nil {
+		return ca.InternalError(err)
+	}
+	key, err := pkix.NewPublicKey(account.Public)
+	if err != nil {
+		return ca.InternalError(err)
+	}
+	if key.Hash() == possession.Key().Hash() {
+		return fail(http.StatusBadRequest, typeBadCSR, "the CSR has the account's key; make a key of its own for the certificate (RFC 8555 section 11.1)")
 	}
 	return nil
 }

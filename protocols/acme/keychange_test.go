@@ -39,7 +39,7 @@ func TestKeyChange(t *testing.T) {
 	if r.status != http.StatusOK || r.header.Get("Location") != c.kid {
 		t.Fatalf("%d %s", r.status, r.body)
 	}
-	if r := c.post(orderURL, ""); r.status != http.StatusForbidden {
+	if r := c.post(orderURL, ""); r.status != http.StatusBadRequest {
 		t.Errorf("the old key is answered %d %s", r.status, r.body)
 	}
 	c.key = next

@@ -151,7 +151,7 @@ func (e *endpoint) challengeObject(a *state.Authorization, c state.Challenge) ch
 // section 6.2 leaves room for extensions; trailing data is an error.
 func decode(payload []byte, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(payload))
-	if err := dec.Decode(into); err != nil {
+	if err := dec.Decode(into); err != nil || bytes.TrimLeft(payload, jsonSpace)[0] != '{' { // null would decode
 		return fail(http.StatusBadRequest, typeMalformed, "the payload is not the JSON object that this resource wants")
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {

@@ -183,7 +183,7 @@ func TestRevokeRefusals(t *testing.T) {
 		"jwk and another's signature": {func() reply {
 			h := c.holder(key)
 			return h.send(url, c.holder(otherKey).signHeader(fmt.Sprintf(`{"alg":"ES256","jwk":%s,"nonce":%q,"url":%q}`, h.jwk(), h.freshNonce(), url), `{}`))
-		}, 403, ""},
+		}, 400, typeMalformed},
 	}
 	for _, reason := range []int{-1, 2, 6, 7, 8, 10, 11, 255, 257, 1 << 40} { // 257 is 1 in an octet
 		rows[fmt.Sprint("reason ", reason)] = row{func() reply { return c.revoke(der, fmt.Sprintf(`,"reason":%d`, reason)) }, 400, typeBadRevocationReason}

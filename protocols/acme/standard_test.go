@@ -127,6 +127,7 @@ func TestContacts(t *testing.T) {
 		`["mailto:a@example.com,b@example.com"]`:                                 typeInvalidContact,
 		`["mailto:"]`:                                                            typeInvalidContact,
 		`["mailto:Name <a@example.com>"]`:                                        typeInvalidContact,
+		`["mailto:ä@example.com"]`:                                               typeInvalidContact,
 		`["mailto:` + strings.Repeat("a", 400) + `@example.com"]`:                typeInvalidContact,
 		`["https://example.com"]`:                                                typeUnsupportedContact,
 		`["a@example.com"]`:                                                      typeUnsupportedContact,
