@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ type office struct {
 	core   *ca.Authority
 	sqlite *sqlite.Store
 	policy *today
-	late   time.Duration // that the store's clock is ahead
+	late   atomic.Int64 // nanoseconds that the clocks are ahead
 }
 
 // today is the profile engine in force.
@@ -42,7 +43,10 @@ func (s ringSeal) Open(ctx context.Context, tenant, id string, sealed []byte) ([
 	return s.Keyring.Open(ctx, seal.Pending, tenant, id, sealed)
 }
 
-func newOffice(t *testing.T) *office {
+func newOffice(t *testing.T) *office { return newOfficeWith(t, true) }
+
+// newOfficeWith may also issue at once. The clocks of store, core and door are late.
+func newOfficeWith(t *testing.T, manual bool) *office {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "test.db")
 	if err := sqlite.Migrate(t.Context(), path); err != nil {
@@ -50,7 +54,7 @@ func newOffice(t *testing.T) *office {
 	}
 	o := &office{}
 	store, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Log: slog.New(slog.DiscardHandler), Replica: "test",
-		Clock: func() time.Time { return time.Now().Add(o.late) }})
+		Clock: func() time.Time { return time.Now().Add(time.Duration(o.late.Load())) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,9 +63,15 @@ func newOffice(t *testing.T) *office {
 		t.Fatal(err)
 	}
 	o.sqlite = store
-	o.bench = newBenchWith(t, store, further{adapt: func(b *bench, p *ca.Parts) {
+	now := func() time.Time { return time.Now().Add(time.Duration(o.late.Load())) }
+	o.bench = newBenchWith(t, store, further{now: now, adapt: func(b *bench, p *ca.Parts) {
 		o.bench = b
-		o.policy = &today{o.engine(func(w *profile.Written) { w.Approval = "manual" })}
+		o.policy = &today{o.engine(func(w *profile.Written) {
+			if manual {
+				w.Approval = "manual"
+			}
+		})}
+		p.Now = now
 		p.Policy = o.policy
 		p.Approvals = &ca.Approvals{Store: store, Leases: store, Sealing: ringSeal{ring}, Lifetime: time.Hour,
 			Completions: map[caller.Door]ca.Completion{caller.ACME: Completion{Store: store}}}
@@ -243,7 +253,8 @@ func TestApprovalDenied(t *testing.T) {
 func TestApprovalExpires(t *testing.T) {
 	o := newOffice(t)
 	url, p := o.park("a.example")
-	o.late = 2 * time.Hour
+	o.late.Store(int64(2 * time.Hour))
+	o.nonce = "" // it has expired
 	if _, err := o.core.Approve(t.Context(), o.verdict("one", p)); !ca.IsKind(err, ca.Conflict) {
 		t.Errorf("approved too late: %v", err)
 	}

@@ -135,6 +135,12 @@ func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizati
 func (d *Door) answerLost(w http.ResponseWriter, r *request, order *state.Order, err error) error {
 	var lost *ca.LostEffect
 	if !errors.As(err, &lost) {
+		if ca.IsKind(err, ca.Conflict) { // another CSR for the order may have been first: as if it had been so long ago
+			now, authorizations, failed := d.Store.Order(r.Context(), order.Tenant, order.Endpoint, order.ID)
+			if failed == nil && (now.Status == state.Valid || now.Status == state.Processing) {
+				return d.giveOrder(w, r, now, authorizations)
+			}
+		}
 		return err
 	}
 	switch lost.Index {

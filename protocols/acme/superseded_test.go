@@ -96,7 +96,7 @@ func TestRevokedWhenSuperseded(t *testing.T) {
 	if got := o.revocations(); len(got) != 0 {
 		t.Fatalf("revoked before the overlap has passed: %v", got)
 	}
-	o.late = 61 * time.Minute
+	o.late.Store(int64(61 * time.Minute))
 	stale := &ca.Lease{Name: "superseded", Holder: "gone", Fence: 1}
 	if err := o.core.RevokeSuperseded(t.Context(), stale, o.sqlite); !ca.IsKind(err, ca.Conflict) {
 		t.Errorf("without the lease: %v", err)
