@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -212,6 +213,8 @@ func TestFinalize(t *testing.T) {
 	b := newBench(t)
 	c := b.registered("one")
 	long := strings.Repeat("a", 60) + "." + strings.Repeat("b", 60) + ".example"
+	exact := strings.Repeat("a", 56) + ".example" // 64 octets, as long as a common name can be (RFC 5280 appendix A.1)
+	longer := "b" + exact
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Skip("this Go makes no RSA key of 1024 bits:", err)
@@ -226,20 +229,27 @@ func TestFinalize(t *testing.T) {
 		"name only in CN":          {[]string{"host.example"}, func() string { return c.csr("host.example") }, "", "host.example"},
 		"upper case":               {[]string{"Host.Example"}, func() string { return c.csr("HOST.example", "HOST.EXAMPLE") }, "", "host.example"},
 		"long name, empty subject": {[]string{long}, func() string { return c.csr("", long) }, "", ""},
-		"CN is one of the names":   {[]string{"a.example", "b.example"}, func() string { return c.csr("b.example", "a.example", "b.example") }, "", "b.example"},
-		"CN longer than 64":        {[]string{long}, func() string { return c.csr(long, long) }, "", ""},
-		"long CN, short SAN":       {[]string{"host.example", long}, func() string { return c.csr(long, "host.example", long) }, "", ""},
-		"SANs twice":               {[]string{"a.example", "b.example"}, func() string { return c.csr("", "b.example", "a.example", "B.example", "a.example") }, "", "b.example"},
-		"ordered twice":            {[]string{"host.example", "HOST.example"}, func() string { return c.csr("", "host.example") }, "", "host.example"},
-		"A-labels":                 {[]string{"XN--bcher-kva.example"}, func() string { return c.csr("xn--bcher-kva.example", "xn--BCHER-kva.example") }, "", "xn--bcher-kva.example"},
-		"U-label as CN":            {[]string{"xn--bcher-kva.example"}, func() string { return c.csr("bücher.example", "xn--bcher-kva.example") }, typeBadCSR, ""},
-		"no name at all":           {[]string{"a.example", "b.example"}, func() string { return c.csr("") }, "", "a.example"},
-		"a name too many":          {[]string{"host.example"}, func() string { return c.csr("", "host.example", "evil.example") }, typeBadCSR, ""},
-		"a name missing":           {[]string{"a.example", "b.example"}, func() string { return c.csr("", "a.example") }, typeBadCSR, ""},
-		"CN is another name":       {[]string{"host.example"}, func() string { return c.csr("evil.example", "host.example") }, typeBadCSR, ""},
-		"not base64url":            {[]string{"host.example"}, func() string { return "+/=" }, typeMalformed, ""},
-		"not a CSR":                {[]string{"host.example"}, func() string { return "AAAA" }, typeBadCSR, ""},
-		"short RSA key":            {[]string{"host.example"}, func() string { return c.csrWith(weak, "", "host.example") }, typeBadCSR, ""},
+		"name of 64 octets":        {[]string{exact}, func() string { return c.csr("", exact) }, "", exact},
+		"name of 65 octets":        {[]string{longer}, func() string { return c.csr("", longer) }, "", ""},
+		"long name first":          {[]string{long, "host.example"}, func() string { return c.csr("", long, "host.example") }, "", ""},
+		"CN of 65 octets alone":    {[]string{longer}, func() string { return c.csr(longer) }, "", ""},
+		"IDN in both, twice": {[]string{"xn--bcher-kva.example", "*.xn--bcher-kva.example"}, func() string {
+			return c.csr("XN--BCHER-KVA.EXAMPLE", "*.xn--BCHER-kva.example", "xn--bcher-kva.example", "Xn--bcher-kva.example")
+		}, "", "xn--bcher-kva.example"},
+		"CN is one of the names": {[]string{"a.example", "b.example"}, func() string { return c.csr("b.example", "a.example", "b.example") }, "", "b.example"},
+		"CN longer than 64":      {[]string{long}, func() string { return c.csr(long, long) }, "", ""},
+		"long CN, short SAN":     {[]string{"host.example", long}, func() string { return c.csr(long, "host.example", long) }, "", ""},
+		"SANs twice":             {[]string{"a.example", "b.example"}, func() string { return c.csr("", "b.example", "a.example", "B.example", "a.example") }, "", "b.example"},
+		"ordered twice":          {[]string{"host.example", "HOST.example"}, func() string { return c.csr("", "host.example") }, "", "host.example"},
+		"A-labels":               {[]string{"XN--bcher-kva.example"}, func() string { return c.csr("xn--bcher-kva.example", "xn--BCHER-kva.example") }, "", "xn--bcher-kva.example"},
+		"U-label as CN":          {[]string{"xn--bcher-kva.example"}, func() string { return c.csr("bücher.example", "xn--bcher-kva.example") }, typeBadCSR, ""},
+		"no name at all":         {[]string{"a.example", "b.example"}, func() string { return c.csr("") }, "", "a.example"},
+		"a name too many":        {[]string{"host.example"}, func() string { return c.csr("", "host.example", "evil.example") }, typeBadCSR, ""},
+		"a name missing":         {[]string{"a.example", "b.example"}, func() string { return c.csr("", "a.example") }, typeBadCSR, ""},
+		"CN is another name":     {[]string{"host.example"}, func() string { return c.csr("evil.example", "host.example") }, typeBadCSR, ""},
+		"not base64url":          {[]string{"host.example"}, func() string { return "+/=" }, typeMalformed, ""},
+		"not a CSR":              {[]string{"host.example"}, func() string { return "AAAA" }, typeBadCSR, ""},
+		"short RSA key":          {[]string{"host.example"}, func() string { return c.csrWith(weak, "", "host.example") }, typeBadCSR, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url, o := c.order(test.names...)
@@ -268,9 +278,27 @@ func TestFinalize(t *testing.T) {
 			lower = slices.Compact(lower)
 			if leaf := b.checkChain(chain, lower...); leaf.Subject.CommonName != test.cn {
 				t.Errorf("CN %q, want %q", leaf.Subject.CommonName, test.cn)
+			} else {
+				checkSubject(t, leaf)
 			}
 		})
 	}
+}
+
+// checkSubject: the subject is empty exactly where the names are in a critical
+// extension (RFC 5280 section 4.2.1.6).
+func checkSubject(t *testing.T, leaf *x509.Certificate) {
+	t.Helper()
+	empty := bytes.Equal(leaf.RawSubject, []byte{0x30, 0})
+	for _, e := range leaf.Extensions {
+		if e.Id.Equal([]int{2, 5, 29, 17}) {
+			if e.Critical != empty || empty != (leaf.Subject.CommonName == "") {
+				t.Errorf("subject %x, subjectAltName critical: %v", leaf.RawSubject, e.Critical)
+			}
+			return
+		}
+	}
+	t.Error("no subjectAltName")
 }
 
 // TestFinalizeRace finishes one order from many connections at once: one

@@ -414,6 +414,9 @@ func (c *client) send(url, body string) reply {
 	if c.nonce == "" {
 		c.b.t.Errorf("%s: %d without Replay-Nonce (RFC 8555 section 6.5)", url, resp.StatusCode)
 	}
+	if after := resp.Header.Get("Retry-After"); strings.Trim(after, "0123456789") != "" {
+		c.b.t.Errorf("%s: %d with Retry-After %q, which must be seconds (interop rule 3)", url, resp.StatusCode, after)
+	}
 	return reply{resp.StatusCode, resp.Header, data}
 }
 

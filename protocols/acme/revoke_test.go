@@ -84,6 +84,8 @@ func serialOf(t *testing.T, der []byte) ca.Serial {
 	return ca.Serial(cert.SerialNumber.FillBytes(make([]byte, ca.SerialSize)))
 }
 
+// TestRevoke (interop rule 8): by the account's key and by the certificate's, each
+// with and without a reason.
 func TestRevoke(t *testing.T) {
 	for name, test := range map[string]struct {
 		byKey   bool

@@ -7,10 +7,11 @@ import (
 	"testing"
 )
 
-// TestModules: clients that tests enroll with are requirements of test/interop
-// alone, pinned there; the program's own module knows none of them.
+// TestModules (interop rule 12): clients and servers that tests enroll with are
+// requirements of test/interop alone, pinned there; the program's own module knows
+// none of them.
 func TestModules(t *testing.T) {
-	for client, version := range map[string]string{"github.com/go-acme/lego/": "v4 v4.30.0", "github.com/mholt/acmez/": "v3 v3.1.7"} {
+	for client, version := range map[string]string{"github.com/go-acme/lego/": "v4 v4.30.0", "github.com/mholt/acmez/": "v3 v3.1.7", "github.com/letsencrypt/pebble/": "v2 v2.10.1"} {
 		pinned(t, client, version)
 	}
 }

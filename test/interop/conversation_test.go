@@ -24,8 +24,8 @@ type conversation struct {
 	http  *http.Client
 	urls  map[string]string            // of the directory
 	prove func(token, key string)      // makes a challenge succeed
+	ours  bool                         // the other server is Pebble
 	nonce string                       // the last answer's
-	last  reply                        // the last answer
 	seen  map[string]map[string]string // by request, by what is looked at
 }
 
@@ -162,8 +162,11 @@ func (c *conversation) keep(name string, r reply) {
 		o["content-type"] = "broken"
 	}
 	o["charset"] = strings.ToLower(parameters["charset"])
-	if _, err := strconv.Atoi(o["retry-after"]); err == nil {
-		o["retry-after"] = "seconds"
+	if after := o["retry-after"]; after != "" { // ours must be seconds (interop rule 3); Pebble's are a date at times
+		o["retry-after"] = "there"
+		if _, err := strconv.Atoi(after); err != nil && c.ours {
+			c.t.Errorf("%s: Retry-After %q", name, after)
+		}
 	}
 	var body any
 	if json.Unmarshal(r.body, &body) == nil {

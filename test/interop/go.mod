@@ -5,10 +5,10 @@ go 1.26.0
 require (
 	github.com/enrollgate/enrollgate v0.0.0
 	github.com/go-acme/lego/v4 v4.30.0
-	github.com/mholt/acmez/v3 v3.1.7
-	github.com/miekg/dns v1.1.73
 	github.com/go-jose/go-jose/v4 v4.1.8
 	github.com/letsencrypt/pebble/v2 v2.10.1
+	github.com/mholt/acmez/v3 v3.1.7
+	github.com/miekg/dns v1.1.73
 	golang.org/x/crypto v0.58.0
 )
 

@@ -29,7 +29,7 @@ func pebble(t *testing.T) *conversation {
 	front := wfe.New(silent, store, va.New(silent, 0, 0, false, "", store), authority, []string{"ca.example"}, false, false, 3, 5)
 	server := httptest.NewTLSServer(front.Handler())
 	t.Cleanup(server.Close)
-	return converse(t, server.Client(), server.URL+wfe.DirectoryPath, func(string, string) {})
+	return converse(t, false, server.Client(), server.URL+wfe.DirectoryPath, func(string, string) {})
 }
 
 // enrollgateForPebble gives our door what Pebble's directory has.
@@ -54,18 +54,18 @@ func ourDoor(t *testing.T) *conversation {
 	s := start(t, enrollgateForPebble)
 	web := &http01{}
 	web.listen(t, s.port)
-	return converse(t, trusting(t, s.File("root.pem")), s.directory(t, "web"), func(token, key string) {
+	return converse(t, true, trusting(t, s.File("root.pem")), s.directory(t, "web"), func(token, key string) {
 		web.mu.Lock()
 		defer web.mu.Unlock()
 		web.answers["/.well-known/acme-challenge/"+token] = key
 	})
 }
 
-func converse(t *testing.T, client *http.Client, directory string, prove func(token, key string)) *conversation {
+func converse(t *testing.T, ours bool, client *http.Client, directory string, prove func(token, key string)) *conversation {
 	t.Helper()
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	client.Timeout = time.Minute
-	c := &conversation{t: t, http: client, urls: map[string]string{"directory": directory}, prove: prove, seen: map[string]map[string]string{}}
+	c := &conversation{t: t, ours: ours, http: client, urls: map[string]string{"directory": directory}, prove: prove, seen: map[string]map[string]string{}}
 	c.directory()
 	return c
 }

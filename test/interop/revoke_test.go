@@ -15,7 +15,7 @@ import (
 )
 
 // TestLibraryRevokes revokes with golang.org/x/crypto/acme: by the account, by the
-// certificate's key, and by neither, on each store.
+// certificate's key (interop rule 8), and by neither, on each store.
 func TestLibraryRevokes(t *testing.T) {
 	harness.NeedPrograms(t)
 	for name, lines := range stores {

@@ -290,10 +290,12 @@ func TestValidateUnreachable(t *testing.T) {
 	wantProblem(t, err, TypeConnection, fmt.Sprintf("private.example port %d is not a permitted target: private", port), false)
 }
 
-// Each hop asks the DNS once, although the answer changes behind the check.
-func TestValidateRebinding(t *testing.T) {
-	var asked atomic.Int32
-	addr := dnstest.Serve(t, dns.HandlerFunc(func(w dns.ResponseWriter, ask *dns.Msg) {
+// rebinding is a DNS server whose first answer is 127.0.0.1, and every other one the
+// metadata service. It counts the questions.
+func rebinding(t *testing.T) (addr string, asked *atomic.Int32) {
+	t.Helper()
+	asked = new(atomic.Int32)
+	return dnstest.Serve(t, dns.HandlerFunc(func(w dns.ResponseWriter, ask *dns.Msg) {
 		reply := new(dns.Msg).SetReply(ask)
 		if ask.Question[0].Qtype == dns.TypeA {
 			answer := "169.254.169.254"
@@ -307,7 +309,12 @@ func TestValidateRebinding(t *testing.T) {
 			reply.Answer = []dns.RR{rr}
 		}
 		w.WriteMsg(reply)
-	}))
+	})), asked
+}
+
+// Each hop asks the DNS once, although the answer changes behind the check.
+func TestValidateRebinding(t *testing.T) {
+	addr, asked := rebinding(t)
 	redirect := false
 	port := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if redirect {
