@@ -172,7 +172,7 @@ func (c *conversation) everywhere() {
 		{"newOrder", c.urls["newOrder"], `{"identifiers":[]}`, owner},
 		{"order", url, "", owner},
 		{"authorization", order.Authorizations[0], "", owner},
-		{"challenge", z.Challenges[0].URL, "", owner},
+		{"challenge", c.byHTTP(z).URL, "", owner},
 		{"finalize", order.Finalize, `{}`, owner},
 		{"keyChange", c.urls["keyChange"], `{}`, owner},
 		{"revokeCert", c.urls["revokeCert"], `{}`, owner},

@@ -153,7 +153,7 @@ func (c *conversation) authorizing() {
 	}
 	slices.Sort(types)
 	c.seen["challenge: types"] = map[string]string{"types": strings.Join(types, " ")}
-	ch := a.Challenges[slices.IndexFunc(a.Challenges, func(ch struct{ Type, URL, Token, Status string }) bool { return ch.Type == "http-01" })]
+	ch := c.byHTTP(a)
 	c.say("challenge: another's", other, ch.URL, "{}")
 	c.say("challenge: unknown", by, ch.URL+"0", "{}")
 	for _, payload := range []string{`[]`, `null`, `"x"`, `x`, `{`, `1`} {
@@ -179,7 +179,7 @@ func (c *conversation) authorizing() {
 	o, url = c.ordered(by, "ending.example")
 	a = c.send(by, o.Authorizations[0], "").object()
 	c.say("authorization: pending, ended", by, o.Authorizations[0], `{"status":"deactivated"}`)
-	c.say("challenge: of an authorization that was ended", by, a.Challenges[0].URL, "") // to "{}" Pebble never answers: it keeps a lock
+	c.say("challenge: of an authorization that was ended", by, c.byHTTP(a).URL, "") // to "{}" Pebble never answers: it keeps a lock
 	c.say("order: whose authorization was ended", by, url, "")
 	o, _ = c.ordered(by, "wild.authorizing.example", "*.wild.authorizing.example")
 	for _, z := range o.Authorizations { // in whatever order
@@ -192,12 +192,19 @@ func (c *conversation) authorizing() {
 func (c *conversation) challengeOf(by *party) string {
 	c.t.Helper()
 	o, _ := c.ordered(by, fmt.Sprintf("c%d.example", len(c.seen)))
-	for _, ch := range c.send(by, o.Authorizations[0], "").object().Challenges {
+	ch := c.byHTTP(c.send(by, o.Authorizations[0], "").object())
+	c.prove(ch.Token, by.keyAuthorization(c.t, ch.Token))
+	return ch.URL
+}
+
+// byHTTP is the http-01 challenge of an authorization, wherever it is.
+func (c *conversation) byHTTP(a order) (ch struct{ Type, URL, Token, Status string }) {
+	c.t.Helper()
+	for _, ch = range a.Challenges {
 		if ch.Type == "http-01" {
-			c.prove(ch.Token, by.keyAuthorization(c.t, ch.Token))
-			return ch.URL
+			return ch
 		}
 	}
-	c.t.Fatal("no http-01")
-	return ""
+	c.t.Fatalf("no http-01 in %+v", a)
+	return ch
 }
