@@ -24,6 +24,8 @@ const (
 	URI      Kind = "uri"      // a uniformResourceIdentifier
 	UPN      Kind = "upn"      // a Microsoft user principal name
 	Hardware Kind = "hardware" // a hardware module name (RFC 4108 section 5): TYPE/SERIAL
+
+	Permanent Kind = "permanent" // a permanent identifier (RFC 4043): VALUE or VALUE/ASSIGNER
 )
 
 // Kinds that are facts about the holder: they get into a certificate where a
@@ -33,11 +35,12 @@ const (
 	Serial    Kind = "serial"    // the serial number of a device
 	Principal Kind = "principal" // who authenticated: a user or host principal
 	Directory Kind = "directory" // one directory attribute, KEY=VALUE
+	Attested  Kind = "attested"  // one property of a device that its attestation states, KEY=VALUE
 )
 
 // Kinds lists every Kind.
 func Kinds() []Kind {
-	return []Kind{DNS, IP, Email, URI, UPN, Hardware, SID, Serial, Principal, Directory}
+	return []Kind{DNS, IP, Email, URI, UPN, Hardware, Permanent, SID, Serial, Principal, Directory, Attested}
 }
 
 // Method says how a claim was verified.
@@ -47,7 +50,12 @@ const (
 	HTTP01    Method = "http-01"     // RFC 8555 section 8.3, RFC 8738 section 4
 	DNS01     Method = "dns-01"      // RFC 8555 section 8.4
 	TLSALPN01 Method = "tls-alpn-01" // RFC 8737, RFC 8738 section 6
-	Service   Method = "service"     // the configuration of the daemon itself
+
+	DNSAccount01   Method = "dns-account-01"   // draft-ietf-acme-dns-account-label
+	DNSPersist01   Method = "dns-persist-01"   // draft-ietf-acme-dns-persist
+	DeviceAttest01 Method = "device-attest-01" // draft-ietf-acme-device-attest
+
+	Service Method = "service" // the configuration of the daemon itself
 
 	// Credential is what a checked enrollment credential was given for. It proves
 	// facts; names are limited by its patterns, and proven by other methods.
@@ -61,8 +69,13 @@ const (
 
 // Methods lists every Method.
 func Methods() []Method {
-	return []Method{HTTP01, DNS01, TLSALPN01, Service, DirectoryEntry, Credential, Certificate}
+	return []Method{HTTP01, DNS01, TLSALPN01, DNSAccount01, DNSPersist01, DeviceAttest01, Service, DirectoryEntry, Credential, Certificate}
 }
+
+// Wildcards tells whether a challenge proves names that begin with the wildcard
+// label, and the names below a name: one whose record the zone holds (RFC 8555
+// section 7.1.3, RFC 9444 section 4).
+func (m Method) Wildcards() bool { return m == DNS01 || m == DNSAccount01 || m == DNSPersist01 }
 
 // Claim is one proven fact. The zero value is refused by the core.
 type Claim struct{ f *fact }
@@ -144,62 +157,6 @@ type Verifier struct{ door caller.Door }
 
 // NewVerifier is called by cmd only; an architecture test keeps it so.
 func NewVerifier(d caller.Door) Verifier { return Verifier{door: d} }
-
-// ValidatedAuthorization is the evidence of an ACME authorization in status
-// valid (RFC 8555 section 7.1.4): its identifier, the challenge that proved it,
-// and the account that owns it.
-type ValidatedAuthorization struct {
-	ID         string
-	Owner      string     // caller id of the account
-	Identifier string     // dns: lower-case name without the wildcard label
-	IP         netip.Addr // ip (RFC 8738), instead of Identifier
-	Wildcard   bool
-	Challenge  Method
-	Status     string
-	Validated  time.Time
-	Expires    time.Time
-	Now        time.Time // the store's clock
-}
-
-// FromAuthorization makes a dns or ip claim. A wildcard name needs dns-01; an
-// address cannot be proven by it (RFC 8738 section 7).
-func FromAuthorization(v Verifier, ev ValidatedAuthorization) (Claim, error) {
-	switch {
-	case v.door != caller.ACME:
-		return Claim{}, fmt.Errorf("claim: a verifier of door %q cannot make an ACME claim", v.door)
-	case ev.ID == "" || ev.Owner == "" || ev.Validated.IsZero() || ev.Expires.IsZero() || ev.Now.IsZero():
-		return Claim{}, errors.New("claim: authorization evidence is incomplete")
-	case (ev.Identifier == "") == !ev.IP.IsValid():
-		return Claim{}, errors.New("claim: authorization evidence is about one name or one address")
-	case ev.Status != "valid":
-		return Claim{}, fmt.Errorf("claim: authorization is %q, not valid", ev.Status)
-	case !ev.Now.Before(ev.Expires):
-		return Claim{}, errors.New("claim: authorization has expired")
-	}
-	f := &fact{DNS, pkix.GeneralName{}, v.door, ev.Challenge, "authorization " + ev.ID, ev.Owner, ev.Validated, ev.Expires, ""}
-	if ev.IP.IsValid() {
-		if f.kind = IP; ev.Wildcard || ev.IP.Zone() != "" || ev.IP.Is4In6() {
-			return Claim{}, errors.New("claim: an address has no wildcard, no zone and one form")
-		}
-		f.name = pkix.IP(ev.IP)
-	} else {
-		name := ev.Identifier
-		if ev.Wildcard {
-			name = "*." + name
-		}
-		if err := CheckDNSName(name); err != nil {
-			return Claim{}, err
-		}
-		f.name = pkix.DNS(name)
-	}
-	switch {
-	case !Permitted(v.door, ev.Challenge, f.kind):
-		return Claim{}, fmt.Errorf("claim: %q is not a challenge that proves a name of kind %s", ev.Challenge, f.kind)
-	case ev.Wildcard && ev.Challenge != DNS01:
-		return Claim{}, errors.New("claim: a wildcard name needs dns-01 (RFC 8555 section 7.1.3)")
-	}
-	return Claim{f}, nil
-}
 
 // ServiceName is the evidence that configuration gives the daemon's own
 // certificate a name: a DNS name or an IP address.

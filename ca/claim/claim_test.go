@@ -19,15 +19,21 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // The table is closed: of every door, method and kind, these and no others.
 func TestTableIsClosed(t *testing.T) {
 	want := map[row]bool{
-		{caller.ACME, HTTP01, DNS}:           true,
-		{caller.ACME, HTTP01, IP}:            true,
-		{caller.ACME, DNS01, DNS}:            true,
-		{caller.ACME, TLSALPN01, DNS}:        true,
-		{caller.ACME, TLSALPN01, IP}:         true,
-		{caller.ACME, Credential, Principal}: true,
-		{caller.ACME, Credential, Serial}:    true,
-		{caller.System, Service, DNS}:        true,
-		{caller.System, Service, IP}:         true,
+		{caller.ACME, HTTP01, DNS}:               true,
+		{caller.ACME, HTTP01, IP}:                true,
+		{caller.ACME, DNS01, DNS}:                true,
+		{caller.ACME, TLSALPN01, DNS}:            true,
+		{caller.ACME, TLSALPN01, IP}:             true,
+		{caller.ACME, DNSAccount01, DNS}:         true,
+		{caller.ACME, DNSPersist01, DNS}:         true,
+		{caller.ACME, DeviceAttest01, Permanent}: true,
+		{caller.ACME, DeviceAttest01, Hardware}:  true,
+		{caller.ACME, DeviceAttest01, Serial}:    true,
+		{caller.ACME, DeviceAttest01, Attested}:  true,
+		{caller.ACME, Credential, Principal}:     true,
+		{caller.ACME, Credential, Serial}:        true,
+		{caller.System, Service, DNS}:            true,
+		{caller.System, Service, IP}:             true,
 	}
 	met := 0
 	for _, door := range append(caller.Doors(), "", "other") {

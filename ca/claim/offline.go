@@ -29,7 +29,7 @@ func NewOfflineVerifier() OfflineVerifier { return OfflineVerifier{made: true} }
 // was proven by a method.
 type Offline struct {
 	Kind   Kind
-	Value  string // dns, ip, email, uri, upn, sid, serial, principal: the text; hardware: TYPE/SERIAL; directory: KEY=VALUE
+	Value  string // dns, ip, email, uri, upn, sid, serial, principal: the text; hardware: TYPE/SERIAL; permanent: VALUE or VALUE/ASSIGNER; directory, attested: KEY=VALUE
 	Method Method
 	At     time.Time
 }
@@ -79,9 +79,16 @@ func valueOf(kind Kind, value string) (name pkix.GeneralName, text string, err e
 		}
 		name, err = pkix.NewHardwareModule(hardware, serial)
 		return name, "", err
+	case Permanent:
+		text, assigner, err := pkix.ParsePermanentIdentifier(value)
+		if err != nil {
+			return name, "", fmt.Errorf("claim: %w", err)
+		}
+		name, err = pkix.NewPermanentIdentifier(text, assigner)
+		return name, "", err
 	case SID:
 		return name, value, pkix.CheckSecurityID(value)
-	case Directory:
+	case Directory, Attested:
 		if key, what, found := strings.Cut(value, "="); !found || key == "" || what == "" {
 			return name, "", fmt.Errorf("claim: %q is not KEY=VALUE", clip(value))
 		}

@@ -16,6 +16,8 @@ func TestFromOffline(t *testing.T) {
 		URI:       {"urn:x:y", "uri:urn:x:y", "https:"},
 		UPN:       {"a@corp", "upn:a@corp", "a\x00@corp"},
 		Hardware:  {"1.2.3/A1", "hardware:1.2.3/A1", "A1"},
+		Permanent: {"A1/1.2.3", "permanent:A1/1.2.3", "A1/x"},
+		Attested:  {"os-version=1", "attested:os-version=1", "os-version="},
 		SID:       {"S-1-5-21-1-2-3-4", "sid:S-1-5-21-1-2-3-4", "S-1"},
 		Serial:    {"C1", "serial:C1", ""},
 		Principal: {"u@REALM", "principal:u@REALM", "u\n"},

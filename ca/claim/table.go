@@ -13,11 +13,19 @@ type row struct {
 // table is closed: what is not listed is refused before anything is decided,
 // whatever a door handed in.
 var table = map[row]bool{
-	{caller.ACME, HTTP01, DNS}:           true,
-	{caller.ACME, HTTP01, IP}:            true, // RFC 8738 section 4
-	{caller.ACME, DNS01, DNS}:            true,
-	{caller.ACME, TLSALPN01, DNS}:        true,
-	{caller.ACME, TLSALPN01, IP}:         true, // RFC 8738 section 6
+	{caller.ACME, HTTP01, DNS}:    true,
+	{caller.ACME, HTTP01, IP}:     true, // RFC 8738 section 4
+	{caller.ACME, DNS01, DNS}:     true,
+	{caller.ACME, TLSALPN01, DNS}: true,
+	{caller.ACME, TLSALPN01, IP}:  true, // RFC 8738 section 6
+
+	{caller.ACME, DNSAccount01, DNS}:         true,
+	{caller.ACME, DNSPersist01, DNS}:         true,
+	{caller.ACME, DeviceAttest01, Permanent}: true,
+	{caller.ACME, DeviceAttest01, Hardware}:  true,
+	{caller.ACME, DeviceAttest01, Serial}:    true,
+	{caller.ACME, DeviceAttest01, Attested}:  true,
+
 	{caller.ACME, Credential, Principal}: true, // of the external account
 	{caller.ACME, Credential, Serial}:    true,
 	{caller.System, Service, DNS}:        true,

@@ -62,8 +62,8 @@ func DNS(name string) GeneralName { return GeneralName{DNSName, []byte(name)} }
 func IP(a netip.Addr) GeneralName { return GeneralName{IPAddress, a.Unmap().AsSlice()} }
 
 // String gives the name as `dns:host.example`, `ip:192.0.2.1`, `email:...`,
-// `uri:...`, `dirname:...`, `rid:1.2.3`, `upn:...`, `hardware:TYPE/SERIAL`,
-// `other:TYPE:VALUE`; other kinds, and what does not read, as `kind:#hex`.
+// `uri:...`, `dirname:...`, `rid:1.2.3`, `upn:...`, `permanent:...`,
+// `hardware:TYPE/SERIAL`, `other:TYPE:VALUE`; other kinds, and what does not read, as `kind:#hex`.
 func (g GeneralName) String() string {
 	switch g.Kind {
 	case DNSName:

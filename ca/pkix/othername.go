@@ -13,8 +13,9 @@ import (
 
 // Types of otherName (RFC 5280 section 4.2.1.6).
 var (
-	OIDUPN            = OID{1, 3, 6, 1, 4, 1, 311, 20, 2, 3} // Microsoft user principal name
-	OIDHardwareModule = OID{1, 3, 6, 1, 5, 5, 7, 8, 4}       // id-on-hardwareModuleName, RFC 4108 section 5
+	OIDUPN                 = OID{1, 3, 6, 1, 4, 1, 311, 20, 2, 3} // Microsoft user principal name
+	OIDPermanentIdentifier = OID{1, 3, 6, 1, 5, 5, 7, 8, 3}       // id-on-permanentIdentifier, RFC 4043 section 2
+	OIDHardwareModule      = OID{1, 3, 6, 1, 5, 5, 7, 8, 4}       // id-on-hardwareModuleName, RFC 4108 section 5
 )
 
 // NewEmail makes an rfc822Name. The text must be an ASCII mailbox; it is not checked further.
@@ -133,7 +134,8 @@ func (g GeneralName) RegisteredOID() (id OID, ok bool) {
 // Text gives a name without the word for its kind, as patterns and templates
 // see it: a DNS name, an address, a mailbox, a URI, a dotted OID, a directory
 // name as RawName prints it, a user principal name, TYPE/SERIAL of a hardware
-// module (the serial as #hex where it is not printable ASCII), the text of an
+// module (the serial as #hex where it is not printable ASCII), the value of a
+// permanent identifier with /ASSIGNER where it has one, the text of an
 // otherName of another type. ok is false for values that are none of these or
 // do not read.
 func (g GeneralName) Text() (text string, ok bool) {
@@ -162,6 +164,12 @@ func (g GeneralName) otherText() (string, bool) {
 		return "", false
 	case id.Equal(OIDUPN):
 		return g.UPN()
+	case id.Equal(OIDPermanentIdentifier):
+		text, assigner, ok := g.PermanentIdentifier()
+		if assigner != nil {
+			text += "/" + assigner.String()
+		}
+		return text, ok
 	case id.Equal(OIDHardwareModule):
 		hardware, serial, ok := g.HardwareModule()
 		text := string(serial)
@@ -187,7 +195,8 @@ func plain(text string) bool {
 	return text != "" && utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return r < 0x20 || 0x7f <= r && r < 0xa0 }) < 0
 }
 
-// otherString prints an otherName: upn:..., hardware:TYPE/SERIAL, other:TYPE:VALUE.
+// otherString prints an otherName: upn:..., permanent:VALUE or
+// permanent:VALUE/ASSIGNER, hardware:TYPE/SERIAL, other:TYPE:VALUE.
 func (g GeneralName) otherString() (string, bool) {
 	text, ok := g.otherText()
 	if !ok {
@@ -199,6 +208,8 @@ func (g GeneralName) otherString() (string, bool) {
 		return "", false
 	case id.Equal(OIDUPN):
 		return "upn:" + text, true
+	case id.Equal(OIDPermanentIdentifier):
+		return "permanent:" + text, true
 	case id.Equal(OIDHardwareModule):
 		return "hardware:" + text, true
 	}

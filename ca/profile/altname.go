@@ -22,11 +22,12 @@ const (
 	typeDirectory
 	typeUPN
 	typeHardware
+	typePermanent
 	nameTypes // those above have one rule a profile
 	typeOther // otherName of another type: one rule an OID
 )
 
-var nameTypeKeys = [...]string{"dns", "ip", "email", "uri", "rid", "dirname", "upn", "hardware", "", "other"}
+var nameTypeKeys = [...]string{"dns", "ip", "email", "uri", "rid", "dirname", "upn", "hardware", "permanent", "", "other"}
 
 func (t nameType) String() string { return nameTypeKeys[t] }
 
@@ -56,6 +57,8 @@ func typeOf(n pkix.GeneralName) (t nameType, oid pkix.OID, ok bool) {
 			return typeUPN, id, true
 		case id.Equal(pkix.OIDHardwareModule):
 			return typeHardware, id, true
+		case id.Equal(pkix.OIDPermanentIdentifier):
+			return typePermanent, id, true
 		}
 		return typeOther, id, true
 	}
@@ -91,7 +94,7 @@ const (
 
 // blocks gives the block of each type, in the order of the types.
 func (w *WrittenAltName) blocks() [nameTypes]**WrittenNames {
-	return [nameTypes]**WrittenNames{&w.DNS, &w.IP, &w.Email, &w.URI, &w.RID, &w.DirName, &w.UPN, &w.Hardware}
+	return [nameTypes]**WrittenNames{&w.DNS, &w.IP, &w.Email, &w.URI, &w.RID, &w.DirName, &w.UPN, &w.Hardware, &w.Permanent}
 }
 
 func (p *Profile) compileAltName(w *WrittenAltName, problems *problemList) {
@@ -111,8 +114,8 @@ func (p *Profile) compileAltName(w *WrittenAltName, problems *problemList) {
 		switch {
 		case !ok:
 			problems.add(append(path, "oid"), "%s is not a dotted OID", quoted(block.OID))
-		case oid.Equal(pkix.OIDUPN), oid.Equal(pkix.OIDHardwareModule):
-			problems.add(append(path, "oid"), "this type has a block of its own: upn, hardware")
+		case oid.Equal(pkix.OIDUPN), oid.Equal(pkix.OIDHardwareModule), oid.Equal(pkix.OIDPermanentIdentifier):
+			problems.add(append(path, "oid"), "this type has a block of its own: upn, hardware, permanent")
 		case oid.Equal(oidSecurityIDValue):
 			problems.add(append(path, "oid"), "the Microsoft security identifier is no name; write ms_sid")
 		case slices.ContainsFunc(p.others, func(r *nameRule) bool { return r.oid.Equal(oid) }):
@@ -127,15 +130,29 @@ func (p *Profile) compileAltName(w *WrittenAltName, problems *problemList) {
 
 var oidSecurityIDValue = pkix.OID{1, 3, 6, 1, 4, 1, 311, 25, 2, 1}
 
-// provers lists how names of a type can be proven: addresses by all but DNS (RFC 8738).
+// provers lists how names of a type can be proven: addresses by all but DNS (RFC
+// 8738), and what names a device by its attestation.
 func provers(kind nameType) (all []string) {
 	for _, m := range claim.Methods() {
-		if kind != typeIP || m != claim.DNS01 {
+		var other bool
+		switch m {
+		case claim.DNS01:
+			other = kind == typeIP
+		case claim.DNSAccount01, claim.DNSPersist01:
+			other = kind != typeDNS
+		case claim.DeviceAttest01:
+			other = kind != typeHardware && kind != typePermanent
+		}
+		if !other {
 			all = append(all, string(m))
 		}
 	}
 	return all
 }
+
+// provesWildcards tells whether a method proves names that begin with the
+// wildcard label.
+func provesWildcards(m claim.Method) bool { return m.Wildcards() || m == claim.Service }
 
 // claimless are the types whose names nothing but a request can bring.
 var claimless = []nameType{typeRID, typeDirectory, typeOther}
@@ -177,7 +194,7 @@ func (p *Profile) compileNames(w *WrittenNames, kind nameType, at []string, prob
 		problems.add(path("min"), "min is a number from 0 to max")
 	case w.Wildcard && kind != typeDNS:
 		problems.add(path("wildcard"), "only DNS names have wildcards")
-	case w.Wildcard && len(w.Methods) > 0 && len(w.Asserted) == 0 && !slices.Contains(rule.methods, claim.DNS01) && !slices.Contains(rule.methods, claim.Service):
+	case w.Wildcard && len(w.Methods) > 0 && len(w.Asserted) == 0 && !slices.ContainsFunc(rule.methods, provesWildcards):
 		problems.add(path("wildcard"), "wildcard names are proven by dns-01, which methods does not list (RFC 8555 section 7.1.3)")
 	}
 	rule.allow = compilePatterns(w.Allow, kind, func(i int) []string { return path("allow", i) }, problems)
@@ -227,14 +244,11 @@ func (p *Profile) permit(n pkix.GeneralName) error {
 // Methods lists how a name of a kind may be proven under the profile; nil where
 // no such name is issued.
 func (p *Profile) Methods(kind claim.Kind) []claim.Method {
-	rule := p.names[typeDNS]
-	if kind == claim.IP {
-		rule = p.names[typeIP]
-	}
-	if rule == nil {
+	t := slices.Index(nameTypeKeys[:nameTypes], string(kind))
+	if t < 0 || p.names[t] == nil {
 		return nil
 	}
-	return slices.Clone(rule.methods)
+	return slices.Clone(p.names[t].methods)
 }
 
 // Permit says whether these names could be in one certificate of the profile

@@ -59,6 +59,7 @@ func randomProfile() *rapid.Generator[Written] {
 var patternsOf = [...][]string{
 	typeDNS: {"*", "*.example", "a.example", "*.corp.example"}, typeIP: {"*", "10.0.0.0/8"}, typeEmail: {"*", "*@corp.example"}, typeURI: {"*", "spiffe://corp.example/*"},
 	typeRID: {"*", "1.3.6.1.4.1.*"}, typeDirectory: {"*", "C=US,*"}, typeUPN: {"*", "d@*"}, typeHardware: {"*", "1.3.6.1.4.1.47196.*"},
+	typePermanent: {"*", "A*/1.2.3"},
 }
 
 // granted is a second opinion on patterns, written without the code under test.

@@ -129,7 +129,10 @@ func compileValue(text string, path []string, grants []*grant, problems *problem
 }
 
 // factKinds are the variables that stand for claims which are no names.
-var factKinds = map[string]claim.Kind{"sid": claim.SID, "serial": claim.Serial, "principal": claim.Principal, "directory": claim.Directory}
+var factKinds = map[string]claim.Kind{"sid": claim.SID, "serial": claim.Serial, "principal": claim.Principal, "directory": claim.Directory, "attested": claim.Attested}
+
+// keyed tells whether claims of a kind are KEY=VALUE.
+func keyed(kind claim.Kind) bool { return kind == claim.Directory || kind == claim.Attested }
 
 func compileVariable(written string, path []string, grants []*grant, problems *problemList) (part, bool) {
 	name, number := written, 1
@@ -155,14 +158,14 @@ func compileVariable(written string, path []string, grants []*grant, problems *p
 	word, key, _ := strings.Cut(name, ".")
 	if kind, ok := factKinds[strings.ToLower(word)]; ok {
 		p.kind, p.claims, p.key = fact, kind, key
-		if (kind == claim.Directory) != (key != "") {
-			problems.add(path, "%s is not a variable: a directory attribute is written <directory.KEY>, other facts have no key", clip(p.name))
+		if keyed(kind) != (key != "") {
+			problems.add(path, "%s is not a variable: a directory attribute is written <directory.KEY>, what a device attested <attested.KEY>, other facts have no key", clip(p.name))
 		}
 		return p, true
 	}
 	oid, ok := pkix.AttributeOID(name)
 	if !ok {
-		problems.choose(path, []string{"<dns.N>", "<ip.N>", "<email.N>", "<uri.N>", "<rid.N>", "<dirname.N>", "<upn.N>", "<hardware.N>", "<sid>", "<serial>", "<principal>", "<directory.KEY>", "<ATTRIBUTE.N>"}, "%s is not a variable", clip(p.name))
+		problems.choose(path, []string{"<dns.N>", "<ip.N>", "<email.N>", "<uri.N>", "<rid.N>", "<dirname.N>", "<upn.N>", "<hardware.N>", "<permanent.N>", "<sid>", "<serial>", "<principal>", "<directory.KEY>", "<attested.KEY>", "<ATTRIBUTE.N>"}, "%s is not a variable", clip(p.name))
 		return p, false
 	}
 	if p.grant = grantFor(grants, oid); p.grant == nil {
@@ -254,7 +257,7 @@ func (d *deciding) value(p part, field string) (value, source string, found bool
 				continue
 			}
 			text := c.Text()
-			if p.claims == claim.Directory {
+			if keyed(p.claims) {
 				key, what, _ := strings.Cut(text, "=")
 				if !strings.EqualFold(key, p.key) {
 					continue

@@ -13,6 +13,8 @@ type WrittenAltName struct {
 	UPN      *WrittenNames `yaml:"upn,omitempty"`      // otherName: Microsoft user principal name
 	Hardware *WrittenNames `yaml:"hardware,omitempty"` // otherName: hardware module name (RFC 4108 section 5)
 
+	Permanent *WrittenNames `yaml:"permanent,omitempty"` // otherName: permanent identifier (RFC 4043)
+
 	// Other lists further types of otherName, asserted only and copied octet for octet.
 	Other []WrittenOther `yaml:"other,omitempty"`
 }
@@ -20,8 +22,9 @@ type WrittenAltName struct {
 // WrittenNames rules over the names of one type.
 type WrittenNames struct {
 	// Methods lists how a name must have been proven: http-01, dns-01,
-	// tls-alpn-01, service, directory, credential, certificate; an address by
-	// all but dns-01 (RFC 8738). One of Methods and Asserted
+	// tls-alpn-01, dns-account-01, dns-persist-01, service, directory, credential,
+	// certificate; an address by none of the dns methods (RFC 8738); a hardware
+	// module or a permanent identifier by device-attest-01. One of Methods and Asserted
 	// is required: a name is never issued because it was merely asked for.
 	// No door verifies directory and certificate yet, and none proves a name by
 	// credential.

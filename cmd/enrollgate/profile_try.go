@@ -25,7 +25,7 @@ type profileTestCmd struct {
 	source
 	Profile   string      `arg:"" help:"Id of the profile, a file with one, or FILE#ID."`
 	CSR       string      `name:"csr" required:"" help:"Certificate request (PKCS#10, PEM or DER)." type:"path" placeholder:"FILE"`
-	Claim     []string    `help:"What is supposed to be proven: KIND=VALUE, with KIND dns, ip, email, uri, upn, hardware, sid, serial, principal or directory; METHOD:KIND=VALUE says how. Repeat it for more." placeholder:"KIND=VALUE" sep:"none"`
+	Claim     []string    `help:"What is supposed to be proven: KIND=VALUE, with KIND dns, ip, email, uri, upn, hardware, permanent, sid, serial, principal, directory or attested; METHOD:KIND=VALUE says how. Repeat it for more." placeholder:"KIND=VALUE" sep:"none"`
 	Door      caller.Door `name:"asserted-by-door" help:"Door that the request comes in by: acme, est, scep, cmp, wstep, operator, system. Default: one whose callers may use every grant." enum:",acme,est,scep,cmp,wstep,operator,system" default:"" placeholder:"DOOR"`
 	Operation string      `help:"enroll, renew, rekey or keygen." enum:"enroll,renew,rekey,keygen" default:"enroll" placeholder:"WHAT"`
 	At        string      `help:"Time of the decision, RFC 3339. Default: now." placeholder:"TIME"`
