@@ -30,7 +30,7 @@ func TestOwnResolvers(t *testing.T) {
 	if own["outer"].Validators != nil || len(own["inner"].Validators) != 3 {
 		t.Errorf("validators of their own: %d, %d", len(own["outer"].Validators), len(own["inner"].Validators))
 	}
-	if _, err := own["inner"].Validators[claim.DNS01].Validate(t.Context(), "host.example", "token", keyAuthorization); err != nil {
+	if _, err := own["inner"].Validators[claim.DNS01].Validate(t.Context(), va.Question{Identifier: "host.example", Token: "token", KeyAuthorization: keyAuthorization}); err != nil {
 		t.Error(err)
 	}
 	shared, err := newValidators(cfg.ACME, nil)
@@ -38,7 +38,7 @@ func TestOwnResolvers(t *testing.T) {
 		t.Fatal(err)
 	}
 	var p *va.Problem
-	if _, err := shared[claim.DNS01].Validate(t.Context(), "host.example", "token", keyAuthorization); !errors.As(err, &p) || p.Type != va.TypeDNS {
+	if _, err := shared[claim.DNS01].Validate(t.Context(), va.Question{Identifier: "host.example", Token: "token", KeyAuthorization: keyAuthorization}); !errors.As(err, &p) || p.Type != va.TypeDNS {
 		t.Errorf("the installation's resolver: %v", err)
 	}
 	if err := own["inner"].CAA.Check(t.Context(), va.CAAQuestion{Domain: "host.example"}); err != nil {

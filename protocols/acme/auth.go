@@ -140,26 +140,35 @@ func (d *Door) read(r *request) (*signed, error) {
 	return s, nil
 }
 
-// claims makes the claims of an order from its valid authorizations, and from
-// what the account's external account key was given for.
-func (d *Door) claims(s *signed, authorizations []*state.Authorization) ([]claim.Claim, error) {
+// claims makes the claims of names from the valid authorizations that prove them,
+// and from what the account's external account key was given for.
+func (d *Door) claims(s *signed, names []covered) ([]claim.Claim, error) {
 	claims, err := claim.FromCredential(d.Claims, s.caller)
 	if err != nil {
 		return nil, ca.InternalError(err)
 	}
-	for _, a := range authorizations {
-		ev := claim.ValidatedAuthorization{ID: a.ID, Owner: "acme-account:" + a.Account, Wildcard: a.Wildcard, Status: string(a.Status), Expires: a.Expires, Now: d.Now()}
-		ev.Identifier, ev.IP = evidenceOf(a.Identifier)
+	for _, n := range names {
+		a := n.authorization
+		ev := claim.ValidatedAuthorization{ID: a.ID, Owner: "acme-account:" + a.Account, Wildcard: n.wildcard, Status: string(a.Status), Expires: a.Expires, Now: d.Now()}
+		evidence(&ev, n.identifier)
+		if n.below() {
+			ev.Ancestor = a.Identifier.Value
+		}
+		var stated *state.Attestation
 		for _, c := range a.Challenges {
 			if c.Status == state.Valid {
-				ev.Challenge, ev.Validated = claim.Method(c.Type), c.Validated
+				ev.Challenge, ev.Validated, stated = claim.Method(c.Type), c.Validated, c.Attestation
 			}
 		}
 		proven, err := claim.FromAuthorization(d.Claims, ev)
 		if err != nil {
 			return nil, ca.Wrap(ca.BadProof, err, "an authorization of the order does not hold any more")
 		}
-		claims = append(claims, proven)
+		facts, err := d.attestedClaims(ev, stated)
+		if err != nil {
+			return nil, err
+		}
+		claims = append(append(claims, proven), facts...)
 	}
 	return claims, nil
 }

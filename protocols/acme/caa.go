@@ -29,37 +29,45 @@ func (e *endpoint) checkCAA(ctx context.Context, a *state.Authorization, method 
 	if e.caa == nil || a.Identifier.Type != identifierDNS {
 		return nil
 	}
-	return e.caa.Check(ctx, va.CAAQuestion{Domain: a.Identifier.Value, Wildcard: a.Wildcard, Method: method, Account: e.base + "/account/" + a.Account})
+	return e.askCAA(ctx, covered{a.Identifier, a.Wildcard, a}, method)
 }
 
-// checkCAAAgain asks once more about each name whose last answer is too old.
-func (e *endpoint) checkCAAAgain(ctx context.Context, authorizations []*state.Authorization, now time.Time) error {
+func (e *endpoint) askCAA(ctx context.Context, n covered, method string) error {
+	return e.caa.Check(ctx, va.CAAQuestion{Domain: n.identifier.Value, Wildcard: n.wildcard, Method: method, Account: e.accountURL(n.authorization.Account)})
+}
+
+// checkCAAAgain asks once more about each name whose last answer is too old, and
+// about those that were proven by a name above them: they were never asked about.
+func (e *endpoint) checkCAAAgain(ctx context.Context, names []covered, now time.Time) error {
 	if e.caa == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, caaWithin)
 	defer cancel()
-	found := make([]error, len(authorizations))
+	found := make([]error, len(names))
 	slots := make(chan struct{}, caaAtOnce)
 	var running sync.WaitGroup
-	for i, a := range authorizations {
-		for _, c := range a.Challenges {
-			if c.Status != state.Valid || now.Sub(c.Validated) < caaLasts {
+	for i, n := range names {
+		if n.identifier.Type != identifierDNS {
+			continue
+		}
+		for _, c := range n.authorization.Challenges {
+			if c.Status != state.Valid || now.Sub(c.Validated) < caaLasts && !n.below() {
 				continue
 			}
 			slots <- struct{}{}
 			running.Go(func() {
 				defer func() { <-slots }()
-				found[i] = e.checkCAA(ctx, a, c.Type)
+				found[i] = e.askCAA(ctx, n, c.Type)
 			})
 		}
 	}
 	running.Wait()
-	return caaProblem(authorizations, found)
+	return caaProblem(names, found)
 }
 
 // caaProblem makes one problem of what was found, nil where all may be issued.
-func caaProblem(authorizations []*state.Authorization, found []error) error {
+func caaProblem(names []covered, found []error) error {
 	var out *problem
 	for i, err := range found {
 		var told *va.Problem
@@ -72,7 +80,7 @@ func caaProblem(authorizations []*state.Authorization, found []error) error {
 		if out == nil {
 			out = fail(http.StatusForbidden, told.Type, "%s", told.Detail)
 		}
-		out.Subproblems = append(out.Subproblems, problem{Type: urn + told.Type, Detail: told.Detail, Identifier: &authorizations[i].Identifier})
+		out.Subproblems = append(out.Subproblems, problem{Type: urn + told.Type, Detail: told.Detail, Identifier: &names[i].identifier})
 	}
 	if out == nil {
 		return nil

@@ -25,6 +25,10 @@ var challengeTypes = []challengeType{
 	{claim.HTTP01, false},    // RFC 8555 section 8.3: one host, so no wildcard
 	{claim.DNS01, true},      // RFC 8555 section 8.4
 	{claim.TLSALPN01, false}, // RFC 8737 section 3
+
+	{claim.DNSAccount01, true},    // draft-ietf-acme-dns-account-label
+	{claim.DeviceAttest01, false}, // draft-ietf-acme-device-attest
+	{claim.DNSPersist01, true},    // draft-ietf-acme-dns-persist: without a token, so behind all that have one
 }
 
 // proves tells whether names of a kind can be proven so.
@@ -51,11 +55,12 @@ func findChallenge(m claim.Method) (challengeType, bool) {
 	return challengeType{}, false
 }
 
-// newChallenges makes the challenges of a new authorization.
-func newChallenges(offered []claim.Method) []state.Challenge {
+// newChallenges makes the challenges of a new authorization, which may be one for
+// the names below its identifier, too.
+func newChallenges(offered []claim.Method, subdomains bool) []state.Challenge {
 	var out []state.Challenge
 	for _, m := range offered {
-		out = append(out, state.Challenge{Type: string(m), Token: newToken(), Status: state.Pending})
+		out = append(out, state.Challenge{Type: string(m), Token: newToken(), Status: state.Pending, Subdomains: subdomains})
 	}
 	return out
 }
@@ -93,7 +98,7 @@ func (d *Door) authorization(w http.ResponseWriter, r *request) error {
 	processing := func(c state.Challenge) bool { return c.Status == state.Processing }
 	i := slices.IndexFunc(a.Challenges, processing)
 	if i >= 0 && d.Now().After(a.Challenges[i].Deadline) { // its validator is gone: a replica that stopped
-		if a, err = d.begin(r, s, a, i); err != nil {
+		if a, err = d.begin(r, s, a, i, nil); err != nil {
 			return err
 		}
 	}
@@ -131,7 +136,7 @@ func (d *Door) challenge(w http.ResponseWriter, r *request) error {
 		if status := a.At(d.Now()); status != state.Pending {
 			return fail(http.StatusForbidden, typeMalformed, "the authorization is %s, not pending", status)
 		}
-		if a, err = d.begin(r, s, a, i); err != nil {
+		if a, err = d.begin(r, s, a, i, s.payload); err != nil {
 			return err
 		}
 	}
@@ -153,8 +158,9 @@ func (d *Door) ownAuthorization(r *request, s *signed) (*state.Authorization, er
 
 // begin validates a challenge. An outcome that comes soon is stored in one
 // commit with the nonce and answered; otherwise the challenge is marked as
-// processing, with the nonce, and the validation goes on in the background.
-func (d *Door) begin(r *request, s *signed, before *state.Authorization, i int) (*state.Authorization, error) {
+// processing, with the nonce, and the validation goes on in the background. The
+// response is what the client answered the challenge with, nil where that is gone.
+func (d *Door) begin(r *request, s *signed, before *state.Authorization, i int, response []byte) (*state.Authorization, error) {
 	if r.endpoint.validators[claim.Method(before.Challenges[i].Type)] == nil { // made under another configuration
 		return nil, fail(http.StatusForbidden, typeMalformed, "challenges of type %s are not offered any more; open a new order", before.Challenges[i].Type)
 	}
@@ -169,7 +175,7 @@ func (d *Door) begin(r *request, s *signed, before *state.Authorization, i int) 
 	if slot == nil { // its outcome is stored by the request that began it
 		return &processing, nil
 	}
-	attempt := slot.start(validation{endpoint: r.endpoint, authorization: &processing, challenge: i, thumbprint: s.account.Thumbprint, trace: r.trace})
+	attempt := slot.start(validation{endpoint: r.endpoint, authorization: &processing, challenge: i, account: s.account, response: response, trace: r.trace})
 	after, ended := attempt.await(r.Context(), d.Patience)
 	switch {
 	case ended && after == nil:

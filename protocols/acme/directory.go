@@ -15,6 +15,14 @@ type Own struct {
 	Profiles   []Profile                  // that an order may name
 	CAA        CAAChecker                 // nil: CAA records are not looked at
 	CAAIssuers []string                   // domain names that records allow this CA by: advertised
+	Persist    Persist                    // of dns-persist-01: advertised
+	Subdomains bool                       // authorizations for names below others (RFC 9444)
+}
+
+// Persist is what a directory says of dns-persist-01.
+type Persist struct {
+	Issuers []string // issuer domain names that TXT records name this CA by
+	Prefix  string   // accountHashPrefix (draft-ietf-acme-dns-persist-02 section 4.1); empty: draft 00
 }
 
 // Profile is a profile that an order may name (draft-ietf-acme-profiles).
@@ -47,18 +55,22 @@ type metaObject struct {
 	TermsOfService          string            `json:"termsOfService,omitempty"`
 	ExternalAccountRequired bool              `json:"externalAccountRequired,omitempty"`
 	CAAIdentities           []string          `json:"caaIdentities,omitempty"`
-	Profiles                map[string]string `json:"profiles,omitempty"` // draft-ietf-acme-profiles section 3
+	Profiles                map[string]string `json:"profiles,omitempty"`             // draft-ietf-acme-profiles section 3
+	SubdomainAuthAllowed    bool              `json:"subdomainAuthAllowed,omitempty"` // RFC 9444 section 4.3
+	IssuerDomainNames       []string          `json:"issuerDomainNames,omitempty"`    // draft-ietf-acme-dns-persist-02 section 3.2
+	AccountHashPrefix       string            `json:"accountHashPrefix,omitempty"`    // the same, section 4.1
 }
 
 // IsZero tells that there is nothing to say.
 func (m metaObject) IsZero() bool {
-	return m.TermsOfService == "" && !m.ExternalAccountRequired && len(m.CAAIdentities)+len(m.Profiles) == 0
+	return m.TermsOfService == "" && !m.ExternalAccountRequired && !m.SubdomainAuthAllowed && len(m.CAAIdentities)+len(m.Profiles)+len(m.IssuerDomainNames) == 0
 }
 
 // newEndpoint builds everything about an endpoint that never changes.
 func (d *Door) newEndpoint(e ca.Endpoint, base, terms string) (*endpoint, error) {
 	own := d.Own[e.ID]
-	out := &endpoint{Endpoint: e, base: base, validators: d.Validators, caa: own.CAA, bindings: bindingsOf(&e), terms: terms, variants: map[string]*variant{}}
+	out := &endpoint{Endpoint: e, base: base, validators: d.Validators, caa: own.CAA, bindings: bindingsOf(&e), terms: terms, variants: map[string]*variant{},
+		persist: own.Persist, subdomains: own.Subdomains}
 	if own.Validators != nil {
 		out.validators = own.Validators
 	}
@@ -68,10 +80,17 @@ func (d *Door) newEndpoint(e ca.Endpoint, base, terms string) (*endpoint, error)
 	if (own.CAA == nil) != (len(own.CAAIssuers) == 0) {
 		return nil, fmt.Errorf("acme: endpoint %s has a check of CAA records, or the names that they allow it by, without the other", e.ID)
 	}
+	if (out.validators[claim.DNSPersist01] == nil) != (len(own.Persist.Issuers) == 0) {
+		return nil, fmt.Errorf("acme: endpoint %s offers dns-persist-01, or has issuer domain names for it, without the other", e.ID)
+	}
 	out.standard = d.newVariant(e.ID, out.validators)
 	object := directoryObject{NewNonce: base + "/new-nonce", NewAccount: base + "/new-account", NewOrder: base + "/new-order",
 		NewAuthz: base + "/new-authz", RevokeCert: base + "/revoke-cert", KeyChange: base + "/key-change", RenewalInfo: base + "/renewal-info",
-		Meta: metaObject{TermsOfService: terms, ExternalAccountRequired: out.bindings == bindingsRequired, CAAIdentities: own.CAAIssuers, Profiles: map[string]string{}}}
+		Meta: metaObject{TermsOfService: terms, ExternalAccountRequired: out.bindings == bindingsRequired, CAAIdentities: own.CAAIssuers, Profiles: map[string]string{},
+			SubdomainAuthAllowed: own.Subdomains}}
+	if own.Persist.Prefix != "" {
+		object.Meta.IssuerDomainNames, object.Meta.AccountHashPrefix = own.Persist.Issuers, own.Persist.Prefix
+	}
 	for _, p := range own.Profiles {
 		if _, taken := out.variants[p.Name]; taken || p.Name == "" || p.Endpoint == "" {
 			return nil, fmt.Errorf("acme: endpoint %s has two profiles of the name %q, or one that is incomplete", e.ID, p.Name)

@@ -45,7 +45,7 @@ type Options struct {
 	Callers      caller.Verifier
 	Claims       claim.Verifier
 	Nonces       NonceKeys
-	Validators   map[claim.Method]Validator // the challenge types that are offered: http-01, dns-01, tls-alpn-01
+	Validators   map[claim.Method]Validator // the challenge types that are offered everywhere: http-01, dns-01, tls-alpn-01
 	Own          map[string]Own             // what endpoints have of their own, by id
 	Windows      ca.Renewals                // nil: operators set no renewal windows
 	Log          *slog.Logger
@@ -88,7 +88,9 @@ type Door struct {
 type endpoint struct {
 	ca.Endpoint
 	validators map[claim.Method]Validator
-	caa        CAAChecker          // nil: CAA records are not looked at
+	caa        CAAChecker // nil: CAA records are not looked at
+	persist    Persist
+	subdomains bool
 	standard   *variant            // what an order gets that names no profile
 	variants   map[string]*variant // by the names of profiles
 	base       string              // https://HOST/acme/TENANT/CA/PROFILE

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -123,7 +124,7 @@ func problemOf(err error) *problem {
 			p.Status, p.Algorithms = http.StatusBadRequest, supportedAlgorithms()
 		}
 	case e.Kind != ca.Denied, e.Field == "renewal":
-	case strings.HasPrefix(e.Field, "dns:"), strings.HasPrefix(e.Field, "ip:"):
+	case slices.ContainsFunc([]string{"dns:", "ip:", "permanent:", "hardware:"}, func(kind string) bool { return strings.HasPrefix(e.Field, kind) }):
 		p.Type, p.Status = urn+typeRejectedIdentifier, http.StatusBadRequest
 	default:
 		p.Type, p.Status = urn+typeBadCSR, http.StatusBadRequest

@@ -96,15 +96,25 @@ func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizati
 	if err := d.ownKey(s.account, possession); err != nil {
 		return nil, err
 	}
+	if err := sameKey(authorizations, csr); err != nil {
+		return nil, err
+	}
+	names, err := cover(order, authorizations)
+	if err != nil {
+		return nil, err
+	}
 	way, err := r.endpoint.variantOf(order.Profile)
 	if err != nil { // it was taken out of the configuration meanwhile
 		return nil, err
 	}
-	if err := r.endpoint.checkCAAAgain(r.Context(), authorizations, d.Now()); err != nil {
+	if err := r.endpoint.checkCAAAgain(r.Context(), names, d.Now()); err != nil {
 		return nil, err
 	}
-	claims, err := d.claims(s, authorizations)
+	claims, err := d.claims(s, names)
 	if err != nil {
+		return nil, err
+	}
+	if err := oneSerial(claims); err != nil {
 		return nil, err
 	}
 	effects := []ca.Effect{
@@ -171,7 +181,8 @@ func (d *Door) answerOrder(w http.ResponseWriter, r *request, id string) error {
 
 // sameNames checks that the CSR names exactly the order's identifiers, in its
 // subjectAltName and common names together (RFC 8555 section 7.4). A CSR
-// without any name is read as asking for the order's.
+// without any name is read as asking for the order's; those of devices may be left
+// out (draft-ietf-acme-device-attest-10 sections 3.2 and 4.2).
 func sameNames(order *state.Order, csr *pkix.CSR) error {
 	ordered := map[state.Identifier]bool{}
 	for _, id := range order.Identifiers {
@@ -183,7 +194,11 @@ func sameNames(order *state.Order, csr *pkix.CSR) error {
 	}
 	named := map[state.Identifier]bool{}
 	for _, cn := range pkix.CommonNames(rdns) {
-		named[commonNameIdentifier(cn)] = true
+		id, ok := deviceOfCN(order, cn)
+		if !ok {
+			id = commonNameIdentifier(cn)
+		}
+		named[id] = true
 	}
 	for _, n := range csr.AltNames {
 		id, ok := identifierOf(n)
@@ -202,7 +217,7 @@ func sameNames(order *state.Order, csr *pkix.CSR) error {
 		}
 	}
 	for n := range ordered {
-		if !named[n] {
+		if !named[n] && !isDevice(n.Type) {
 			missing = append(missing, n.Value)
 		}
 	}

@@ -60,8 +60,12 @@ func (v *variant) checkIdentifier(id state.Identifier) (state.Identifier, error)
 			return id, rejected(typeMalformed, id, "the value is not an IPv4 or IPv6 address in its usual form (RFC 8738 section 3)")
 		}
 		id.Value = addr.String()
+	case identifierPermanent, identifierHardware:
+		if _, ok := deviceName(id); !ok {
+			return id, rejected(typeMalformed, id, "the value is not VALUE or VALUE/OID of a permanent identifier, nor SERIAL/OID of a hardware module (draft-ietf-acme-device-attest)")
+		}
 	default:
-		return id, rejected(typeUnsupportedIdentifier, id, "only identifiers of the types \"dns\" and \"ip\" are known here")
+		return id, rejected(typeUnsupportedIdentifier, id, "only identifiers of the types \"dns\", \"ip\", \"permanent-identifier\" and \"hardware-module\" are known here")
 	}
 	if len(v.offered(id)) == 0 {
 		return id, rejected(typeRejectedIdentifier, id, "identifiers of type \""+id.Type+"\" are not issued under this profile, or no challenge that is offered here proves them")
@@ -71,8 +75,8 @@ func (v *variant) checkIdentifier(id state.Identifier) (state.Identifier, error)
 
 // offered lists the challenge types that can prove an identifier.
 func (v *variant) offered(id state.Identifier) (out []claim.Method) {
-	wildcard := strings.HasPrefix(id.Value, "*.")
-	for _, m := range v.offers[claim.Kind(id.Type)] {
+	_, wildcard := splitWildcard(id)
+	for _, m := range v.offers[kindOf(id.Type)] {
 		if c, ok := findChallenge(m); ok && (c.wildcard || !wildcard) {
 			out = append(out, m)
 		}
@@ -87,6 +91,9 @@ func generalName(id state.Identifier) pkix.GeneralName {
 			return pkix.IP(addr)
 		}
 	}
+	if name, ok := deviceName(id); ok {
+		return name
+	}
 	return pkix.DNS(id.Value)
 }
 
@@ -98,14 +105,18 @@ func rejected(typ string, id state.Identifier, detail string) *problem {
 	return p
 }
 
-// evidenceOf is an identifier as the evidence for a claim: a name or an address.
-func evidenceOf(id state.Identifier) (name string, addr netip.Addr) {
-	if id.Type == identifierIP {
-		if addr, err := netip.ParseAddr(id.Value); err == nil {
-			return "", addr
-		}
+// evidence puts an identifier into the evidence for a claim: a name, an address or
+// a device.
+func evidence(ev *claim.ValidatedAuthorization, id state.Identifier) {
+	if addr, err := netip.ParseAddr(id.Value); err == nil && id.Type == identifierIP {
+		ev.IP = addr
+		return
 	}
-	return id.Value, netip.Addr{}
+	if isDevice(id.Type) {
+		ev.Device, _ = deviceName(id) // it was checked when the order was opened; what is no device is no evidence
+		return
+	}
+	ev.Identifier = id.Value
 }
 
 // identifierOf gives a name of a CSR as an order has it; ok is false for names
@@ -118,7 +129,7 @@ func identifierOf(n pkix.GeneralName) (id state.Identifier, ok bool) {
 		addr, ok := netip.AddrFromSlice(n.Raw)
 		return state.Identifier{Type: identifierIP, Value: addr.String()}, ok
 	}
-	return id, false
+	return deviceIdentifier(n)
 }
 
 // commonNameIdentifier gives a common name as an order would have it.

@@ -75,12 +75,12 @@ type verdicts struct {
 	gate  chan struct{} // where set, every validation waits for it
 }
 
-func (v *verdicts) Validate(ctx context.Context, domain, token, keyAuthorization string) (va.Record, error) {
+func (v *verdicts) Validate(ctx context.Context, q va.Question) (va.Record, error) {
 	v.mu.Lock()
-	v.asked = append(v.asked, keyAuthorization)
-	gate, err := v.gate, v.fail[domain]
+	v.asked = append(v.asked, q.KeyAuthorization)
+	gate, err := v.gate, v.fail[q.Identifier]
 	v.mu.Unlock()
-	if !strings.HasPrefix(keyAuthorization, token+".") {
+	if !strings.HasPrefix(q.KeyAuthorization, q.Token+".") {
 		return va.Record{}, errors.New("not a key authorization of this token")
 	}
 	if gate != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 )
 
@@ -35,11 +36,17 @@ type accountRequest struct {
 
 // orderRequest is the payload of newOrder (section 7.4).
 type orderRequest struct {
-	Identifiers []state.Identifier `json:"identifiers"`
-	NotBefore   string             `json:"notBefore"`
-	NotAfter    string             `json:"notAfter"`
-	Profile     string             `json:"profile"`  // draft-ietf-acme-profiles
-	Replaces    string             `json:"replaces"` // RFC 9773 section 5
+	Identifiers []orderedIdentifier `json:"identifiers"`
+	NotBefore   string              `json:"notBefore"`
+	NotAfter    string              `json:"notAfter"`
+	Profile     string              `json:"profile"`  // draft-ietf-acme-profiles
+	Replaces    string              `json:"replaces"` // RFC 9773 section 5
+}
+
+// orderedIdentifier is an identifier of newOrder.
+type orderedIdentifier struct {
+	state.Identifier
+	Ancestor string `json:"ancestorDomain"` // RFC 9444 section 4.2
 }
 
 // orderObject is the wire form of an order (section 7.1.3).
@@ -64,6 +71,7 @@ type authorizationObject struct {
 	Expires    time.Time         `json:"expires"`
 	Challenges []challengeObject `json:"challenges"`
 	Wildcard   bool              `json:"wildcard,omitempty"`
+	Subdomains bool              `json:"subdomainAuthAllowed,omitempty"` // RFC 9444 section 4.1
 }
 
 // challengeObject is the wire form of a challenge (section 7.1.5).
@@ -71,9 +79,13 @@ type challengeObject struct {
 	Type      string          `json:"type"`
 	URL       string          `json:"url"`
 	Status    state.Status    `json:"status"`
-	Token     string          `json:"token"`
+	Token     string          `json:"token,omitempty"`
 	Validated time.Time       `json:"validated,omitzero"`
 	Error     json.RawMessage `json:"error,omitempty"`
+
+	// Of dns-persist-01, instead of a token: by the draft in force, and by draft 00.
+	Issuers   []string `json:"issuerDomainNames,omitempty"`
+	Issuers00 []string `json:"issuer-domain-names,omitempty"`
 }
 
 // finalizeRequest is the payload of finalize (section 7.4).
@@ -132,7 +144,7 @@ func orderError(authorizations []*state.Authorization, now time.Time) json.RawMe
 
 func (e *endpoint) authorizationObject(a *state.Authorization, now time.Time) authorizationObject {
 	out := authorizationObject{Identifier: a.Identifier, Status: a.At(now), Expires: a.Expires.UTC().Truncate(time.Second),
-		Wildcard: a.Wildcard, Challenges: []challengeObject{}}
+		Wildcard: a.Wildcard, Subdomains: a.Subdomains(), Challenges: []challengeObject{}}
 	for _, c := range a.Challenges {
 		if a.Status == state.Valid && c.Status != state.Valid { // section 7.1.4: only what proved it
 			continue
@@ -143,8 +155,17 @@ func (e *endpoint) authorizationObject(a *state.Authorization, now time.Time) au
 }
 
 func (e *endpoint) challengeObject(a *state.Authorization, c state.Challenge) challengeObject {
-	return challengeObject{Type: c.Type, URL: e.base + "/challenge/" + a.ID + "/" + c.Type, Status: c.Status, Token: c.Token,
+	out := challengeObject{Type: c.Type, URL: e.base + "/challenge/" + a.ID + "/" + c.Type, Status: c.Status, Token: c.Token,
 		Validated: c.Validated.UTC().Truncate(time.Second), Error: c.Error}
+	if claim.Method(c.Type) == claim.DNSPersist01 {
+		out.Token = ""
+		if e.persist.Prefix == "" {
+			out.Issuers00 = e.persist.Issuers
+		} else {
+			out.Issuers = e.persist.Issuers
+		}
+	}
+	return out
 }
 
 // decode reads a JSON payload. Unknown members are ignored, as RFC 8555

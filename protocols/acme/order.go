@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
@@ -30,7 +29,15 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	identifiers, err := way.checkIdentifiers(in.Identifiers)
+	asked := make([]state.Identifier, len(in.Identifiers))
+	for i, id := range in.Identifiers {
+		asked[i] = id.Identifier
+	}
+	identifiers, err := way.checkIdentifiers(asked)
+	if err != nil {
+		return err
+	}
+	ancestors, err := r.endpoint.ancestors(in.Identifiers)
 	if err != nil {
 		return err
 	}
@@ -57,7 +64,13 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 	if err := d.limitOrder(r, s, identifiers, had); err != nil {
 		return err
 	}
-	order, authorizations := d.makeOrder(r, s, way, identifiers)
+	if err := d.heldAncestors(r, s.account, identifiers, ancestors); err != nil {
+		return err
+	}
+	order, authorizations, err := d.makeOrder(r, s, way, identifiers, ancestors)
+	if err != nil {
+		return err
+	}
 	order.NotBefore, order.NotAfter, order.Profile, order.Replaces = notBefore, notAfter, in.Profile, in.Replaces
 	if err := d.reuse(r, way, s.account, authorizations); err != nil {
 		return err
@@ -85,21 +98,35 @@ func (d *Door) order(w http.ResponseWriter, r *request) error {
 	return d.giveOrder(w, r, order, authorizations)
 }
 
-func (d *Door) makeOrder(r *request, s *signed, way *variant, identifiers []state.Identifier) (*state.Order, []*state.Authorization) {
+// makeOrder makes an order and an authorization for each identifier; those that are
+// proven by one name above them share its authorization.
+func (d *Door) makeOrder(r *request, s *signed, way *variant, identifiers []state.Identifier, ancestors map[state.Identifier]string) (*state.Order, []*state.Authorization, error) {
 	now := d.Now().UTC().Truncate(time.Microsecond) // as stores keep it
 	order := &state.Order{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, ID: ca.OrderedID(now), Account: s.account.ID,
 		Status: state.Pending, Identifiers: identifiers, CreatedAt: now, Expires: now.Add(d.OrderLifetime)}
-	authorizations := make([]*state.Authorization, len(identifiers))
-	for i, id := range identifiers {
-		// RFC 8555 section 7.1.4: the authorization of "*.x" is for x, with wildcard set.
-		base, wildcard := strings.CutPrefix(id.Value, "*.")
+	var authorizations []*state.Authorization
+	shared := map[string]bool{}
+	for _, id := range identifiers {
+		base, wildcard := splitWildcard(id)
+		offered := way.offered(id)
+		ancestor := ancestors[id]
+		if ancestor != "" {
+			if shared[ancestor] {
+				continue
+			}
+			shared[ancestor] = true
+			base, wildcard = state.Identifier{Type: identifierDNS, Value: ancestor}, false
+			if offered = way.offeredBelow(base); len(offered) == 0 {
+				return nil, nil, noneBelow(base)
+			}
+		}
 		a := &state.Authorization{Tenant: order.Tenant, Endpoint: order.Endpoint, ID: ca.OrderedID(now), Account: order.Account,
-			Identifier: state.Identifier{Type: id.Type, Value: base}, Wildcard: wildcard, Status: state.Pending, CreatedAt: now,
-			Expires: now.Add(d.AuthorizationLifetime), Challenges: newChallenges(way.offered(id))}
-		authorizations[i] = a
+			Identifier: base, Wildcard: wildcard, Status: state.Pending, CreatedAt: now,
+			Expires: now.Add(d.AuthorizationLifetime), Challenges: newChallenges(offered, ancestor != "")}
+		authorizations = append(authorizations, a)
 		order.Authorizations = append(order.Authorizations, a.ID)
 	}
-	return order, authorizations
+	return order, authorizations, nil
 }
 
 // newToken makes a challenge token of 256 random bits (RFC 8555 section 8.1 asks for 128).

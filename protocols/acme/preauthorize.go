@@ -23,6 +23,7 @@ func (d *Door) newAuthz(w http.ResponseWriter, r *request) error {
 	}
 	var in struct {
 		Identifier state.Identifier `json:"identifier"`
+		Subdomains bool             `json:"subdomainAuthAllowed"` // RFC 9444 section 4.1
 	}
 	if err := decode(s.payload, &in); err != nil {
 		return err
@@ -35,8 +36,15 @@ func (d *Door) newAuthz(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	subdomains := in.Subdomains && r.endpoint.subdomains && identifiers[0].Type == identifierDNS
+	offered, names := way.offered(identifiers[0]), []pkix.GeneralName{generalName(identifiers[0])}
+	if subdomains { // whether the names below can be issued is said when they are ordered
+		if offered, names = way.offeredBelow(identifiers[0]), nil; len(offered) == 0 {
+			return noneBelow(identifiers[0])
+		}
+	}
 	if _, err := d.Core.Check(r.Context(), &ca.Request{Trace: r.trace, Client: addressOf(r.RemoteAddr), Endpoint: way.id, Operation: ca.Enroll,
-		Caller: s.caller, Asserted: ca.Asserted{AltNames: []pkix.GeneralName{generalName(identifiers[0])}}}); err != nil {
+		Caller: s.caller, Asserted: ca.Asserted{AltNames: names}}); err != nil {
 		return err
 	}
 	if err := d.limitOrder(r, s, identifiers, nil); err != nil {
@@ -44,7 +52,7 @@ func (d *Door) newAuthz(w http.ResponseWriter, r *request) error {
 	}
 	now := d.Now().UTC().Truncate(time.Microsecond) // as stores keep it
 	a := &state.Authorization{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, ID: ca.OrderedID(now), Account: s.account.ID,
-		Identifier: identifiers[0], Status: state.Pending, CreatedAt: now, Expires: now.Add(d.AuthorizationLifetime), Challenges: newChallenges(way.offered(identifiers[0]))}
+		Identifier: identifiers[0], Status: state.Pending, CreatedAt: now, Expires: now.Add(d.AuthorizationLifetime), Challenges: newChallenges(offered, subdomains)}
 	if err := d.Store.CreateAuthorization(r.Context(), a, s.nonce); err != nil {
 		return err
 	}
@@ -66,7 +74,7 @@ func (d *Door) reuse(r *request, way *variant, account *state.Account, authoriza
 	}
 	for _, a := range authorizations {
 		for _, p := range proven {
-			if p.Identifier != a.Identifier || p.Wildcard != a.Wildcard || a.Status == state.Valid && !p.Expires.After(a.Expires) {
+			if p.Identifier != a.Identifier || p.Wildcard != a.Wildcard || a.Subdomains() && !p.Subdomains() || a.Status == state.Valid && !p.Expires.After(a.Expires) {
 				continue
 			}
 			counts := slices.DeleteFunc(slices.Clone(p.Challenges), func(c state.Challenge) bool {

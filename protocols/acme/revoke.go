@@ -149,7 +149,11 @@ func (d *Door) held(r *request, s *signed) ([]claim.Claim, error) {
 		return nil, err
 	}
 	all = slices.DeleteFunc(all, func(a *state.Authorization) bool { return a.At(d.Now()) != state.Valid })
-	return d.claims(s, all)
+	names := make([]covered, len(all))
+	for i, a := range all {
+		names[i] = covered{a.Identifier, a.Wildcard, a}
+	}
+	return d.claims(s, names)
 }
 
 // revocationReason reads the optional reason code; without one it is unspecified,

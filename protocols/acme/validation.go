@@ -15,18 +15,16 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
 )
 
-// Validator proves control of a name by one type of challenge (RFC 8555 section 8).
-type Validator interface {
-	// Validate asks once. An error that is a *va.Problem is the requester's to read.
-	Validate(ctx context.Context, domain, token, keyAuthorization string) (va.Record, error)
-}
+// Validator proves control of an identifier by one type of challenge.
+type Validator = va.Validator
 
 // validation is one challenge on its way.
 type validation struct {
 	endpoint      *endpoint
 	authorization *state.Authorization
 	challenge     int
-	thumbprint    [32]byte
+	account       *state.Account
+	response      []byte // of the client to the challenge; nil: gone, or empty
 	trace         string
 }
 
@@ -176,12 +174,15 @@ func (a *attempt) end() {
 func (v *validations) run(ctx context.Context, job validation) *state.Authorization {
 	d := v.door
 	c := job.authorization.Challenges[job.challenge]
-	keyAuthorization := c.Token + "." + base64.RawURLEncoding.EncodeToString(job.thumbprint[:]) // RFC 8555 section 8.1
 	validator := job.endpoint.validators[claim.Method(c.Type)]
 	record, err := v.plan.Run(ctx, func(ctx context.Context) (va.Record, error) {
 		ctx, cancel := context.WithTimeout(ctx, attemptTime)
 		defer cancel()
-		record, err := validator.Validate(ctx, job.authorization.Identifier.Value, c.Token, keyAuthorization)
+		q, err := v.question(ctx, &job)
+		if err != nil {
+			return va.Record{}, err
+		}
+		record, err := validator.Validate(ctx, q)
 		if err == nil {
 			err = job.endpoint.checkCAA(ctx, job.authorization, c.Type)
 		}
@@ -205,6 +206,32 @@ func (v *validations) run(ctx context.Context, job validation) *state.Authorizat
 	return &after
 }
 
+// question says what a challenge asks, from the account as it is now for those that
+// look at more than the key that the client signed with.
+func (v *validations) question(ctx context.Context, job *validation) (va.Question, error) {
+	a, c := job.authorization, job.authorization.Challenges[job.challenge]
+	thumbprint := base64.RawURLEncoding.EncodeToString(job.account.Thumbprint[:])
+	q := va.Question{Identifier: a.Identifier.Value, Type: a.Identifier.Type, Wildcard: a.Wildcard, Subdomains: c.Subdomains,
+		Token: c.Token, KeyAuthorization: c.Token + "." + thumbprint, // RFC 8555 section 8.1
+		Account: job.endpoint.accountURL(a.Account), Thumbprints: []string{thumbprint}, Response: job.response}
+	if claim.Method(c.Type) != claim.DNSPersist01 {
+		return q, nil
+	}
+	// draft-ietf-acme-dns-persist-02 section 4.2: the live account and all its keys.
+	account, err := v.door.Store.Account(ctx, a.Tenant, a.Endpoint, a.Account)
+	if err != nil {
+		return q, err
+	}
+	if account.Status != state.Valid {
+		return q, &va.Problem{Type: va.TypeUnauthorized, Detail: "the account is " + string(account.Status)}
+	}
+	q.Thumbprints = []string{base64.RawURLEncoding.EncodeToString(account.Thumbprint[:])}
+	for _, former := range account.Former {
+		q.Thumbprints = append(q.Thumbprints, base64.RawURLEncoding.EncodeToString(former[:]))
+	}
+	return q, nil
+}
+
 // conclude writes an outcome into an authorization and its challenge (RFC 8555 section 7.1.6).
 func (v *validations) conclude(a *state.Authorization, c *state.Challenge, record va.Record, err error) {
 	seen, marshalErr := json.Marshal(record)
@@ -212,7 +239,10 @@ func (v *validations) conclude(a *state.Authorization, c *state.Challenge, recor
 		c.Record = seen
 	}
 	if err == nil {
-		a.Status, c.Status, c.Validated = state.Valid, state.Valid, v.door.Now().UTC()
+		a.Status, c.Status, c.Validated, c.Attestation = state.Valid, state.Valid, v.door.Now().UTC(), record.Attestation
+		if !record.Until.IsZero() && record.Until.Before(a.Expires) { // dns-persist-01: persistUntil
+			a.Expires = record.Until
+		}
 		return
 	}
 	a.Status, c.Status = state.Invalid, state.Invalid

@@ -101,6 +101,8 @@ func accountBurnRace(t T, open func() *Driver) {
 func rekeyed(a *state.Account) *state.Account {
 	out := *a
 	out.Key, out.Thumbprint = []byte(`{"crv":"P-384"}`), random32()
+	out.Former = append([][32]byte{a.Thumbprint}, a.Former...)
+	out.Former = out.Former[:min(len(out.Former), state.MaxFormer)]
 	return &out
 }
 
@@ -114,6 +116,17 @@ func changeKey(t T, open func() *Driver) {
 	k.must("account", err)
 	if diff := cmp.Diff(after, got); diff != "" {
 		t.Errorf("account:\n%s", diff)
+	}
+	many := k.account(Tenant, Endpoint)
+	for range state.MaxFormer + 2 {
+		next := rekeyed(many)
+		k.must("change often", k.ACME.ChangeKey(t.Context(), next, many.Thumbprint, k.nonce()))
+		many = next
+	}
+	got, err = k.ACME.Account(t.Context(), Tenant, Endpoint, many.ID)
+	k.must("account with many keys", err)
+	if diff := cmp.Diff(many, got); diff != "" || len(got.Former) != state.MaxFormer {
+		t.Errorf("former keys:\n%s", diff)
 	}
 	got, err = k.ACME.AccountByKey(t.Context(), Tenant, Endpoint, after.Thumbprint)
 	if err != nil || got.ID != a.ID {

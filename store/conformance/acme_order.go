@@ -71,6 +71,7 @@ func ended(az *state.Authorization, now time.Time, status state.Status) *state.A
 	c.Status, c.Attempts, c.Record = status, 1, []byte(`{"hops":1}`)
 	if status == state.Valid {
 		c.Validated = now.UTC().Truncate(time.Microsecond)
+		after.Expires = az.Expires.Add(-time.Millisecond) // a proof may end sooner than it was opened for
 	} else {
 		c.Error = []byte(`{"type":"urn:ietf:params:acme:error:connection"}`)
 	}

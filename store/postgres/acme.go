@@ -50,7 +50,7 @@ func (s *Store) CreateAccount(ctx context.Context, a *state.Account, n state.Non
 func (s *Store) ChangeKey(ctx context.Context, a *state.Account, before [32]byte, n state.Nonce) error {
 	return s.submit(ctx, &work{steps: []step{s.strike(a.Tenant, n), {
 		slot: slot{classAccount, a.Tenant, a.Endpoint + "\x00" + string(a.Thumbprint[:])}, sql: sql.KeyChange,
-		args: []any{a.Tenant, a.Endpoint, a.ID, notNil(a.Key), a.Thumbprint[:], before[:]},
+		args: []any{a.Tenant, a.Endpoint, a.ID, notNil(a.Key), a.Thumbprint[:], before[:], len(before) * state.MaxFormer},
 		lost: ca.Errorf(ca.Conflict, "the account has another key by now, or the key another account"),
 	}}})
 }
@@ -105,7 +105,7 @@ func (s *Store) ChangeChallenge(ctx context.Context, before, after *state.Author
 	}
 	return s.submit(ctx, &work{steps: []step{s.strike(before.Tenant, n), {
 		slot: authorizationSlot(before.Tenant, before.ID), sql: sql.ChallengeChange,
-		args: []any{before.Tenant, before.Endpoint, before.ID, was, is, string(after.Status)}, lost: authorizationChanged(),
+		args: []any{before.Tenant, before.Endpoint, before.ID, was, is, string(after.Status), after.Expires}, lost: authorizationChanged(),
 	}}})
 }
 
@@ -116,7 +116,7 @@ func (s *Store) EndChallenge(ctx context.Context, after *state.Authorization) er
 		return err
 	}
 	return s.one(ctx, step{slot: authorizationSlot(after.Tenant, after.ID), sql: sql.ChallengeEnd,
-		args: []any{after.Tenant, after.Endpoint, after.ID, string(after.Status), is}}, authorizationChanged())
+		args: []any{after.Tenant, after.Endpoint, after.ID, string(after.Status), is, after.Expires}}, authorizationChanged())
 }
 
 // DeactivateAuthorization implements state.Store.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,8 +25,8 @@ func (s *Store) AccountByKey(ctx context.Context, tenant, endpoint string, thumb
 
 func (s *Store) account(tenant, endpoint string, row pgx.Row) (*state.Account, error) {
 	a := &state.Account{Tenant: tenant, Endpoint: endpoint}
-	var thumbprint, external []byte
-	if err := row.Scan(&a.ID, &a.Status, &a.Key, &thumbprint, &a.Contact, &a.TermsAgreed, &a.CreatedAt, &a.Agreed, &external, &a.Preauthorized); err != nil {
+	var thumbprint, external, former []byte
+	if err := row.Scan(&a.ID, &a.Status, &a.Key, &thumbprint, &a.Contact, &a.TermsAgreed, &a.CreatedAt, &a.Agreed, &external, &a.Preauthorized, &former); err != nil {
 		return nil, readError(err, "account")
 	}
 	if external != nil {
@@ -33,8 +34,11 @@ func (s *Store) account(tenant, endpoint string, row pgx.Row) (*state.Account, e
 			return nil, ca.InternalError(fmt.Errorf("the external account of account %s: %w", a.ID, err))
 		}
 	}
-	if len(thumbprint) != len(a.Thumbprint) {
-		return nil, ca.InternalError(fmt.Errorf("a key thumbprint of %d octets is stored", len(thumbprint)))
+	if len(thumbprint) != len(a.Thumbprint) || len(former)%len(a.Thumbprint) != 0 {
+		return nil, ca.InternalError(fmt.Errorf("key thumbprints of %d and %d octets are stored", len(thumbprint), len(former)))
+	}
+	for one := range slices.Chunk(former, len(a.Thumbprint)) {
+		a.Former = append(a.Former, [32]byte(one))
 	}
 	a.Thumbprint, a.CreatedAt = [32]byte(thumbprint), a.CreatedAt.UTC()
 	if len(a.Contact) == 0 {

@@ -3,7 +3,7 @@ package postgres
 const (
 	credentialColumns    = `tenant, id, kind, door, endpoints, bindings, secret, granted, uses, expires, created_at, revoked_at`
 	authorizationColumns = `id, account, type, value, wildcard, status, created_at, expires, challenges`
-	accountColumns       = `id, status, key, thumbprint, contact, terms, created_at, agreed, external, preauthorized`
+	accountColumns       = `id, status, key, thumbprint, contact, terms, created_at, agreed, external, preauthorized, former`
 	checkpointColumns    = `number, chain, seq, hash, rows, at, prev, key, signature`
 )
 
@@ -247,15 +247,15 @@ var sql = struct {
 		from enrollgate.acme_orders where tenant = $1 and endpoint = $2 and certificate = $3`,
 	AuthorizationFind: `select account, type, value, wildcard, status, created_at, expires, challenges
 		from enrollgate.acme_authorizations where tenant = $1 and endpoint = $2 and id = $3`,
-	ChallengeChange: `update enrollgate.acme_authorizations set challenges = $5, status = $6
+	ChallengeChange: `update enrollgate.acme_authorizations set challenges = $5, status = $6, expires = $7
 		where tenant = $1 and endpoint = $2 and id = $3 and status = 'pending' and challenges = $4`,
-	ChallengeEnd: `update enrollgate.acme_authorizations set status = $4, challenges = $5
+	ChallengeEnd: `update enrollgate.acme_authorizations set status = $4, challenges = $5, expires = $6
 		where tenant = $1 and endpoint = $2 and id = $3 and status = 'pending'`,
 	AuthorizationDeactivate: `update enrollgate.acme_authorizations set status = 'deactivated'
 		where tenant = $1 and endpoint = $2 and id = $3 and status in ('pending', 'valid')`,
 
 	// A key that another transaction takes at the same time violates the table's unique key.
-	KeyChange: `update enrollgate.acme_accounts set key = $4, thumbprint = $5
+	KeyChange: `update enrollgate.acme_accounts set key = $4, thumbprint = $5, former = substring(thumbprint || former from 1 for $7::integer)
 		where tenant = $1 and endpoint = $2 and id = $3 and status = 'valid' and thumbprint = $6
 			and not exists (select from enrollgate.acme_accounts where tenant = $1 and endpoint = $2 and thumbprint = $5)`,
 	OrdersOf: `select id from enrollgate.acme_orders where account = $4 and tenant = $2 and id > $5 and endpoint = $3

@@ -3,7 +3,9 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
+	"slices"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
@@ -68,7 +70,7 @@ func (s *Store) CreateAccount(ctx context.Context, a *state.Account, n state.Non
 func (s *Store) ChangeKey(ctx context.Context, a *state.Account, before [32]byte, n state.Nonce) error {
 	return s.struck(ctx, a.Tenant, n, func(b *batch) error {
 		return b.must("the account has another key by now, or the key another account", changeKey, octets(a.Key), a.Thumbprint[:],
-			a.Tenant, a.ID, a.Endpoint, before[:])
+			a.Tenant, a.ID, a.Endpoint, before[:], 2*len(before)*state.MaxFormer)
 	})
 }
 
@@ -84,9 +86,9 @@ func (s *Store) AccountByKey(ctx context.Context, tenant, endpoint string, thumb
 
 func scanAccount(row *sql.Row) (*state.Account, error) {
 	a := &state.Account{}
-	var thumbprint, contact, external []byte
+	var thumbprint, contact, external, former []byte
 	var created int64
-	err := row.Scan(&a.Tenant, &a.Endpoint, &a.ID, &a.Status, &a.Key, &thumbprint, &contact, &a.TermsAgreed, &created, &a.Agreed, &external, &a.Preauthorized)
+	err := row.Scan(&a.Tenant, &a.Endpoint, &a.ID, &a.Status, &a.Key, &thumbprint, &contact, &a.TermsAgreed, &created, &a.Agreed, &external, &a.Preauthorized, &former)
 	if err != nil {
 		return nil, readError(err, "there is no such account")
 	}
@@ -99,6 +101,13 @@ func scanAccount(row *sql.Row) (*state.Account, error) {
 		if err := json.Unmarshal(external, &a.External); err != nil {
 			return nil, ca.InternalError(err)
 		}
+	}
+	octets, err := hex.DecodeString(string(former))
+	if err != nil {
+		return nil, ca.InternalError(err)
+	}
+	for one := range slices.Chunk(octets, len(a.Thumbprint)) {
+		a.Former = append(a.Former, [32]byte(one))
 	}
 	return a, nil
 }

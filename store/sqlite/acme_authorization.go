@@ -89,7 +89,7 @@ func (s *Store) ChangeChallenge(ctx context.Context, before, after *state.Author
 		return ca.InternalError(err)
 	}
 	return s.struck(ctx, before.Tenant, n, func(b *batch) error {
-		return b.must("the authorization has changed meanwhile", changeChallenge, string(after.Status), string(is), before.Tenant, before.ID, before.Endpoint, string(was))
+		return b.must("the authorization has changed meanwhile", changeChallenge, string(after.Status), string(is), micros(after.Expires), before.Tenant, before.ID, before.Endpoint, string(was))
 	})
 }
 
@@ -100,7 +100,7 @@ func (s *Store) EndChallenge(ctx context.Context, after *state.Authorization) er
 		return ca.InternalError(err)
 	}
 	return s.change(ctx, func(b *batch) error {
-		return b.must("the authorization is not pending", endChallenge, string(after.Status), string(is), after.Tenant, after.ID, after.Endpoint)
+		return b.must("the authorization is not pending", endChallenge, string(after.Status), string(is), micros(after.Expires), after.Tenant, after.ID, after.Endpoint)
 	})
 }
 

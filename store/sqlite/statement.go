@@ -278,7 +278,7 @@ var statements = joined(approvalStatements, [queries]string{
 	countAudit:           `SELECT count(*) FROM audit`,
 
 	insertNonce:        `INSERT INTO acme_nonces (tenant, id, expires) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
-	insertAccount:      `INSERT INTO acme_accounts (` + accountColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	insertAccount:      `INSERT INTO acme_accounts (` + accountColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '') ON CONFLICT DO NOTHING`,
 	selectAccount:      `SELECT ` + accountColumns + ` FROM acme_accounts WHERE tenant = ? AND id = ? AND endpoint = ?`,
 	selectAccountByKey: `SELECT ` + accountColumns + ` FROM acme_accounts WHERE tenant = ? AND endpoint = ? AND thumbprint = ?`,
 	updateAccount: `UPDATE acme_accounts SET status = ?, contact = ?, terms_agreed = ?, agreed = ?
@@ -297,13 +297,13 @@ var statements = joined(approvalStatements, [queries]string{
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 	selectAuthorization:  `SELECT ` + authorizationColumns + ` FROM acme_authorizations WHERE tenant = ? AND id = ? AND endpoint = ?`,
 	selectAuthorizations: `SELECT ` + authorizationColumns + ` FROM acme_authorizations WHERE tenant = ? AND order_id = ? ORDER BY position`,
-	changeChallenge: `UPDATE acme_authorizations SET status = ?, challenges = ?
+	changeChallenge: `UPDATE acme_authorizations SET status = ?, challenges = ?, expires = ?
 		WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'pending' AND challenges = ?`,
-	endChallenge: `UPDATE acme_authorizations SET status = ?, challenges = ? WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'pending'`,
+	endChallenge: `UPDATE acme_authorizations SET status = ?, challenges = ?, expires = ? WHERE tenant = ? AND id = ? AND endpoint = ? AND status = 'pending'`,
 	deactivateAuthorization: `UPDATE acme_authorizations SET status = 'deactivated'
 		WHERE tenant = ? AND id = ? AND endpoint = ? AND status IN ('pending', 'valid')`,
 
-	changeKey: `UPDATE acme_accounts SET key = ?1, thumbprint = ?2 WHERE tenant = ?3 AND id = ?4 AND endpoint = ?5 AND status = 'valid' AND thumbprint = ?6
+	changeKey: `UPDATE acme_accounts SET key = ?1, thumbprint = ?2, former = substr(hex(thumbprint) || former, 1, ?7) WHERE tenant = ?3 AND id = ?4 AND endpoint = ?5 AND status = 'valid' AND thumbprint = ?6
 		AND NOT EXISTS (SELECT 1 FROM acme_accounts o WHERE o.tenant = ?3 AND o.endpoint = ?5 AND o.thumbprint = ?2)`,
 	selectOrdersOf: `SELECT id FROM acme_orders WHERE tenant = ?1 AND account = ?2 AND id > ?3 AND endpoint = ?4
 		AND (status = 'valid' OR status = 'pending' AND expires > ?5) ORDER BY id LIMIT ?6`,

@@ -2,7 +2,7 @@ package sqlite
 
 // Columns as the scanners of their rows read them.
 const (
-	accountColumns       = `tenant, endpoint, id, status, key, thumbprint, contact, terms_agreed, created_at, agreed, external, preauthorized`
+	accountColumns       = `tenant, endpoint, id, status, key, thumbprint, contact, terms_agreed, created_at, agreed, external, preauthorized, former`
 	orderColumns         = `tenant, endpoint, id, account, status, identifiers, authorizations, not_before, not_after, created_at, expires, certificate, ca, serial, error, profile, replaces`
 	authorizationColumns = `tenant, endpoint, id, account, identifier, wildcard, status, created_at, expires, challenges`
 

@@ -10,6 +10,7 @@ package state
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
@@ -40,10 +41,14 @@ type Account struct {
 	Contact          []string
 	TermsAgreed      bool
 	CreatedAt        time.Time
-	Agreed           string    // URL of the terms of service that were agreed to; empty: none
-	External         *External // nil: bound to no external account
-	Preauthorized    bool      // it has opened authorizations without an order; set by CreateAuthorization alone
+	Agreed           string     // URL of the terms of service that were agreed to; empty: none
+	External         *External  // nil: bound to no external account
+	Former           [][32]byte // thumbprints of the keys that it had, newest first, at most MaxFormer; set by ChangeKey alone
+	Preauthorized    bool       // it has opened authorizations without an order; set by CreateAuthorization alone
 }
+
+// MaxFormer bounds how many of an account's former keys are remembered.
+const MaxFormer = 64
 
 // External is the external account that an account is bound to (RFC 8555 section 7.3.4).
 type External struct {
@@ -53,7 +58,7 @@ type External struct {
 
 // Identifier is what an order asks for (RFC 8555 section 9.7.7).
 type Identifier struct {
-	Type  string `json:"type"` // "dns", or "ip" (RFC 8738)
+	Type  string `json:"type"` // "dns", "ip" (RFC 8738), "permanent-identifier", "hardware-module"
 	Value string `json:"value"`
 }
 
@@ -100,6 +105,24 @@ type Challenge struct {
 	Error     []byte    `json:"error,omitempty"`   // problem document of the last attempt
 	Attempts  int       `json:"attempts,omitempty"`
 	Record    []byte    `json:"record,omitempty"` // JSON: what the validator saw (hops, addresses)
+
+	Subdomains  bool         `json:"subdomains,omitempty"`  // it proves the names below the identifier, too (RFC 9444)
+	Attestation *Attestation `json:"attestation,omitempty"` // of a Valid device-attest-01
+}
+
+// Attestation is what a device's attestation stated when it was checked. The
+// statement itself is not kept (draft-ietf-acme-device-attest section 7.2).
+type Attestation struct {
+	Format     string            `json:"format"` // "apple", "tpm", "packed", "step"
+	Key        []byte            `json:"key"`    // SHA-256 of the SubjectPublicKeyInfo of the attested key
+	Serial     string            `json:"serial,omitempty"`
+	Properties map[string]string `json:"properties,omitempty"`
+}
+
+// Subdomains tells whether the authorization covers the names below its
+// identifier (RFC 9444 section 4).
+func (a *Authorization) Subdomains() bool {
+	return slices.ContainsFunc(a.Challenges, func(c Challenge) bool { return c.Subdomains })
 }
 
 // HeldOrders bounds how many orders are looked through for authorizations that an
@@ -151,10 +174,10 @@ type Store interface {
 	Authorization(ctx context.Context, tenant, endpoint, id string) (*Authorization, error)
 
 	// ChangeChallenge stores challenges (one of them now Processing, or ended
-	// at once) and status of a pending authorization whose stored challenges
+	// at once), expiry and status of a pending authorization whose stored challenges
 	// are still before; Conflict otherwise.
 	ChangeChallenge(ctx context.Context, before, after *Authorization, n Nonce) error
-	// EndChallenge stores the outcome of a validation: status and challenges of
+	// EndChallenge stores the outcome of a validation: status, expiry and challenges of
 	// an authorization that is still pending; Conflict otherwise. No nonce is involved.
 	EndChallenge(ctx context.Context, after *Authorization) error
 	// DeactivateAuthorization ends a pending or valid authorization; Conflict otherwise.

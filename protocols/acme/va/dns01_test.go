@@ -54,7 +54,7 @@ func TestDNS01(t *testing.T) {
 		strings.Repeat("a.", 120): {TypeMalformed, "not a DNS name", false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			record, err := validator.Validate(t.Context(), name, token, keyAuth)
+			record, err := validator.Validate(t.Context(), Question{Identifier: name, Token: token, KeyAuthorization: keyAuth})
 			if record.DNS == nil || record.DNS.Texts != test.texts {
 				t.Errorf("record %+v, want %d texts", record.DNS, test.texts)
 			}
@@ -73,7 +73,7 @@ func TestDNS01(t *testing.T) {
 			}
 		})
 	}
-	if _, err := validator.Validate(t.Context(), "good.example", "another-token", keyAuth); err == nil {
+	if _, err := validator.Validate(t.Context(), Question{Identifier: "good.example", Token: "another-token", KeyAuthorization: keyAuth}); err == nil {
 		t.Error("a key authorization of another token was compared")
 	}
 }
@@ -88,7 +88,7 @@ func TestDNS01Unreachable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = validator.Validate(t.Context(), "host.example", token, keyAuth)
+		_, err = validator.Validate(t.Context(), Question{Identifier: "host.example", Token: token, KeyAuthorization: keyAuth})
 		var p *Problem
 		if !errors.As(err, &p) || p.Type != TypeDNS || !p.Retry || !strings.Contains(p.Detail, name) {
 			t.Errorf("%s: %v", name, err)

@@ -28,20 +28,20 @@ type HTTP01 struct {
 	Timeout    time.Duration // for all hops together; 0 means 30 s
 }
 
-// Validate asks http://domain/.well-known/acme-challenge/token, on the configured
-// port, and follows up to 10 redirects. It succeeds when an answer 200 holds
-// keyAuthorization, with or without white space after it. Certificates of https
+// Validate asks http://IDENTIFIER/.well-known/acme-challenge/TOKEN, on the configured
+// port, and follows up to 10 redirects. It succeeds when an answer 200 holds the
+// key authorization, with or without white space after it. Certificates of https
 // targets are not verified: the challenge proves control of the name over plain
-// http, and no certificate may exist yet. The domain may be an
+// http, and no certificate may exist yet. The identifier may be an
 // address (RFC 8738 section 4). The error is a *Problem.
-func (h HTTP01) Validate(ctx context.Context, domain, token, keyAuthorization string) (Record, error) {
+func (h HTTP01) Validate(ctx context.Context, q Question) (Record, error) {
 	var record Record
-	next, problem := h.first(domain, token)
+	next, problem := h.first(q.Identifier, q.Token)
 	if problem != nil {
 		return record, problem
 	}
-	if keyAuthorization == "" {
-		return record, &Problem{Type: TypeServerInternal, Detail: "there is no key authorization to compare with"}
+	if q.KeyAuthorization == "" {
+		return record, incomplete()
 	}
 	ctx, cancel := context.WithTimeout(ctx, orDefault(h.Timeout, defaultTimeout))
 	defer cancel()
@@ -49,7 +49,7 @@ func (h HTTP01) Validate(ctx context.Context, domain, token, keyAuthorization st
 	for n := 1; ; n++ {
 		where := fmt.Sprintf("hop %d: ", n)
 		seen[next.url.String()] = true
-		hop, location, problem := h.ask(ctx, where, next, keyAuthorization)
+		hop, location, problem := h.ask(ctx, where, next, q.KeyAuthorization)
 		record.Hops = append(record.Hops, hop)
 		if problem != nil {
 			return record, problem

@@ -87,7 +87,7 @@ func TestValidate(t *testing.T) {
 				}
 				io.WriteString(w, body)
 			})
-			record, err := validator(t, port).Validate(t.Context(), "Host.localhost", token, keyAuth)
+			record, err := validator(t, port).Validate(t.Context(), Question{Identifier: "Host.localhost", Token: token, KeyAuthorization: keyAuth})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -122,7 +122,7 @@ func TestValidateHTTPVariants(t *testing.T) {
 			io.WriteString(conn, answer)
 			conn.Close()
 		})
-		if _, err := validator(t, port).Validate(t.Context(), "a.localhost", token, keyAuth); err != nil {
+		if _, err := validator(t, port).Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth}); err != nil {
 			t.Errorf("%.60q: %v", answer, err)
 		}
 	}
@@ -134,7 +134,7 @@ func TestValidateIgnoresProxies(t *testing.T) {
 		t.Setenv(name, "http://127.0.0.1:"+strconv.Itoa(int(proxy)))
 	}
 	port := serve(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, keyAuth) })
-	if _, err := validator(t, port).Validate(t.Context(), "a.localhost", token, keyAuth); err != nil {
+	if _, err := validator(t, port).Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth}); err != nil {
 		t.Error(err)
 	}
 }
@@ -194,7 +194,7 @@ func TestValidateAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			port := serve(t, c.handler)
-			record, err := validator(t, port).Validate(t.Context(), "a.localhost", token, keyAuth)
+			record, err := validator(t, port).Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth})
 			wantProblem(t, err, c.kind, c.text, c.retry)
 			wantProblem(t, err, c.kind, fmt.Sprintf("hop 1: a.localhost (127.0.0.1) port %d ", port), c.retry)
 			if len(record.Hops) != 1 {
@@ -241,17 +241,17 @@ func TestValidateSlowAnswers(t *testing.T) {
 			}()
 			v := validator(t, portOf(l))
 			v.HopTimeout = 100 * time.Millisecond
-			_, err = v.Validate(t.Context(), "a.localhost", token, keyAuth)
+			_, err = v.Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth})
 			wantProblem(t, err, TypeConnection, c.text, true)
 
 			v.HopTimeout, v.Timeout = 0, 100*time.Millisecond
-			_, err = v.Validate(t.Context(), "a.localhost", token, keyAuth)
+			_, err = v.Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth})
 			wantProblem(t, err, TypeConnection, c.text, true)
 
 			v.Timeout = 0
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
-			_, err = v.Validate(ctx, "a.localhost", token, keyAuth)
+			_, err = v.Validate(ctx, Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth})
 			wantProblem(t, err, TypeConnection, c.text, true)
 		})
 	}
@@ -260,14 +260,14 @@ func TestValidateSlowAnswers(t *testing.T) {
 func TestValidateRefusesInput(t *testing.T) {
 	v := validator(t, 1)
 	for _, domain := range []string{"", "127.1", "[::1]", "fe80::1%lo", "*.localhost", "a.localhost:80", "u@a.localhost", "a.localhost/x", "2130706433", "0x7f.1"} {
-		_, err := v.Validate(t.Context(), domain, token, keyAuth)
+		_, err := v.Validate(t.Context(), Question{Identifier: domain, Token: token, KeyAuthorization: keyAuth})
 		wantProblem(t, err, TypeMalformed, "DNS name", false)
 	}
 	for _, bad := range []string{"", "../x", "a/b", "a b", "a?b", "a\r\nb", "a=", strings.Repeat("a", 129)} {
-		_, err := v.Validate(t.Context(), "a.localhost", bad, keyAuth)
+		_, err := v.Validate(t.Context(), Question{Identifier: "a.localhost", Token: bad, KeyAuthorization: keyAuth})
 		wantProblem(t, err, TypeMalformed, "token", false)
 	}
-	_, err := v.Validate(t.Context(), "a.localhost", token, "")
+	_, err := v.Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: ""})
 	wantProblem(t, err, TypeServerInternal, "no key authorization", false)
 }
 
@@ -280,13 +280,13 @@ func TestValidateUnreachable(t *testing.T) {
 	port := portOf(l)
 	l.Close()
 	v := validator(t, port, server.Addr)
-	_, err = v.Validate(t.Context(), "a.localhost", token, keyAuth)
+	_, err = v.Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth})
 	wantProblem(t, err, TypeConnection, "127.0.0.1: connection refused", true)
-	_, err = v.Validate(t.Context(), "missing.example", token, keyAuth)
+	_, err = v.Validate(t.Context(), Question{Identifier: "missing.example", Token: token, KeyAuthorization: keyAuth})
 	wantProblem(t, err, TypeDNS, "hop 1: the DNS lookup of missing.example failed", true)
-	_, err = v.Validate(t.Context(), "empty.example", token, keyAuth)
+	_, err = v.Validate(t.Context(), Question{Identifier: "empty.example", Token: token, KeyAuthorization: keyAuth})
 	wantProblem(t, err, TypeDNS, "neither an A nor an AAAA", true)
-	_, err = v.Validate(t.Context(), "private.example", token, keyAuth)
+	_, err = v.Validate(t.Context(), Question{Identifier: "private.example", Token: token, KeyAuthorization: keyAuth})
 	wantProblem(t, err, TypeConnection, fmt.Sprintf("private.example port %d is not a permitted target: private", port), false)
 }
 
@@ -324,14 +324,14 @@ func TestValidateRebinding(t *testing.T) {
 		io.WriteString(w, keyAuth)
 	})
 	v := validator(t, port, addr)
-	record, err := v.Validate(t.Context(), "rebind.example", token, keyAuth)
+	record, err := v.Validate(t.Context(), Question{Identifier: "rebind.example", Token: token, KeyAuthorization: keyAuth})
 	if err != nil || asked.Load() != 1 || record.Hops[0].Path.Used.String() != "127.0.0.1" {
 		t.Errorf("%v, %d questions, %+v", err, asked.Load(), record)
 	}
 
 	redirect = true
 	asked.Store(0)
-	record, err = v.Validate(t.Context(), "rebind.example", token, keyAuth)
+	record, err = v.Validate(t.Context(), Question{Identifier: "rebind.example", Token: token, KeyAuthorization: keyAuth})
 	wantProblem(t, err, TypeConnection, "hop 2: rebind.example port "+strconv.Itoa(int(port))+" is not a permitted target: metadata", false)
 	if asked.Load() != 2 || len(record.Hops) != 2 {
 		t.Errorf("%d questions, %+v", asked.Load(), record)
@@ -368,7 +368,7 @@ func TestValidateHTTPS(t *testing.T) {
 		}
 	}()
 	defer l.Close()
-	record, err := validator(t, port).Validate(t.Context(), "a.localhost", token, keyAuth)
+	record, err := validator(t, port).Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth})
 	if err != nil || sni != "b.localhost" || len(record.Hops) != 2 || !strings.HasPrefix(record.Hops[1].URL, "https://b.localhost:") {
 		t.Errorf("%v, sni %q, %+v", err, sni, record)
 	}
@@ -399,6 +399,6 @@ func TestValidateHTTPSWithoutTLS(t *testing.T) {
 		w.Header().Set("Location", "https://a.localhost:"+r.Host[strings.LastIndex(r.Host, ":")+1:]+"/"+secret)
 		w.WriteHeader(http.StatusFound)
 	})
-	_, err := validator(t, plain).Validate(t.Context(), "a.localhost", token, keyAuth)
+	_, err := validator(t, plain).Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth})
 	wantProblem(t, err, TypeConnection, "did not agree on TLS", true)
 }

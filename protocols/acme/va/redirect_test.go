@@ -26,7 +26,7 @@ func TestRedirectCodes(t *testing.T) {
 				w.WriteHeader(http.StatusTeapot)
 			}
 		})
-		record, err := validator(t, port).Validate(t.Context(), "a.localhost", token, keyAuth)
+		record, err := validator(t, port).Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth})
 		if err != nil || len(record.Hops) != 2 || record.Hops[0].Status != code || record.Hops[1].Status != 200 {
 			t.Errorf("%d: %v, %+v", code, err, record)
 		}
@@ -36,7 +36,7 @@ func TestRedirectCodes(t *testing.T) {
 			w.Header().Set("Location", "/moved")
 			w.WriteHeader(code)
 		})
-		_, err := validator(t, port).Validate(t.Context(), "a.localhost", token, keyAuth)
+		_, err := validator(t, port).Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth})
 		wantProblem(t, err, TypeUnauthorized, "status "+strconv.Itoa(code), false)
 	}
 }
@@ -51,7 +51,7 @@ func TestRedirectCount(t *testing.T) {
 			}
 			http.Redirect(w, r, "/"+strconv.Itoa(n+1), http.StatusFound)
 		})
-		record, err := validator(t, port).Validate(t.Context(), "a.localhost", token, keyAuth)
+		record, err := validator(t, port).Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth})
 		if redirects <= 10 {
 			if err != nil || len(record.Hops) != redirects+1 {
 				t.Errorf("%d redirects: %v, %d hops", redirects, err, len(record.Hops))
@@ -75,7 +75,7 @@ func TestRedirectLoop(t *testing.T) {
 				w.Header().Set("Location", strings.ReplaceAll(to, "PORT", r.Host[strings.LastIndex(r.Host, ":")+1:]))
 				w.WriteHeader(http.StatusMovedPermanently)
 			})
-			_, err := validator(t, port).Validate(t.Context(), "a.localhost", token, keyAuth)
+			_, err := validator(t, port).Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth})
 			wantProblem(t, err, TypeConnection, "asked before", false)
 		})
 	}

@@ -77,7 +77,7 @@ func TestInsideIsRefused(t *testing.T) {
 		} {
 			t.Run(c.name+"/"+how, func(t *testing.T) {
 				to = test.location
-				record, err := v.Validate(t.Context(), test.domain, token, keyAuth)
+				record, err := v.Validate(t.Context(), Question{Identifier: test.domain, Token: token, KeyAuthorization: keyAuth})
 				wantProblem(t, err, TypeConnection, test.refused+" is not a permitted target: ", false)
 				wantProblem(t, err, TypeConnection, c.why, false)
 				if strings.Contains(err.(*Problem).Detail, c.address) {
@@ -109,7 +109,7 @@ func TestRedirectToLiteral(t *testing.T) {
 				w.Header().Set("Location", fmt.Sprintf("http://%s:%s/%s", host, r.Host[strings.LastIndex(r.Host, ":")+1:], secret))
 				w.WriteHeader(http.StatusTemporaryRedirect)
 			})
-			record, err := validator(t, port).Validate(t.Context(), "a.localhost", token, keyAuth)
+			record, err := validator(t, port).Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth})
 			wantProblem(t, err, TypeConnection, "hop 1: a.localhost port ", false)
 			if asked != 1 || len(record.Hops) != 1 || !strings.Contains(err.Error(), "not a DNS name") && !strings.Contains(err.Error(), "not a URL") {
 				t.Errorf("%d requests, %+v, %v", asked, record, err)
@@ -169,7 +169,7 @@ func TestSlowBodies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v := validator(t, drip(t, c.start, c.text, 5*time.Millisecond))
 			v.HopTimeout = 100 * time.Millisecond
-			_, err := v.Validate(t.Context(), "a.localhost", token, keyAuth)
+			_, err := v.Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth})
 			wantProblem(t, err, TypeConnection, c.want, true)
 		})
 	}
@@ -180,7 +180,7 @@ func TestSlowBodies(t *testing.T) {
 		})
 		v := validator(t, port)
 		v.Timeout = 100 * time.Millisecond // of all hops, each of which is well within its own
-		_, err := v.Validate(t.Context(), "a.localhost", token, keyAuth)
+		_, err := v.Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth})
 		wantProblem(t, err, TypeConnection, "", true)
 		if !strings.Contains(err.Error(), "in time") && !strings.Contains(err.Error(), "timed out") {
 			t.Errorf("want the time to be up: %v", err)
@@ -227,7 +227,7 @@ func TestHugeBodies(t *testing.T) {
 					_, err = io.WriteString(conn, block)
 				}
 			})
-			_, err := validator(t, port).Validate(t.Context(), "a.localhost", token, keyAuth)
+			_, err := validator(t, port).Validate(t.Context(), Question{Identifier: "a.localhost", Token: token, KeyAuthorization: keyAuth})
 			wantProblem(t, err, c.kind, c.want, !strings.Contains(c.want, "DNS name"))
 		})
 	}

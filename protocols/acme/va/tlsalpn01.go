@@ -36,16 +36,16 @@ type TLSALPN01 struct {
 	Timeout time.Duration // from the DNS question to the end of the handshake; 0 means 10 s
 }
 
-// Validate opens a TLS connection to identifier, a DNS name or an address, and
+// Validate opens a TLS connection to the identifier, a DNS name or an address, and
 // succeeds when the server agrees on acme-tls/1 and shows a self-signed
 // certificate for just that identifier which holds the digest of
-// keyAuthorization. Nothing is sent after the handshake. The error is a *Problem.
-func (t TLSALPN01) Validate(ctx context.Context, identifier, token, keyAuthorization string) (Record, error) {
+// the key authorization. Nothing is sent after the handshake. The error is a *Problem.
+func (t TLSALPN01) Validate(ctx context.Context, q Question) (Record, error) {
 	var record Record
-	if keyAuthorization == "" || !strings.HasPrefix(keyAuthorization, token+".") {
-		return record, &Problem{Type: TypeServerInternal, Detail: "there is no key authorization of this token to compare with"}
+	if !q.whole() {
+		return record, incomplete()
 	}
-	host, name, serverName, ok := tlsTarget(identifier)
+	host, name, serverName, ok := tlsTarget(q.Identifier)
 	if !ok {
 		return record, &Problem{Type: TypeMalformed, Detail: "the identifier is neither a DNS name nor an address that tls-alpn-01 can ask"}
 	}
@@ -71,7 +71,7 @@ func (t TLSALPN01) Validate(ctx context.Context, identifier, token, keyAuthoriza
 	}
 	digest := sha256.Sum256(leaf.Raw)
 	seen.Certificate = digest[:]
-	if why := checkChallengeCertificate(leaf, name, keyAuthorization); why != "" {
+	if why := checkChallengeCertificate(leaf, name, q.KeyAuthorization); why != "" {
 		return record, &Problem{Type: TypeUnauthorized, Detail: where + "shows a certificate " + why, Retry: true}
 	}
 	return record, nil

@@ -82,7 +82,7 @@ func TestTLSALPN01(t *testing.T) {
 		{"127.0.0.1", "1.0.0.127.in-addr.arpa", forAddress}, // RFC 8738 section 6
 	} {
 		port, asked := alpnServer(t, &tls.Config{Certificates: []tls.Certificate{certificateOf(t, c.template)}, NextProtos: []string{"h2", acmeTLS1}})
-		record, err := alpnValidator(t, port).Validate(t.Context(), c.identifier, token, keyAuth)
+		record, err := alpnValidator(t, port).Validate(t.Context(), Question{Identifier: c.identifier, Token: token, KeyAuthorization: keyAuth})
 		if err != nil {
 			t.Errorf("%s: %v", c.identifier, err)
 			continue
@@ -142,7 +142,7 @@ func TestTLSALPN01Refused(t *testing.T) {
 				c.kind, c.protos = TypeUnauthorized, []string{acmeTLS1}
 			}
 			port, _ := alpnServer(t, &tls.Config{Certificates: []tls.Certificate{certificateOf(t, c.template, c.parent...)}, NextProtos: c.protos})
-			_, err := alpnValidator(t, port).Validate(t.Context(), "host.localhost", token, keyAuth)
+			_, err := alpnValidator(t, port).Validate(t.Context(), Question{Identifier: "host.localhost", Token: token, KeyAuthorization: keyAuth})
 			wantProblem(t, err, c.kind, c.text, true)
 		})
 	}
@@ -158,13 +158,13 @@ func TestTLSALPN01Targets(t *testing.T) {
 	v := alpnValidator(t, 1, dnstest.New(t, records...).Addr)
 	for i, c := range inside {
 		name := "n" + string(rune('a'+i%26)) + string(rune('a'+i/26)) + ".example"
-		_, err := v.Validate(t.Context(), name, token, keyAuth)
+		_, err := v.Validate(t.Context(), Question{Identifier: name, Token: token, KeyAuthorization: keyAuth})
 		wantProblem(t, err, TypeConnection, c.why, false)
-		_, err = v.Validate(t.Context(), c.address, token, keyAuth)
+		_, err = v.Validate(t.Context(), Question{Identifier: c.address, Token: token, KeyAuthorization: keyAuth})
 		wantProblem(t, err, TypeConnection, c.why, false)
 	}
 	for _, identifier := range []string{"", "a b", "fe80::1%lo", "127.1", "*.host.localhost"} {
-		_, err := v.Validate(t.Context(), identifier, token, keyAuth)
+		_, err := v.Validate(t.Context(), Question{Identifier: identifier, Token: token, KeyAuthorization: keyAuth})
 		wantProblem(t, err, TypeMalformed, "identifier", false)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -174,10 +174,10 @@ func TestTLSALPN01Targets(t *testing.T) {
 	defer l.Close()
 	silent := alpnValidator(t, portOf(l))
 	silent.Timeout = 50 * time.Millisecond
-	_, err = silent.Validate(t.Context(), "127.0.0.1", token, keyAuth)
+	_, err = silent.Validate(t.Context(), Question{Identifier: "127.0.0.1", Token: token, KeyAuthorization: keyAuth})
 	wantProblem(t, err, TypeConnection, "in time", true)
 	plain := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, secret) })
-	_, err = alpnValidator(t, plain).Validate(t.Context(), "host.localhost", token, keyAuth)
+	_, err = alpnValidator(t, plain).Validate(t.Context(), Question{Identifier: "host.localhost", Token: token, KeyAuthorization: keyAuth})
 	wantProblem(t, err, TypeTLS, "did not agree", true)
 }
 
@@ -196,12 +196,12 @@ func TestHTTP01Address(t *testing.T) {
 	v := validator(t, port)
 	for _, to := range []string{"", "/elsewhere", "http://" + netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port).String() + "/elsewhere"} {
 		location = to
-		if _, err := v.Validate(t.Context(), "127.0.0.1", token, keyAuth); err != nil || host != netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port).String() {
+		if _, err := v.Validate(t.Context(), Question{Identifier: "127.0.0.1", Token: token, KeyAuthorization: keyAuth}); err != nil || host != netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port).String() {
 			t.Errorf("redirected to %q, asked for host %q: %v", to, host, err)
 		}
 	}
 	location = "http://127.0.0.2/x"
-	_, err := v.Validate(t.Context(), "127.0.0.1", token, keyAuth)
+	_, err := v.Validate(t.Context(), Question{Identifier: "127.0.0.1", Token: token, KeyAuthorization: keyAuth})
 	wantProblem(t, err, TypeConnection, "not a DNS name", false)
 	first, problem := v.first("2001:DB8::1", token)
 	if problem != nil || first.host != "2001:db8::1" || first.url.Hostname() != "2001:db8::1" || newTarget("http", first.host, 80, first.url).url.Host != "[2001:db8::1]" {
