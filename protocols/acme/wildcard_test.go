@@ -119,7 +119,7 @@ func TestValidatorsAreChecked(t *testing.T) {
 	for _, c := range challengeTypes {
 		all = append(all, c.method)
 	}
-	if !slices.Equal(all, []claim.Method{claim.HTTP01, claim.DNS01, claim.TLSALPN01}) {
+	if !slices.Equal(all, []claim.Method{claim.HTTP01, claim.DNS01, claim.TLSALPN01, claim.DNSAccount01, claim.DeviceAttest01, claim.DNSPersist01}) {
 		t.Errorf("order of offers %v", all)
 	}
 }

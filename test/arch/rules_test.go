@@ -47,7 +47,7 @@ var rules = []rule{
 	{class: "operations", packages: []string{"protocols/operations"},
 		may: join(core, []string{"ca/background", "ca/status", "protocols/internal/..."}), deny: sql, denyDeep: sql},
 	{class: "before the doors", packages: []string{"protocols/forwarded"}, deny: sql, denyDeep: sql},
-	{class: "part of a door", packages: []string{"protocols/acme/va", "protocols/crl/fetch"},
+	{class: "part of a door", packages: []string{"protocols/acme/va", "protocols/acme/attest", "protocols/crl/fetch"},
 		may:  join(core, []string{"{own}/...", "protocols/internal/..."}),
 		deny: sql, denyDeep: sql},
 	{class: "door's memory", packages: []string{"protocols/acme/recent"},
