@@ -34,7 +34,7 @@ func (c *checker) tlsalpn01(w writtenTLSALPN01) uint16 {
 // acmeEndpoint checks what only ACME endpoints have; false where something of
 // it is on an endpoint of another protocol.
 func (c *checker) acmeEndpoint(item string, w *writtenEndpoint, config *Config) (a ACMEEndpoint) {
-	for _, key := range []string{"profiles", "resolvers", "caa"} {
+	for _, key := range []string{"profiles", "resolvers", "caa", "drafts", "dns_persist_issuers", "attestation", "subdomains", "vantages", "quorum"} {
 		if _, written := c.places[item+"."+key]; written && w.Protocol != string(caller.ACME) {
 			c.problem(item+"."+key, "only an endpoint of protocol acme has this")
 		}
@@ -58,6 +58,11 @@ func (c *checker) acmeEndpoint(item string, w *writtenEndpoint, config *Config) 
 	slices.SortFunc(a.Profiles, func(x, y NamedProfile) int { return strings.Compare(x.Name, y.Name) })
 	a.Resolvers = c.resolvers(item+".resolvers", w.Resolvers)
 	a.CAA = c.caaIssuers(item+".caa", w.CAA)
+	a.Drafts = c.drafts(item+".drafts", w.Drafts)
+	a.PersistIssuers = c.persistIssuers(item, w, &a)
+	a.Attestation = c.attestation(item+".attestation", w.Attestation)
+	a.Subdomains = w.Subdomains
+	a.Vantages, a.Quorum = c.vantages(item, w)
 	return a
 }
 

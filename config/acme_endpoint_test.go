@@ -16,7 +16,7 @@ func withEndpoint(t *testing.T, more, rest string) (*Config, error) {
 	if strings.Count(minimal, end) != 1 {
 		t.Fatalf("the minimal configuration has not one endpoint:\n%s", minimal)
 	}
-	for _, key := range []string{"profiles", "resolvers", "caa"} {
+	for _, key := range []string{"profiles", "resolvers", "caa", "drafts", "dns_persist_issuers", "attestation", "subdomains", "vantages", "quorum"} {
 		more = strings.ReplaceAll(more, ", "+key+":", "\n    "+key+":")
 	}
 	return Parse("f", []byte(strings.Replace(minimal, end, end+more, 1)+rest), Options{})

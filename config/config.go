@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/keys"
 	"github.com/enrollgate/enrollgate/ca/profile"
 )
@@ -126,6 +127,13 @@ type ACMEEndpoint struct {
 	Profiles  []NamedProfile // that an order may name, by name
 	Resolvers []string       // instead of ACME's; nil: those
 	CAA       []string       // issuer domain names; nil: CAA records are not looked at (RFC 8659)
+
+	Drafts         map[claim.Method]string // challenge types of drafts that are offered, with the revision
+	PersistIssuers []string                // issuer domain names that records of dns-persist-01 name
+	Attestation    map[string]string       // absolute paths of PEM files with roots, by format; nil: devices attest nothing
+	Subdomains     bool                    // names can be proven by one above them (RFC 9444)
+	Vantages       [][]string              // resolvers of vantage points, instead of Resolvers; nil: there is one
+	Quorum         int                     // vantage points that must agree
 }
 
 // NamedProfile is a profile under the name that clients choose it by.

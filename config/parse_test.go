@@ -101,7 +101,7 @@ func TestBroken(t *testing.T) {
 			"f:25: the file holds a second YAML document; write everything into one",
 		}},
 		{"unknown keys at every level", "    authentication: [[acme-account]]\n", "    authentication: [[acme-account]]\n    authentification: x\nlog:\n  levle: info\nlistenn: {}\n", []string{
-			`f:25: endpoints[e].authentification: unknown key; did you mean "authentication"? (allowed: id, protocol, tenant, ca, profile, authentication, terms_of_service, enabled, profiles, resolvers, caa)`,
+			`f:25: endpoints[e].authentification: unknown key; did you mean "authentication"? (allowed: id, protocol, tenant, ca, profile, authentication, terms_of_service, enabled, profiles, resolvers, caa, drafts, dns_persist_issuers, attestation, subdomains, vantages, quorum)`,
 			`f:27: log.levle: unknown key; did you mean "level"? (allowed: level, format)`,
 			`f:28: listenn: unknown key; did you mean "listen"? (allowed: listen, base_url, tls, store, seal, pkcs11, tenants, cas, foreign_cas, profiles, endpoints, acme, approvals, retention, log, admin, drain_timeout)`,
 		}},
@@ -169,7 +169,7 @@ func TestBroken(t *testing.T) {
 			"f:20: profiles[p].keys[0]: RSA keys have 2048 to 8192 bits; the global floor refuses others in any profile",
 			`f:22: profiles[p].ext_key_usage.critcal: unknown key; did you mean "critical"? (allowed: mode, values, default, critical)`,
 			"f:23: profiles[p].validity.default: text is wanted here, and YAML reads this as another type; put it in quotes if it is meant so",
-			`f:25: profiles[p].subject_alt_name.dns.methods[1]: "smtp" is not a way to prove a name of this type (allowed: http-01, dns-01, tls-alpn-01, service, directory, credential, certificate)`,
+			`f:25: profiles[p].subject_alt_name.dns.methods[1]: "smtp" is not a way to prove a name of this type (allowed: http-01, dns-01, tls-alpn-01, dns-account-01, dns-persist-01, service, directory, credential, certificate)`,
 		}},
 		{"listeners", "  https: 127.0.0.1:8443\n", "  https: pki.example:443\n  http: ':8443'\n  est: '[::]:8443'\n  admin: 127.0.0.1:0\n", []string{
 			"f:2: listen.https: an address to listen on is HOST:PORT, where HOST is an IP address (IPv6 in brackets), localhost, or nothing for all addresses",

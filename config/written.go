@@ -121,6 +121,20 @@ type writtenEndpoint struct {
 	Profiles  map[string]string `yaml:"profiles"`
 	Resolvers []string          `yaml:"resolvers"`
 	CAA       []string          `yaml:"caa"`
+
+	Drafts            []string           `yaml:"drafts"`
+	DNSPersistIssuers []string           `yaml:"dns_persist_issuers"`
+	Attestation       writtenAttestation `yaml:"attestation"`
+	Subdomains        bool               `yaml:"subdomains"`
+	Vantages          [][]string         `yaml:"vantages"`
+	Quorum            *int               `yaml:"quorum"`
+}
+
+type writtenAttestation struct {
+	Apple  string `yaml:"apple"`
+	TPM    string `yaml:"tpm"`
+	Packed string `yaml:"packed"`
+	Step   string `yaml:"step"`
 }
 
 type writtenACME struct {

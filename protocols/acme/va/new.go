@@ -74,6 +74,25 @@ func NewDNS01(o Options) (*DNS01, error) {
 	return &DNS01{Resolver: resolver}, nil
 }
 
+// NewDNSAccount01 makes a validator that asks the same resolvers.
+func NewDNSAccount01(o Options) (*DNSAccount01, error) {
+	resolver, err := o.records()
+	if err != nil {
+		return nil, err
+	}
+	return &DNSAccount01{Resolver: resolver}, nil
+}
+
+// NewDNSPersist01 makes a validator that asks the same resolvers for records that
+// name one of these issuer domain names; see DNSPersist01 for the prefix.
+func NewDNSPersist01(o Options, issuers []string, prefix string, now func() time.Time) (*DNSPersist01, error) {
+	resolver, err := o.records()
+	if err != nil {
+		return nil, err
+	}
+	return &DNSPersist01{Resolver: resolver, Issuers: issuers, Prefix: prefix, Now: now}, nil
+}
+
 // NewCAA makes a check of CAA records that lets these issuer domain names issue.
 func NewCAA(o Options, issuers []string) (*CAA, error) {
 	resolver, err := o.records()
