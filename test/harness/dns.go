@@ -102,6 +102,13 @@ func (s *DNSServer) SetTXT(name string, values ...string) {
 	})
 }
 
+// SetCAA sets a name's CAA records, each an issue property with a value.
+func (s *DNSServer) SetCAA(name string, issue ...string) {
+	s.set(name, dns.TypeCAA, len(issue), func(h dns.RR_Header, i int) dns.RR {
+		return &dns.CAA{Hdr: h, Tag: "issue", Value: issue[i]}
+	})
+}
+
 // SetRcode answers every question for a name with a response code, for example
 // dns.RcodeServerFailure; dns.RcodeSuccess goes back to its records.
 func (s *DNSServer) SetRcode(name string, rcode int) {
