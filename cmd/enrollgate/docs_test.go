@@ -70,6 +70,17 @@ func TestDocumentedConfiguration(t *testing.T) {
 	if c, err := config.ParseOver(text, "docs/acme.md", []byte(block), config.Options{}); !found || err != nil || len(c.ACMEOf["acme-hosts"].Profiles) != 2 {
 		t.Errorf("docs/acme.md: %v, %v", found, err)
 	}
+	for mark, check := range map[string]func(config.ACMEEndpoint) bool{
+		"devices": func(e config.ACMEEndpoint) bool { return len(e.Attestation) == 2 },
+		"drafts":  func(e config.ACMEEndpoint) bool { return len(e.Drafts) == 2 && e.Quorum == 2 && e.Subdomains },
+	} {
+		_, rest, _ = strings.Cut(string(page), "<!-- "+mark+" -->\n```yaml\n")
+		block, _, found = strings.Cut(rest, "```")
+		c, err := config.ParseOver(text, "docs/acme.md", []byte(block), config.Options{})
+		if !found || err != nil || !check(c.ACMEOf[c.Endpoints[len(c.Endpoints)-1].ID]) {
+			t.Errorf("docs/acme.md, %s: %v, %v", mark, found, err)
+		}
+	}
 	if page, err = os.ReadFile(filepath.Join(treeRoot, "docs", "status.md")); err != nil {
 		t.Fatal(err)
 	}
