@@ -7,8 +7,13 @@
 // accounts. Every reply, errors included, carries a fresh Replay-Nonce
 // (section 6.5).
 //
-// Names are proven by http-01 (section 8.3) or dns-01 (8.4), wildcard names by
-// dns-01 alone; they may be proven before an order (section 7.4.1). Certificates
+// Names are proven by http-01 (section 8.3), dns-01 (8.4) or tls-alpn-01 (RFC
+// 8737), wildcard names by dns-01 and its likes alone; they may be proven before an
+// order (section 7.4.1), and where the endpoint says so by a name above them (RFC
+// 9444). Where the configuration names them there are dns-account-01
+// (draft-ietf-acme-dns-account-label-03), dns-persist-01
+// (draft-ietf-acme-dns-persist-02 or -00) and, for devices, device-attest-01
+// (draft-ietf-acme-device-attest-10). Certificates
 // are revoked (7.6) by the account that they were issued to, by one that holds
 // authorizations for all their names, or by their own key.
 //
