@@ -32,7 +32,7 @@ type credentialCreateCmd struct {
 	Endpoint []string `help:"Endpoint that takes it; may be given again. Default: every one of protocol, tenant and profile." placeholder:"ID"`
 	Tenant   string   `help:"Tenant; needed where the configuration has several." placeholder:"ID"`
 	Subject  string   `help:"Who it is given to, in words: recorded, and with every certificate that it leads to." placeholder:"TEXT"`
-	Device   string   `help:"Device that it is given for: recorded, and compared with the serial number that a device attests." placeholder:"TEXT"`
+	Device   string   `help:"Device that it is given for: recorded, and compared with what a device attests." placeholder:"TEXT"`
 	Name     []string `help:"Names that may be certified: host.example.com, *.example.com for every name below, an address or a range; may be given again. Default: what the profile allows." placeholder:"PATTERN"`
 	KeyHash  string   `name:"key-hash" help:"The one key that may be certified: SHA-256 of its SubjectPublicKeyInfo, in hexadecimal." placeholder:"HEX"`
 	Uses     string   `help:"How often it can be used: a number, or unlimited." default:"1" placeholder:"N"`

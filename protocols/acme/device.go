@@ -133,18 +133,33 @@ func (d *Door) attestedClaims(ev claim.ValidatedAuthorization, a *state.Attestat
 	return out, nil
 }
 
-// oneSerial refuses claims that name two devices by their serial number, such as
-// an external account of one device and the attestation of another.
-func oneSerial(claims []claim.Claim) error {
-	serial := ""
+// sameDevice refuses claims of two devices: attestations that state several serial
+// numbers, and an external account that was given for another device than the one
+// that attested itself.
+func sameDevice(claims []claim.Claim) error {
+	var given, stated string
+	var attested []string
 	for _, c := range claims {
-		if c.Kind() != claim.Serial {
-			continue
+		text := c.Text()
+		switch {
+		case c.Kind() == claim.Serial && c.Method() == claim.Credential:
+			given = text
+		case c.Method() != claim.DeviceAttest01:
+		case c.Kind() == claim.Serial:
+			if stated != "" && text != stated {
+				return fail(http.StatusForbidden, typeUnauthorized, "the order is for two devices")
+			}
+			stated, attested = text, append(attested, text)
+		case c.Kind() == claim.Permanent:
+			value, _, _ := strings.Cut(text, "/")
+			attested = append(attested, text, value)
+		case c.Kind() == claim.Hardware:
+			_, serial, _ := strings.Cut(text, "/")
+			attested = append(attested, serial)
 		}
-		if serial != "" && c.Text() != serial {
-			return fail(http.StatusForbidden, typeUnauthorized, "the device that was attested is not the one that the external account, or another authorization of the order, is for")
-		}
-		serial = c.Text()
+	}
+	if given != "" && len(attested) > 0 && !slices.Contains(attested, given) {
+		return fail(http.StatusForbidden, typeUnauthorized, "the device that was attested is not the one that the external account is for")
 	}
 	return nil
 }

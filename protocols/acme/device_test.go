@@ -299,20 +299,58 @@ func TestDeviceRefused(t *testing.T) {
 	}
 }
 
-// oneSerial: an external account of one device cannot be used with another.
-func TestOneSerial(t *testing.T) {
-	serial := func(text string) claim.Claim {
-		c, err := claim.FromAttestation(claim.NewVerifier(caller.ACME), claim.ValidatedAuthorization{ID: "a", Owner: "o", Device: mustName(t, "x"), Challenge: claim.DeviceAttest01,
-			Status: "valid", Validated: time.Now(), Expires: time.Now().Add(time.Hour), Now: time.Now()}, claim.Serial, text)
+// An external account of one device cannot be used with another, nor an order name two.
+func TestSameDevice(t *testing.T) {
+	module, err := pkix.NewHardwareModule(pkix.OID{1, 2}, []byte("TPM-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	evidence := func(device pkix.GeneralName) claim.ValidatedAuthorization {
+		return claim.ValidatedAuthorization{ID: "a", Owner: "o", Device: device, Challenge: claim.DeviceAttest01,
+			Status: "valid", Validated: time.Now(), Expires: time.Now().Add(time.Hour), Now: time.Now()}
+	}
+	v := claim.NewVerifier(caller.ACME)
+	must := func(c claim.Claim, err error) claim.Claim {
+		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
-	if err := oneSerial([]claim.Claim{serial("1"), serial("1")}); err != nil {
-		t.Error(err)
+	serial := func(text string) claim.Claim {
+		return must(claim.FromAttestation(v, evidence(mustName(t, "x")), claim.Serial, text))
 	}
-	if oneSerial([]claim.Claim{serial("1"), serial("2")}) == nil {
-		t.Error("two devices are one")
+	named := func(n pkix.GeneralName) claim.Claim { return must(claim.FromAuthorization(v, evidence(n))) }
+	account := func(device string) claim.Claim {
+		who, err := caller.FromAccountSignature(caller.NewVerifier(caller.ACME), caller.AccountSignature{Tenant: "t", Endpoint: "e", Account: "a", Status: "valid",
+			KeyThumbprint: [32]byte{1}, AccountKey: [32]byte{1}, Binding: &caller.Binding{Credential: "k", Device: device}, At: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := claim.FromCredential(v, who)
+		if err != nil || len(all) != 1 {
+			t.Fatal(all, err)
+		}
+		return all[0]
+	}
+	for what, c := range map[string]struct {
+		claims []claim.Claim
+		good   bool
+	}{
+		"nothing":                {nil, true},
+		"no attestation":         {[]claim.Claim{account("1")}, true},
+		"one serial twice":       {[]claim.Claim{serial("1"), serial("1")}, true},
+		"two serials":            {[]claim.Claim{serial("1"), serial("2")}, false},
+		"its serial":             {[]claim.Claim{account("1"), named(mustName(t, "UDID")), serial("1")}, true},
+		"another serial":         {[]claim.Claim{account("2"), named(mustName(t, "UDID")), serial("1")}, false},
+		"its name":               {[]claim.Claim{account("SN"), named(mustName(t, "SN/1.2.3"))}, true},
+		"its name with assigner": {[]claim.Claim{account("SN/1.2.3"), named(mustName(t, "SN/1.2.3"))}, true},
+		"another name":           {[]claim.Claim{account("SN"), named(mustName(t, "SM"))}, false},
+		"its module":             {[]claim.Claim{account("TPM-1"), named(module)}, true},
+		"another module":         {[]claim.Claim{account("TPM-2"), named(module)}, false},
+	} {
+		if err := sameDevice(c.claims); (err == nil) != c.good {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

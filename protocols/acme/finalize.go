@@ -114,7 +114,7 @@ func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizati
 	if err != nil {
 		return nil, err
 	}
-	if err := oneSerial(claims); err != nil {
+	if err := sameDevice(claims); err != nil {
 		return nil, err
 	}
 	effects := []ca.Effect{

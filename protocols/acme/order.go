@@ -64,7 +64,7 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 	if err := d.limitOrder(r, s, identifiers, had); err != nil {
 		return err
 	}
-	if err := d.heldAncestors(r, s.account, identifiers, ancestors); err != nil {
+	if err := d.heldAncestors(r, way, s.account, identifiers, ancestors); err != nil {
 		return err
 	}
 	order, authorizations, err := d.makeOrder(r, s, way, identifiers, ancestors)

@@ -81,8 +81,8 @@ func (e *endpoint) ancestors(in []orderedIdentifier) (map[state.Identifier]strin
 }
 
 // heldAncestors adds the names above that the account has proven with the names
-// below them before any order.
-func (d *Door) heldAncestors(r *request, account *state.Account, identifiers []state.Identifier, ancestors map[state.Identifier]string) error {
+// below them before any order, by a challenge that counts under the order's profile.
+func (d *Door) heldAncestors(r *request, way *variant, account *state.Account, identifiers []state.Identifier, ancestors map[state.Identifier]string) error {
 	if !r.endpoint.subdomains || !account.Preauthorized {
 		return nil
 	}
@@ -93,7 +93,11 @@ func (d *Door) heldAncestors(r *request, account *state.Account, identifiers []s
 	for _, id := range identifiers {
 		base, _ := splitWildcard(id)
 		for _, p := range proven {
-			if ancestors[id] == "" && id.Type == identifierDNS && p.Subdomains() && p.Identifier.Type == identifierDNS && within(base.Value, p.Identifier.Value) && id != p.Identifier {
+			covers := p.Subdomains() && p.Identifier.Type == identifierDNS && id.Type == identifierDNS && within(base.Value, p.Identifier.Value) && id != p.Identifier
+			counts := func(c state.Challenge) bool {
+				return c.Status == state.Valid && slices.Contains(way.offeredBelow(p.Identifier), claim.Method(c.Type))
+			}
+			if ancestors[id] == "" && covers && slices.ContainsFunc(p.Challenges, counts) {
 				ancestors[id] = p.Identifier.Value
 			}
 		}
