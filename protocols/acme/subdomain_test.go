@@ -146,6 +146,14 @@ func TestSubdomainsBefore(t *testing.T) {
 	if _, o, r := c.open(nil, state.Identifier{Type: "dns", Value: "a.notcorp.corp.example"}); o.Status != state.Ready {
 		t.Errorf("deep below: %s", r.body)
 	}
+	// Where the challenge does not count any more, the name is proven by itself.
+	way := c.b.door.endpoints["one/issuing/devices"].standard
+	all := way.offers[claim.DNS]
+	way.offers[claim.DNS] = []claim.Method{claim.HTTP01}
+	if _, o, r := c.open(nil, state.Identifier{Type: "dns", Value: "a.corp.example"}); o.Status != state.Pending || c.readAuthorization(o, 0).Identifier.Value != "a.corp.example" {
+		t.Errorf("by a challenge that does not count: %s", r.body)
+	}
+	way.offers[claim.DNS] = all
 	// Another account has proven nothing.
 	other := c.b.client("one")
 	other.base = c.base
