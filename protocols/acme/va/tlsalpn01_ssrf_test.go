@@ -19,11 +19,11 @@ func TestTLSALPN01Rebinding(t *testing.T) {
 	template.DNSNames = []string{"rebind.example"}
 	port, _ := alpnServer(t, &tls.Config{Certificates: []tls.Certificate{certificateOf(t, template)}, NextProtos: []string{acmeTLS1}})
 	v := alpnValidator(t, port, addr)
-	record, err := v.Validate(t.Context(), "rebind.example", token, keyAuth)
+	record, err := v.Validate(t.Context(), Question{Identifier: "rebind.example", Token: token, KeyAuthorization: keyAuth})
 	if err != nil || asked.Load() != 1 || record.TLS.Path.Used.String() != "127.0.0.1" {
 		t.Errorf("%v, %d questions, %+v", err, asked.Load(), record.TLS)
 	}
-	_, err = v.Validate(t.Context(), "rebind.example", token, keyAuth) // the next one asks again, and looks at what is said now
+	_, err = v.Validate(t.Context(), Question{Identifier: "rebind.example", Token: token, KeyAuthorization: keyAuth}) // the next one asks again, and looks at what is said now
 	wantProblem(t, err, TypeConnection, "is not a permitted target: metadata", false)
 }
 
@@ -37,7 +37,7 @@ func TestTLSALPN01SlowAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v := alpnValidator(t, drip(t, start, "\x03", 5*time.Millisecond))
 			v.Timeout = 100 * time.Millisecond
-			_, err := v.Validate(t.Context(), "host.localhost", token, keyAuth)
+			_, err := v.Validate(t.Context(), Question{Identifier: "host.localhost", Token: token, KeyAuthorization: keyAuth})
 			wantProblem(t, err, TypeConnection, "did not finish the TLS handshake in time", true)
 		})
 	}
@@ -59,7 +59,7 @@ func TestTLSALPN01HugeAnswers(t *testing.T) {
 					_, err = io.WriteString(conn, block)
 				}
 			})
-			_, err := alpnValidator(t, port).Validate(t.Context(), "host.localhost", token, keyAuth)
+			_, err := alpnValidator(t, port).Validate(t.Context(), Question{Identifier: "host.localhost", Token: token, KeyAuthorization: keyAuth})
 			wantProblem(t, err, TypeTLS, "did not agree on TLS", true)
 		})
 	}
@@ -67,7 +67,7 @@ func TestTLSALPN01HugeAnswers(t *testing.T) {
 		template := challengeTemplate(keyAuth)
 		template.ExtraExtensions = append(template.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99999, 1}, Value: []byte(strings.Repeat(secret, 1<<15))})
 		port, _ := alpnServer(t, &tls.Config{Certificates: []tls.Certificate{certificateOf(t, template)}, NextProtos: []string{acmeTLS1}})
-		_, err := alpnValidator(t, port).Validate(t.Context(), "host.localhost", token, keyAuth)
+		_, err := alpnValidator(t, port).Validate(t.Context(), Question{Identifier: "host.localhost", Token: token, KeyAuthorization: keyAuth})
 		wantProblem(t, err, TypeTLS, "did not agree on TLS", true)
 	})
 	t.Run("after the handshake", func(t *testing.T) { // nothing is read there
@@ -81,7 +81,7 @@ func TestTLSALPN01HugeAnswers(t *testing.T) {
 			}
 			ended <- err
 		})
-		if _, err := alpnValidator(t, port).Validate(t.Context(), "host.localhost", token, keyAuth); err != nil {
+		if _, err := alpnValidator(t, port).Validate(t.Context(), Question{Identifier: "host.localhost", Token: token, KeyAuthorization: keyAuth}); err != nil {
 			t.Error(err)
 		}
 		if err := <-ended; err == nil {
