@@ -15,7 +15,7 @@ import (
 // TestDifferential holds one conversation of more than a thousand requests, most
 // of them wrong in one way, with our door and with Pebble. What is answered
 // otherwise must be in the table of what was accepted, whose reasons are lines of
-// docs/divergences.md; and what the table has must still be so.
+// docs/divergences.md; and what the table has must still be so, but where things race.
 func TestDifferential(t *testing.T) {
 	ours, theirs := ourDoor(t), pebble(t)
 	for _, c := range []*conversation{ours, theirs} {
@@ -51,7 +51,7 @@ func TestDifferential(t *testing.T) {
 	}
 	for i, a := range accepted {
 		for _, place := range a.at {
-			if !used[fmt.Sprint(i, place)] {
+			if !used[fmt.Sprint(i, place)] && !slices.Contains(races, place) {
 				t.Errorf("no longer so, at %s: %s", place, a.differs)
 			}
 		}
