@@ -1,18 +1,8 @@
-// Package cms reads and writes the Cryptographic Message Syntax (RFC 5652) that
-// the doors share.
 package cms
 
 import (
-	"encoding/asn1"
-
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
-)
-
-// RFC 5652 sections 4 and 5.1.
-var (
-	oidData       = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}
-	oidSignedData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
 )
 
 // Degenerate is a SignedData of certificates, and maybe CRLs, alone, without
@@ -21,19 +11,32 @@ var (
 func Degenerate(certificates, crls [][]byte) ([]byte, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1ObjectIdentifier(oidSignedData)
-		b.AddASN1(cbasn1.Tag(0).Constructed().ContextSpecific(), func(b *cryptobyte.Builder) {
-			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1Int64(1)
-				b.AddASN1(cbasn1.SET, func(*cryptobyte.Builder) {}) // digestAlgorithms
-				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(oidData) })
-				addAll(b, 0, certificates)
-				addAll(b, 1, crls)
-				b.AddASN1(cbasn1.SET, func(*cryptobyte.Builder) {}) // signerInfos
-			})
-		})
+		b.AddASN1Int64(1)
+		b.AddASN1(cbasn1.SET, func(*cryptobyte.Builder) {}) // digestAlgorithms
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(OIDData) })
+		addAll(b, 0, certificates)
+		addAll(b, 1, crls)
+		b.AddASN1(cbasn1.SET, func(*cryptobyte.Builder) {}) // signerInfos
 	})
-	return b.Bytes()
+	data, err := b.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	return MarshalContentInfo(OIDSignedData, data)
+}
+
+// ReadDegenerate gives the certificates and CRLs of a SignedData that carries
+// them alone, each DER, in their order. One with signers is ErrSyntax: its
+// reader has to ask whether they hold. Content without a signer is passed over.
+func ReadDegenerate(ber []byte, limits Limits) (certificates, crls [][]byte, err error) {
+	s, err := ReadSigned(ber, limits)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(s.Signers) > 0 {
+		return nil, nil, syntaxf("%d signers where certificates come alone", len(s.Signers))
+	}
+	return s.Certificates, s.CRLs, nil
 }
 
 // addAll adds an implicitly tagged SET OF what is DER already; nothing for none.
