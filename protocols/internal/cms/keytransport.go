@@ -58,6 +58,9 @@ func (k KeyTransport) wrap(cek []byte) ([]byte, int, error) {
 	if err := checkKey(key); err != nil {
 		return nil, 0, err
 	}
+	if _, err := digestOID(k.OAEP); k.OAEP != 0 && (err != nil || k.OAEP == crypto.MD5) {
+		return nil, 0, algorithmf("RSAES-OAEP with %v", k.OAEP)
+	}
 	id, err := k.Certificate.identifier(k.ByKeyID)
 	if err != nil {
 		return nil, 0, err
