@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	stdpkix "crypto/x509/pkix"
 	"encoding/pem"
@@ -50,12 +51,19 @@ func certificate(t testing.TB, name string) Certificate {
 
 func privateKey(t testing.TB, name string) crypto.Signer {
 	t.Helper()
+	if key, ok := parsedKeys.Load(name); ok {
+		return key.(crypto.Signer)
+	}
 	key, err := x509.ParsePKCS8PrivateKey(pemBlock(t, name+".key.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	parsedKeys.Store(name, key)
 	return key.(crypto.Signer)
 }
+
+// parsedKeys holds private keys, whose primes are tested whenever they are parsed.
+var parsedKeys sync.Map
 
 func rsaKey(t testing.TB) RSAKey {
 	t.Helper()
@@ -80,6 +88,15 @@ func password() *Password { return &Password{Secret: []byte("secret")} }
 
 var ed25519Key = sync.OnceValue(func() ed25519.PrivateKey {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err) // crypto/rand never fails
+	}
+	return key
+})
+
+// smallKey has fewer bits than this package takes.
+var smallKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		panic(err) // crypto/rand never fails
 	}

@@ -145,8 +145,8 @@ func TestUniformFailure(t *testing.T) {
 		{"oaep", KeyTransport{Certificate: cert, OAEP: crypto.SHA256}, func(l *ledger) Key { return RSAKey{cert, watched{rsaKey(t).Decrypter, l}} }},
 		{"ecdh", KeyAgreement{Certificate: p256}, func(l *ledger) Key { return ECKey{p256, watchedAgreer{ecKey(t, "p256").Agreer, l}} }},
 		{"kek", kek(32), func(*ledger) Key { return kek(32) }},
-		{"password", password(), func(*ledger) Key { return password() }},
-		{"password under key wrap", &Password{Secret: []byte("secret"), KeyWrap: true}, func(*ledger) Key { return password() }},
+		{"password", &Password{Secret: []byte("secret"), Iterations: 1000}, func(*ledger) Key { return password() }},
+		{"password under key wrap", &Password{Secret: []byte("secret"), Iterations: 1000, KeyWrap: true}, func(*ledger) Key { return password() }},
 	} {
 		for _, with := range []Cipher{AES128CBC, AES256GCM, DES3CBC} {
 			t.Run(fmt.Sprint(c.name, with), func(t *testing.T) {
