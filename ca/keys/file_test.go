@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/google/go-cmp/cmp"
@@ -259,6 +260,15 @@ func TestSignAndDecryptRSA(t *testing.T) {
 	}
 	if got, err := decrypt(msg, v15); err != nil || !bytes.Equal(got, session) {
 		t.Errorf("pkcs #1 v1.5: %x, %v", got, err)
+	}
+	standard := StandardDecrypter(t.Context(), key, ca.LaneEnrollment, "a", time.Minute)
+	if got, err := standard.Decrypt(nil, msg, v15); err != nil || !bytes.Equal(got, session) || !public.Equal(standard.Public()) {
+		t.Errorf("pkcs #1 v1.5, as crypto.Decrypter: %x, %v", got, err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := StandardDecrypter(ended, key, ca.LaneEnrollment, "a", time.Minute).Decrypt(nil, msg, v15); !ca.IsKind(err, ca.Unavailable) {
+		t.Errorf("after its context ended: %v", err)
 	}
 	// RFC 3218 section 2.3.2: wrong padding or length gives random keys, no error.
 	other, err := rsa.EncryptPKCS1v15(rand.Reader, public, session[:8])

@@ -9,7 +9,9 @@ import (
 
 // Encrypt makes a ContentInfo with the content encrypted for recipients, at
 // least one: an EnvelopedData for ciphers in CBC mode, an AuthEnvelopedData for
-// AES-GCM. The cipher must be granted by the floor, else the error is
+// AES-GCM. OpenSSL before the releases of July 2026 cannot read AES-GCM with
+// content of another type than OIDData: it takes the attributes that RFC 5083
+// section 2.1 demands there for something else. The cipher must be granted by the floor, else the error is
 // ErrAlgorithm, as it is for a recipient whose key is of the wrong type.
 func Encrypt(contentType pkix.OID, content []byte, c Cipher, floor Floor, recipients ...Recipient) ([]byte, error) {
 	envelopeType, data, err := EncryptData(contentType, content, c, floor, recipients...)
