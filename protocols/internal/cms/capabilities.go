@@ -1,8 +1,6 @@
 package cms
 
 import (
-	"encoding/asn1"
-
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
@@ -10,13 +8,6 @@ import (
 )
 
 const maxCapabilities = 64
-
-// OIDs that EST clients ask for a key's encryption with (RFC 7030 sections
-// 4.4.1.1 and 4.4.1.2) beside the SMIMECapabilities of RFC 8551 section 2.5.2.
-var (
-	OIDDecryptKeyID           = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 37}
-	OIDAsymmetricDecryptKeyID = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 54}
-)
 
 // ParseCapabilities reads SMIMECapabilities (RFC 8551 section 2.5.2), DER: the
 // algorithms in the order preferred, at most 64. Their parameters are passed

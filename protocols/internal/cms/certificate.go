@@ -126,7 +126,7 @@ func (i Identifier) addIssuerAndSerial(b *cryptobyte.Builder) {
 }
 
 // ParseIssuerAndSerial reads a DER IssuerAndSerialNumber alone, as the content
-// of SCEP's GetCert and GetCRL has it (RFC 8894 sections 3.3.4 and 3.3.5).
+// of SCEP's GetCert and GetCRL has it (RFC 8894 section 3.3.4).
 func ParseIssuerAndSerial(der []byte) (Identifier, error) {
 	in := cryptobyte.String(der)
 	var i Identifier

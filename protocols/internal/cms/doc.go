@@ -10,8 +10,8 @@
 // P-256, P-384 and P-521 (RFC 5753) and Ed25519 (RFC 8419). Recipients are RSA
 // with PKCS #1 v1.5 and OAEP (RFC 3370, RFC 3560), ephemeral-static ECDH on the
 // same curves (RFC 5753), key-encryption keys under AES key wrap (RFC 3394, RFC
-// 3565) and passwords (RFC 3211 and, as CMP has it, AES key wrap under PBKDF2:
-// RFC 9481 section 4.4). Content is under AES-CBC, AES-GCM and, where a Floor
+// 3565) and passwords (RFC 3211 and, as CMP has it, AES key wrap under PBKDF2: RFC
+// 9481 sections 4.3 and 4.4). Content is under AES-CBC, AES-GCM and, where a Floor
 // grants them, Triple DES and DES.
 //
 // Decryption closes padding oracles: once a recipient is found, every failure

@@ -114,6 +114,9 @@ func (e *Envelope) readAuthenticated(seq *cryptobyte.String) error {
 		return err
 	}
 	e.attributes = asSet(resorted(set))
-	// content-type is there, and names the content (RFC 5083 section 2.1).
-	return checkContentType(e.Authenticated, e.ContentType)
+	// Some senders leave content-type out.
+	if _, has := e.Authenticated.Find(oidContentType); has {
+		return checkContentType(e.Authenticated, e.ContentType)
+	}
+	return nil
 }

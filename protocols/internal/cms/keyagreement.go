@@ -220,7 +220,11 @@ func (k ECKey) prepare(r *RecipientInfo, floor Floor) (unwrapper, error) {
 	return unwrapperOf(r.encryptedKey, func() ([]byte, error) {
 		z, err := k.Agreer.ECDH(remote)
 		if err != nil {
-			return nil, err
+			if notOfTheMessage(err) {
+				return nil, err
+			}
+			z = make([]byte, len(r.originator)) // a made-up secret, so that the failure is that of the content
+			rand.Read(z)                        // never fails (crypto/rand)
 		}
 		defer clear(z)
 		return deriveX963(hash, z, wrap.raw, r.ukm, size)

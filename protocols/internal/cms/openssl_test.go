@@ -197,6 +197,11 @@ func TestEncryptData(t *testing.T) {
 		if len(e.Authenticated) != 1 {
 			t.Errorf("attributes %v", e.Authenticated)
 		}
+		other := e.Authenticated
+		other[0].Values[0][len(other[0].Values[0])-1] ^= 1 // reads another content type
+		if _, err := ReadEnvelopedData(contentType, der, Limits{}); !errors.Is(err, ErrSyntax) {
+			t.Errorf("attributes for other content: %v", err)
+		}
 		e.attributes[len(e.attributes)-1] ^= 1
 		if _, err := e.Decrypt(Floor{}, kek(32)); err != ErrDecrypt {
 			t.Errorf("other attributes: %v", err)

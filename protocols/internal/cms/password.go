@@ -15,7 +15,7 @@ var (
 	tagPassword = cbasn1.Tag(3).ContextSpecific().Constructed()
 
 	oidPBKDF2  = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 12}       // RFC 8018 appendix A.2
-	oidPWRIKEK = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 3, 9} // RFC 3211 section 4.1
+	oidPWRIKEK = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 3, 9} // RFC 3211 section 2.3
 )
 
 // prfs are the HMACs of PBKDF2 (RFC 8018 appendix B.1).

@@ -173,7 +173,7 @@ func readSignerInfo(in cryptobyte.String) (SignerInfo, error) {
 }
 
 // Signer gives the one signer of a message that must have exactly one, as
-// SCEP's have (RFC 8894 section 3.1).
+// SCEP's have (RFC 8894 section 3.2).
 func (s *SignedData) Signer() (*SignerInfo, error) {
 	if len(s.Signers) != 1 {
 		return nil, syntaxf("%d signers instead of one", len(s.Signers))

@@ -242,6 +242,9 @@ func TestKeyThatFails(t *testing.T) {
 	if _, err := e.Decrypt(Floor{}, ECKey{certificate(t, "p256"), failing{err: busy}}); err != error(busy) {
 		t.Errorf("ecdh: %v", err)
 	}
+	if _, err := e.Decrypt(Floor{}, ECKey{certificate(t, "p256"), failing{err: errors.New("no")}}); err != ErrDecrypt {
+		t.Errorf("ecdh that says no: %v", err)
+	}
 }
 
 // The padding is judged alike wherever it breaks.
