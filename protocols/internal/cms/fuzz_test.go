@@ -141,8 +141,8 @@ func FuzzCertificate(f *testing.F) {
 	})
 }
 
-// FuzzSmall: the structures that stand in attributes and contents.
-func FuzzSmall(f *testing.F) {
+// FuzzStructures: those that stand in attributes and contents.
+func FuzzStructures(f *testing.F) {
 	f.Add([]byte{0x30, 0x0b, 0x30, 0x09, 6, 7, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1})
 	value, err := MarshalIssuerAndSerial(certificate(f, "rsa"))
 	if err != nil {

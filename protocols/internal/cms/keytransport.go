@@ -137,8 +137,11 @@ func (k RSAKey) unwrap(encrypted []byte, size int, opts crypto.DecrypterOpts) ([
 	random := make([]byte, size)
 	rand.Read(random) // never fails (crypto/rand)
 	cek, err := k.Decrypter.Decrypt(rand.Reader, encrypted, opts)
-	if err != nil && notOfTheMessage(err) {
-		return nil, 0, err
+	if err != nil {
+		if notOfTheMessage(err) {
+			return nil, 0, err
+		}
+		cek = nil
 	}
 	candidate, ok := sized(cek, size)
 	clear(cek)
