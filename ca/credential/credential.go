@@ -30,7 +30,8 @@ const (
 	Code Kind = "enrollment-code"
 	// OneTime is a secret alone, which the holder sends and is found by.
 	OneTime Kind = "one-time"
-	// Password is a password that a person chose, under a user name.
+	// Password is a password under a user name: one that a person chose, or one
+	// that is made here.
 	Password Kind = "password"
 )
 

@@ -19,6 +19,9 @@ import (
 // bits at least).
 const secretSize = 32
 
+// idSize is how many characters an id has that we make.
+const idSize = 16
+
 // Secret is a secret in the clear. It does not print.
 type Secret struct{ octets []byte }
 
@@ -48,26 +51,27 @@ func NewRegistry(store Store, keys *seal.Keyring) *Registry {
 
 // Create registers a credential and gives its secret, which nobody can read
 // again. Kind, door, tenant, binding, uses and expiry are taken from c, the id too
-// where it has one; password is that of a Password and empty for every other kind.
+// where it has one; password is what a person chose for a Password, or empty for
+// one that is made here, and empty for every other kind.
 // BadRequest where c does not hold together; Conflict where the id is taken.
 func (r *Registry) Create(ctx context.Context, c Credential, password string, a ca.Audit) (*Credential, Secret, error) {
 	if c.ID == "" {
-		c.ID = ca.RandomID(16)
+		c.ID = ca.RandomID(idSize)
 	}
 	if c.Binding.Credential = c.ID; c.Granted != c.Left || c.Granted == 0 || c.Granted < Unlimited || c.Expires.IsZero() || c.Tenant == "" || c.Door == "" {
 		return nil, Secret{}, ca.InternalError(errors.New("credential: tenant, door, uses and expiry are needed"))
 	}
 	row, ok := kinds[c.Kind]
-	if !ok || row.chosen != (password != "") {
+	if !ok || row.chosen == nil && password != "" {
 		return nil, Secret{}, ca.Errorf(ca.BadRequest, "a password is given for credentials of kind %s, and for them alone", Password)
 	}
-	secret := Secret{make([]byte, secretSize)}
+	secret, keep := Secret{make([]byte, secretSize)}, row.keep
 	rand.Read(secret.octets) // never fails (crypto/rand)
-	if row.chosen {
-		secret.octets = []byte(password)
+	if password != "" {
+		secret.octets, keep = []byte(password), row.chosen
 	}
 	record := &Record{Credential: c}
-	if err := row.keep(r, ctx, record, secret); err != nil {
+	if err := keep(r, ctx, record, secret); err != nil {
 		return nil, Secret{}, err
 	}
 	if err := r.AddCredential(ctx, record, a); err != nil {
@@ -78,13 +82,13 @@ func (r *Registry) Create(ctx context.Context, c Credential, password string, a 
 
 // kinds says how each kind keeps its secret.
 var kinds = map[Kind]struct {
-	chosen bool // by a person
 	keep   func(r *Registry, ctx context.Context, into *Record, s Secret) error
+	chosen func(r *Registry, ctx context.Context, into *Record, s Secret) error // by a person; nil: never
 }{
 	HMACKey:  {keep: (*Registry).seal},
 	Code:     {keep: (*Registry).seal},
 	OneTime:  {keep: (*Registry).index},
-	Password: {chosen: true, keep: (*Registry).hash},
+	Password: {keep: (*Registry).digest, chosen: (*Registry).hash},
 }
 
 // seal keeps what a protocol needs back.
@@ -151,7 +155,7 @@ func (r *Registry) Check(ctx context.Context, tenant, id, secret string) (*Crede
 		}
 		return &record.Credential, nil
 	case err == nil && record.Kind == Password:
-		same, err := r.compare(ctx, string(record.Secret), secret)
+		same, err := r.matches(ctx, record, secret)
 		if err != nil {
 			return nil, err
 		}
@@ -159,6 +163,9 @@ func (r *Registry) Check(ctx context.Context, tenant, id, secret string) (*Crede
 			return nil, unknown()
 		}
 		return &record.Credential, nil
+	}
+	if madeHere(id) { // nobody finds such a name by trying: no work is wasted on it
+		return nil, unknown()
 	}
 	if _, err := r.compare(ctx, decoy, secret); err != nil { // as much work as for one that there is
 		return nil, err

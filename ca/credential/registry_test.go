@@ -151,7 +151,6 @@ func TestCreateRefuses(t *testing.T) {
 		want     ca.Kind
 	}{
 		"an unknown kind":         {func(c *credential.Credential) { c.Kind = "x" }, "", ca.BadRequest},
-		"no password":             {func(c *credential.Credential) { c.Kind = credential.Password }, "", ca.BadRequest},
 		"a short password":        {func(c *credential.Credential) { c.Kind = credential.Password }, "secret", ca.BadRequest},
 		"a chosen key":            {func(*credential.Credential) {}, "correct horse battery", ca.BadRequest},
 		"no uses":                 {func(c *credential.Credential) { c.Granted, c.Left = 0, 0 }, "", ca.Internal},
@@ -234,5 +233,44 @@ func TestSecretDoesNotPrint(t *testing.T) {
 		if text := fmt.Sprintf(form, s) + fmt.Sprintf(form, struct{ S credential.Secret }{s}); strings.Contains(text, s.Text()) || strings.Contains(text, fmt.Sprint(s.Octets())) {
 			t.Errorf("%s prints the secret", form)
 		}
+	}
+}
+
+// TestMadePassword: a password that is made here is kept as a keyed HMAC, opens in
+// its own row alone, and after its data key was rotated.
+func TestMadePassword(t *testing.T) {
+	b := newBench(t)
+	c, secret, err := b.Create(t.Context(), b.plain(credential.Password), "", added)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.store.Credential(t.Context(), "one", c.ID)
+	if err != nil || len(secret.Octets()) < 16 || !strings.HasPrefix(string(r.Secret), "$hmac-sha256$") || strings.Contains(string(r.Secret), secret.Text()) {
+		t.Fatalf("%s is kept of %d octets: %v", r.Secret, len(secret.Octets()), err)
+	}
+	for _, place := range [][2]string{{"one", "other"}, {"two", c.ID}} {
+		moved := *r
+		moved.Tenant, moved.ID = place[0], place[1]
+		if err := b.store.AddCredential(t.Context(), &moved, added); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Check(t.Context(), place[0], place[1], secret.Text()); !ca.IsKind(err, ca.BadProof) {
+			t.Errorf("it opens at %v: %v", place, err)
+		}
+	}
+	for _, wrong := range []string{"", secret.Text() + "x", strings.ToLower(secret.Text()), string(r.Secret)} {
+		if _, err := b.Check(t.Context(), "one", c.ID, wrong); !ca.IsKind(err, ca.BadProof) {
+			t.Errorf("%q opens: %v", wrong, err)
+		}
+	}
+	if _, err := b.keys.Rotate(t.Context(), seal.Lookup, added); err != nil {
+		t.Fatal(err)
+	}
+	b.now = b.now.Add(seal.CurrentAfter)
+	if err := b.keys.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Check(t.Context(), "one", c.ID, secret.Text()); err != nil {
+		t.Error(err)
 	}
 }
