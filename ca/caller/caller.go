@@ -46,12 +46,21 @@ const (
 	// CertificateKey is a signature by the key of an issued certificate, which may
 	// revoke that certificate and nothing else (RFC 8555 section 7.6).
 	CertificateKey Method = "certificate-key"
+	// Password is a user name and password of the registry of credentials, by HTTP
+	// Basic (RFC 7617). With a credential that can be used once, it is an enrollment code.
+	Password Method = "password"
+	// Certificate is a client certificate that was issued here: it renews itself.
+	Certificate Method = "certificate"
+	// DeviceCertificate is a client certificate below a configured root, such as
+	// an IDevID that a device was made with (IEEE 802.1AR).
+	DeviceCertificate Method = "device-certificate"
 )
 
 // Methods lists every Method that an endpoint's policy can name, with the door
 // that can verify it. CertificateKey is not among them: it enrolls nobody.
 func Methods() map[Method]Door {
-	return map[Method]Door{ACMEAccount: ACME, ExternalAccount: ACME, ServiceItself: System, LocalOperator: Operator}
+	return map[Method]Door{ACMEAccount: ACME, ExternalAccount: ACME, Password: EST, Certificate: EST, DeviceCertificate: EST,
+		ServiceItself: System, LocalOperator: Operator}
 }
 
 // Verifier is a door's right to make callers. cmd makes one for each door and
@@ -74,6 +83,7 @@ type principal struct {
 	at       time.Time
 	key      [32]byte // of a CertificateKey caller
 	binding  *Binding // of the credential that let it in; nil: none
+	shown    [32]byte // SHA-256 of the client certificate that it came with; zero: none
 }
 
 // Verified tells whether this caller was made from evidence.
@@ -113,7 +123,8 @@ func (c Caller) Endpoint() string {
 
 // ID is stable for one requester across requests, unique within the tenant and
 // free of secrets: `acme-account:ID`, `service:NAME`, `operator:NAME`,
-// `certificate-key:HEXHASH`.
+// `certificate-key:HEXHASH`, `credential:ID`, `certificate:CA/SERIAL`,
+// `device:HEXHASH`; with + between those of a caller that was authenticated twice.
 func (c Caller) ID() string {
 	if c.p == nil {
 		return ""
@@ -136,6 +147,15 @@ func (c Caller) HeldKey() (hash [32]byte, ok bool) {
 		return hash, false
 	}
 	return c.p.key, true
+}
+
+// Shown is the SHA-256 of the client certificate whose key the caller has shown to
+// hold; ok is false for one that came without, and for one read from a record.
+func (c Caller) Shown() (hash [32]byte, ok bool) {
+	if c.p == nil || c.p.shown == ([32]byte{}) {
+		return hash, false
+	}
+	return c.p.shown, true
 }
 
 func (c Caller) String() string {
@@ -169,7 +189,7 @@ func FromAccountSignature(v Verifier, ev AccountSignature) (Caller, error) {
 	case ev.KeyThumbprint == ([32]byte{}) || ev.KeyThumbprint != ev.AccountKey:
 		return Caller{}, errors.New("caller: the signature is not by the account's key")
 	}
-	p := &principal{ACME, []Method{ACMEAccount}, ev.Tenant, ev.Endpoint, "acme-account:" + ev.Account, ev.At, [32]byte{}, nil}
+	p := &principal{ACME, []Method{ACMEAccount}, ev.Tenant, ev.Endpoint, "acme-account:" + ev.Account, ev.At, [32]byte{}, nil, [32]byte{}}
 	if ev.Binding != nil {
 		if ev.Binding.Credential == "" {
 			return Caller{}, errors.New("caller: an external account has no credential")
@@ -201,7 +221,7 @@ func FromCertificateKey(v Verifier, ev CertificateKeySignature) (Caller, error) 
 		return Caller{}, errors.New("caller: the signature is not by the certificate's key")
 	}
 	id := string(CertificateKey) + ":" + hex.EncodeToString(ev.Certificate[:])
-	return Caller{&principal{ACME, []Method{CertificateKey}, ev.Tenant, ev.Endpoint, id, ev.At, ev.Certificate, nil}}, nil
+	return Caller{&principal{ACME, []Method{CertificateKey}, ev.Tenant, ev.Endpoint, id, ev.At, ev.Certificate, nil, [32]byte{}}}, nil
 }
 
 // ServiceIdentity is the evidence for the daemon's own services.
@@ -219,7 +239,7 @@ func FromService(v Verifier, ev ServiceIdentity) (Caller, error) {
 	if ev.Tenant == "" || ev.Name == "" || ev.At.IsZero() {
 		return Caller{}, errors.New("caller: service evidence is incomplete")
 	}
-	return Caller{&principal{System, []Method{ServiceItself}, ev.Tenant, "", "service:" + ev.Name, ev.At, [32]byte{}, nil}}, nil
+	return Caller{&principal{System, []Method{ServiceItself}, ev.Tenant, "", "service:" + ev.Name, ev.At, [32]byte{}, nil, [32]byte{}}}, nil
 }
 
 // OperatorIdentity is the evidence for an operator: the peer credentials of a
@@ -239,7 +259,7 @@ func FromOperator(v Verifier, ev OperatorIdentity) (Caller, error) {
 	if ev.Tenant == "" || ev.User == "" || ev.UID < 0 || ev.At.IsZero() {
 		return Caller{}, errors.New("caller: operator evidence is incomplete")
 	}
-	return Caller{&principal{Operator, []Method{LocalOperator}, ev.Tenant, "", "operator:" + ev.User, ev.At, [32]byte{}, nil}}, nil
+	return Caller{&principal{Operator, []Method{LocalOperator}, ev.Tenant, "", "operator:" + ev.User, ev.At, [32]byte{}, nil, [32]byte{}}}, nil
 }
 
 func errWrongDoor(v Verifier, want Door) error {

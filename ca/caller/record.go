@@ -43,8 +43,9 @@ func FromRecord(record []byte) (Caller, error) {
 			return Caller{}, errors.New("caller: the record has a method of another door")
 		}
 	}
-	if slices.Contains(w.Methods, ExternalAccount) != (w.Binding != nil && w.Binding.Credential != "") {
-		return Caller{}, errors.New("caller: the record of an external account and its credential do not agree")
+	holds := slices.Contains(w.Methods, ExternalAccount) || slices.Contains(w.Methods, Password)
+	if holds != (w.Binding != nil && w.Binding.Credential != "") {
+		return Caller{}, errors.New("caller: the record of a credential's holder and its credential do not agree")
 	}
-	return Caller{&principal{w.Door, w.Methods, w.Tenant, w.Endpoint, w.ID, w.At, [32]byte{}, w.Binding}}, nil
+	return Caller{&principal{w.Door, w.Methods, w.Tenant, w.Endpoint, w.ID, w.At, [32]byte{}, w.Binding, [32]byte{}}}, nil
 }

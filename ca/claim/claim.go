@@ -61,10 +61,13 @@ const (
 	// facts; names are limited by its patterns, and proven by other methods.
 	Credential Method = "credential"
 
-	// Profiles can name these already. No door verifies them yet, so the closed
-	// table has no row for them and the core refuses them.
-	DirectoryEntry Method = "directory"   // the entry of an authenticated principal in a directory
-	Certificate    Method = "certificate" // a verified, unrevoked client certificate, such as an IDevID
+	// Certificate is a verified client certificate: an IDevID, or the unrevoked
+	// certificate of ours that is renewed.
+	Certificate Method = "certificate"
+
+	// Profiles can name this already. No door verifies it yet, so the closed
+	// table has no row for it and the core refuses it.
+	DirectoryEntry Method = "directory" // the entry of an authenticated principal in a directory
 )
 
 // Methods lists every Method.

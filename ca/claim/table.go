@@ -28,6 +28,15 @@ var table = map[row]bool{
 
 	{caller.ACME, Credential, Principal}: true, // of the external account
 	{caller.ACME, Credential, Serial}:    true,
+	{caller.EST, Credential, Principal}:  true,
+	{caller.EST, Credential, Serial}:     true,
+	{caller.EST, Certificate, Serial}:    true, // of an IDevID, or of the certificate that is renewed
+	{caller.EST, Certificate, Hardware}:  true,
+	{caller.EST, Certificate, Permanent}: true, // of the certificate that is renewed, as all below
+	{caller.EST, Certificate, DNS}:       true,
+	{caller.EST, Certificate, IP}:        true,
+	{caller.EST, Certificate, Email}:     true,
+	{caller.EST, Certificate, URI}:       true,
 	{caller.System, Service, DNS}:        true,
 	{caller.System, Service, IP}:         true,
 }
