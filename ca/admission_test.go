@@ -34,6 +34,7 @@ func (u *untouched) Renewable(*Endpoint, *Renewed) (RenewalTerms, error) {
 }
 
 func (u *untouched) Methods(*Endpoint, claim.Kind) []claim.Method { return nil }
+func (u *untouched) Offer(*Endpoint) (Offer, error)               { return Offer{}, nil }
 
 func (u *untouched) Permit(*Endpoint, []pkix.GeneralName) error {
 	u.t.Error("a request that must be refused was decided")
@@ -138,5 +139,20 @@ func TestNewAuthorityRefuses(t *testing.T) {
 		if _, err := NewAuthority(p); err == nil {
 			t.Errorf("%s: an Authority was made", name)
 		}
+	}
+}
+
+// TestCertificateRenewsItselfAlone: whoever has shown nothing but a certificate of
+// ours gets no other one than its successor.
+func TestCertificateRenewsItselfAlone(t *testing.T) {
+	a, _ := authority(t)
+	a.endpoints["d"] = &Endpoint{ID: "d", Door: caller.EST, Tenant: "default", CA: "issuing", Profile: "p", Policies: [][]caller.Method{{caller.Certificate}}}
+	who, err := caller.FromCertificate(caller.NewVerifier(caller.EST), caller.PresentedCertificate{Tenant: "default", Endpoint: "d", Presented: [32]byte{1}, Issued: [32]byte{1},
+		Serial: "01", CA: "issuing", State: "issued", At: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Enroll(context.Background(), &Request{Endpoint: "d", Operation: Enroll, Caller: who, Possession: fixedKey(t)})[0].Err; !IsKind(err, Denied) || !strings.Contains(err.Error(), "renews itself") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -208,6 +208,9 @@ func (a *Authority) admit(r *Request, proven time.Time) (*Endpoint, error) {
 	if !e.satisfied(r.Caller) {
 		return nil, Errorf(BadProof, "the caller's authentication does not satisfy this endpoint's policy")
 	}
+	if r.Renews == nil && slices.Equal(r.Caller.Methods(), []caller.Method{caller.Certificate}) {
+		return nil, Errorf(Denied, "a certificate that was issued here renews itself and gets no other one")
+	}
 	for _, c := range r.Claims {
 		switch {
 		case !c.Verified():

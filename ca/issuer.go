@@ -99,6 +99,10 @@ type Policy interface {
 	// certificate be renewed, with Denied where they do not allow it when it was asked for.
 	Renewable(e *Endpoint, old *Renewed) (RenewalTerms, error)
 
+	// Offer says what requests at this endpoint must and may hold, or Denied where
+	// no profile is bound to it.
+	Offer(e *Endpoint) (Offer, error)
+
 	// Permit says whether the names could appear in a certificate of this
 	// endpoint once they are proven; nil or Denied, with Field naming the name.
 	Permit(e *Endpoint, names []pkix.GeneralName) error

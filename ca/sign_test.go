@@ -43,6 +43,7 @@ func (c *crooked) Renewable(*Endpoint, *Renewed) (RenewalTerms, error) {
 }
 
 func (c *crooked) Methods(*Endpoint, claim.Kind) []claim.Method { return nil }
+func (c *crooked) Offer(*Endpoint) (Offer, error)               { return Offer{}, nil }
 
 func (c *crooked) Permit(*Endpoint, []pkix.GeneralName) error { return nil }
 func (c *crooked) Lint([]byte, *pkix.Template, string) error  { return nil }

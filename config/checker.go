@@ -39,6 +39,7 @@ func (c *checker) file(w *writtenFile) *Config {
 		c.required("seal.key", w.Seal.Key, "it protects the secrets in the store; make one with `openssl rand -base64 32`")
 	}
 	config.ACME = c.acme(w.ACME)
+	config.EST = c.est(w, config)
 	config.Approvals.Lifetime = c.duration("approvals.lifetime", w.Approvals.Lifetime, orderTimes)
 	c.accounts(w, &config.ACME)
 	config.Retention = c.retention(w.Retention, config.Listen)

@@ -33,6 +33,8 @@ type Config struct {
 	ACME      ACME
 	Approvals Approvals
 	ACMEOf    map[string]ACMEEndpoint // by id: what an ACME endpoint has of its own
+	EST       EST
+	ESTOf     map[string]ESTEndpoint // by id: what an EST endpoint has of its own
 	Retention Retention
 	Log       Log
 	Admin     Admin
@@ -59,9 +61,9 @@ type Listen struct {
 // BaseURL holds what clients reach the listeners at: scheme, host and maybe a
 // port, without a slash at the end. Empty only where there is no such listener
 // and in dev, where the bound address takes its place.
-type BaseURL struct{ HTTPS, HTTP string }
+type BaseURL struct{ HTTPS, HTTP, EST string }
 
-// TLS is the certificate of the https listeners: one that the operator brings, or
+// TLS is the certificate of the https and est listeners: one that the operator brings, or
 // one that the gateway has issued to itself. All empty only in dev and where no
 // https listener is opened.
 type TLS struct {

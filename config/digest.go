@@ -12,7 +12,7 @@ import (
 )
 
 // Digest is SHA-256 over the policy: base URLs, tenants, CAs with their key
-// URIs, OCSP, CRL and RA rules, foreign CAs, endpoints, profiles, ACME settings, approvals and retention, whatever the order in the file.
+// URIs, OCSP, CRL and RA rules, foreign CAs, endpoints, profiles, ACME and EST settings, approvals and retention, whatever the order in the file.
 // What may differ between replicas (listeners, the store's address, TLS files,
 // logging) and every secret is left out, so that replicas with the same policy
 // have the same digest.
@@ -33,11 +33,13 @@ func (c *Config) Digest() [32]byte {
 		Profiles  map[string]string // id to hash; encoding/json sorts keys
 		ACME      ACME
 		ACMEOf    map[string]ACMEEndpoint // by endpoint
-		Retention int                     `json:",omitempty"` // months
+		EST       EST
+		ESTOf     map[string]ESTEndpoint // by endpoint
+		Retention int                    `json:",omitempty"` // months
 		Approvals Approvals
 	}{
 		Format: 1, Approvals: c.Approvals, Retention: c.Retention.Certificates, BaseURL: c.BaseURL, Tenants: slices.Clone(c.Tenants), Endpoints: slices.Clone(c.Endpoints),
-		Profiles: map[string]string{}, ACME: c.ACME, ACMEOf: c.ACMEOf,
+		Profiles: map[string]string{}, ACME: c.ACME, ACMEOf: c.ACMEOf, EST: c.EST, ESTOf: c.ESTOf,
 	}
 	for _, a := range c.CAs {
 		responder := a.OCSP

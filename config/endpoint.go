@@ -21,6 +21,7 @@ func doors() []door {
 		{caller.ACME, "https", func(tenant, ca, profile string) string {
 			return "/acme/" + tenant + "/" + ca + "/" + profile + "/directory"
 		}},
+		{caller.EST, "est", func(tenant, ca, profile string) string { return estPath + tenant + "/" + ca + "/" + profile }},
 	}
 }
 
@@ -45,10 +46,7 @@ func protocols() []string {
 // which is empty in dev as long as nobody has filled it in.
 func (c *Config) URL(e *ca.Endpoint) string {
 	d, _ := doorOf(e.Door) // an Endpoint of a Config has a door of the table
-	base := c.BaseURL.HTTPS
-	if d.listener == "http" {
-		base = c.BaseURL.HTTP
-	}
+	base := map[string]string{"https": c.BaseURL.HTTPS, "http": c.BaseURL.HTTP, "est": c.BaseURL.EST}[d.listener]
 	return base + d.path(e.Tenant, e.CA, e.Profile)
 }
 
@@ -57,7 +55,7 @@ func (c *checker) endpoints(written []writtenEndpoint, config *Config) []ca.Endp
 	seen := map[string]bool{}
 	type address struct{ protocol, tenant, ca, profile string }
 	taken := map[address]string{}
-	config.ACMEOf = map[string]ACMEEndpoint{}
+	config.ACMEOf, config.ESTOf = map[string]ACMEEndpoint{}, map[string]ESTEndpoint{}
 	for i, w := range written {
 		item := c.items["endpoints"][i]
 		if !enabled(w.Enabled) || c.bad[item] {
@@ -81,7 +79,7 @@ func (c *checker) endpoints(written []writtenEndpoint, config *Config) []ca.Endp
 			good = c.required(item+".ca", w.CA, "it names a CA of the tenant") && good
 		}
 		good = c.profileReference(item+".profile", w.Profile, config.Profiles) && good
-		own := c.acmeEndpoint(item, &w, config)
+		own, ownEST := c.acmeEndpoint(item, &w, config), c.estEndpoint(item, &w)
 		policies := c.authentication(item+".authentication", w.Authentication, caller.Door(w.Protocol), known)
 		if !good || !known {
 			continue
@@ -94,6 +92,9 @@ func (c *checker) endpoints(written []writtenEndpoint, config *Config) []ca.Endp
 		taken[where] = w.ID
 		if w.Protocol == string(caller.ACME) {
 			config.ACMEOf[w.ID] = own
+		}
+		if w.Protocol == string(caller.EST) {
+			config.ESTOf[w.ID] = ownEST
 		}
 		out = append(out, ca.Endpoint{ID: w.ID, Door: caller.Door(w.Protocol), Tenant: w.Tenant, CA: w.CA, Profile: w.Profile, Policies: policies})
 	}

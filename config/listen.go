@@ -100,24 +100,30 @@ func loopback(host string) bool {
 
 func (c *checker) baseURL(w writtenBaseURL, l Listen) BaseURL {
 	return BaseURL{
-		HTTPS: c.externalURL("base_url.https", "https", w.HTTPS, l.HTTPS),
-		HTTP:  c.externalURL("base_url.http", "http", w.HTTP, l.HTTP),
+		HTTPS: c.externalURL("https", "https", w.HTTPS, l.HTTPS),
+		HTTP:  c.externalURL("http", "http", w.HTTP, l.HTTP),
+		EST:   c.externalURL("est", "https", w.EST, l.EST),
 	}
 }
 
 // externalURL checks a base URL and takes the slash at its end away. It is never
 // guessed from the listener's address: clients must get the name in the
 // certificate, and what went into certificates cannot be mended.
-func (c *checker) externalURL(path, scheme, value, listener string) string {
+func (c *checker) externalURL(name, scheme, value, listener string) string {
+	path := "base_url." + name
 	if listener != "" && !c.dev {
-		if !c.required(path, value, "clients reach listen."+scheme+" at this URL, and it goes into directories and certificates") {
+		why := "clients reach listen." + name + " at this URL, and it goes into directories and certificates"
+		if name == "est" {
+			why = "clients reach listen.est at this URL, and `enrollgate urls` prints it"
+		}
+		if !c.required(path, value, why) {
 			return ""
 		}
 	} else if !c.given(path, value) {
 		return ""
 	}
 	if listener == "" {
-		c.problem(path, "listen.%s is not set, so nobody serves this URL", scheme)
+		c.problem(path, "listen.%s is not set, so nobody serves this URL", name)
 	}
 	u, err := url.Parse(value)
 	switch {

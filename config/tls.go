@@ -70,10 +70,17 @@ func (c *checker) tlsIssue(w *writtenTLSIssue, config *Config) *TLSIssue {
 		out.Names = append(out.Names, text)
 	}
 	if len(w.Names) == 0 && !c.bad["tls.issue.names"] {
-		if base, err := url.Parse(config.BaseURL.HTTPS); err == nil && base.Hostname() != "" {
-			out.Names = []string{strings.TrimSuffix(base.Hostname(), ".")}
-		} else if !c.dev {
-			c.problem("tls.issue.names", "no name is written, and base_url.https gives none either")
+		for _, text := range []string{config.BaseURL.HTTPS, config.BaseURL.EST} {
+			base, err := url.Parse(text)
+			if err != nil || base.Hostname() == "" {
+				continue
+			}
+			if name := strings.TrimSuffix(base.Hostname(), "."); !slices.Contains(out.Names, name) {
+				out.Names = append(out.Names, name)
+			}
+		}
+		if len(out.Names) == 0 && !c.dev {
+			c.problem("tls.issue.names", "no name is written, and base_url.https and base_url.est give none either")
 		}
 	}
 	return out

@@ -20,6 +20,7 @@ type writtenFile struct {
 	Profiles     []writtenProfile   `yaml:"profiles"`
 	Endpoints    []writtenEndpoint  `yaml:"endpoints"`
 	ACME         writtenACME        `yaml:"acme"`
+	EST          writtenEST         `yaml:"est"`
 	Approvals    writtenApprovals   `yaml:"approvals"`
 	Retention    writtenRetention   `yaml:"retention"`
 	Log          writtenLog         `yaml:"log"`
@@ -40,6 +41,7 @@ type writtenListen struct {
 type writtenBaseURL struct {
 	HTTPS string `yaml:"https"`
 	HTTP  string `yaml:"http"`
+	EST   string `yaml:"est"`
 }
 
 type writtenTLS struct {
@@ -128,6 +130,10 @@ type writtenEndpoint struct {
 	Subdomains        bool               `yaml:"subdomains"`
 	Vantages          [][]string         `yaml:"vantages"`
 	Quorum            *int               `yaml:"quorum"`
+
+	DeviceRoots    []string `yaml:"device_roots"`
+	ChannelBinding string   `yaml:"channel_binding"`
+	Unfolded       bool     `yaml:"unfolded"`
 }
 
 type writtenAttestation struct {

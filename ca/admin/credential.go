@@ -16,7 +16,7 @@ import (
 )
 
 // credentialKinds says which kind of credential a door's holders get.
-var credentialKinds = map[caller.Door]credential.Kind{caller.ACME: credential.HMACKey}
+var credentialKinds = map[caller.Door]credential.Kind{caller.ACME: credential.HMACKey, caller.EST: credential.Password}
 
 const (
 	maxBindingText = 256 // octets of a subject or device

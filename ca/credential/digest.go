@@ -53,7 +53,8 @@ func passwordDigest(k seal.Key, tenant, id, password string) []byte {
 	return []byte(digestHeader + base64.RawStdEncoding.EncodeToString(mac.Sum(nil)))
 }
 
-// madeHere tells whether a name has the form of the ids that we make: 80 random bits.
-func madeHere(id string) bool {
+// MadeHere tells whether a name has the form of the ids that we make: 80 random
+// bits, so that nobody finds one by trying.
+func MadeHere(id string) bool {
 	return len(id) == idSize && strings.Trim(id, "0123456789ABCDEFGHJKMNPQRSTVWXYZ") == ""
 }

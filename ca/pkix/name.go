@@ -297,3 +297,14 @@ func isPrintable(s string) bool {
 	}
 	return true
 }
+
+// SameName tells whether two names are equal as directories compare them (RFC
+// 5280 section 7.1): without regard to string types, case and repeated blanks.
+func SameName(a, b RawName) bool {
+	one, err := nameWithin(a, b)
+	if err != nil || !one {
+		return false
+	}
+	other, err := nameWithin(b, a)
+	return err == nil && other
+}

@@ -27,7 +27,7 @@ type credentialCmd struct {
 
 type credentialCreateCmd struct {
 	source
-	Protocol string   `required:"" help:"Protocol that it is for: acme (a key of an external account, RFC 8555 section 7.3.4)." placeholder:"PROTOCOL"`
+	Protocol string   `required:"" help:"Protocol that it is for: acme (a key of an external account, RFC 8555 section 7.3.4), est (a user name and password)." placeholder:"PROTOCOL"`
 	Profile  string   `help:"Profile that may be issued under; one of an endpoint that takes the credential. Needed without --endpoint." placeholder:"ID"`
 	Endpoint []string `help:"Endpoint that takes it; may be given again. Default: every one of protocol, tenant and profile." placeholder:"ID"`
 	Tenant   string   `help:"Tenant; needed where the configuration has several." placeholder:"ID"`
@@ -35,7 +35,7 @@ type credentialCreateCmd struct {
 	Device   string   `help:"Device that it is given for: recorded, and compared with what a device attests." placeholder:"TEXT"`
 	Name     []string `help:"Names that may be certified: host.example.com, *.example.com for every name below, an address or a range; may be given again. Default: what the profile allows." placeholder:"PATTERN"`
 	KeyHash  string   `name:"key-hash" help:"The one key that may be certified: SHA-256 of its SubjectPublicKeyInfo, in hexadecimal." placeholder:"HEX"`
-	Uses     string   `help:"How often it can be used: a number, or unlimited." default:"1" placeholder:"N"`
+	Uses     string   `help:"How often it can be used: a number, or unlimited. An EST password of one use is an enrollment code." default:"1" placeholder:"N"`
 	TTL      string   `name:"ttl" help:"How long it can be used: 12h, P30D." default:"P30D" placeholder:"PERIOD"`
 	JSON     bool     `name:"json" help:"Print one JSON object."`
 }
@@ -67,7 +67,7 @@ type (
 )
 
 // describedCredential is a credential as it is printed. KID and HMAC are there
-// once, when it is made for ACME.
+// once, when it is made for ACME; Username and Password, when it is made for EST.
 type describedCredential struct {
 	Tenant    string           `json:"tenant"`
 	ID        string           `json:"id"`
@@ -87,6 +87,8 @@ type describedCredential struct {
 	Revoked   *time.Time       `json:"revoked,omitempty"`
 	KID       string           `json:"kid,omitempty"`
 	HMAC      string           `json:"hmac,omitempty"` // base64url without padding
+	Username  string           `json:"username,omitempty"`
+	Password  string           `json:"password,omitempty"`
 }
 
 func describeCredential(c *credential.Credential, now time.Time) describedCredential {
@@ -135,8 +137,12 @@ func (cmd *credentialCreateCmd) Run(c console) error {
 	if cmd.JSON {
 		return printJSON(c.out, out)
 	}
-	_, err = fmt.Fprintf(c.out, "key id:    %s\nHMAC key:  %s\nuses:      %s until %s\nThe HMAC key is shown once and cannot be read again.\n",
-		out.KID, out.HMAC, out.Uses, out.Expires.Format(time.RFC3339))
+	names, values := [2]string{"key id", "HMAC key"}, [2]string{out.KID, out.HMAC}
+	if out.Password != "" {
+		names, values = [2]string{"username", "password"}, [2]string{out.Username, out.Password}
+	}
+	_, err = fmt.Fprintf(c.out, "%-10s %s\n%-10s %s\nuses:      %s until %s\nThe %s is shown once and cannot be read again.\n",
+		names[0]+":", values[0], names[1]+":", values[1], out.Uses, out.Expires.Format(time.RFC3339), names[1])
 	return err
 }
 
@@ -174,15 +180,33 @@ func (d *daemon) createCredential(ctx context.Context, cfg *config.Config, in cr
 		return out, err
 	}
 	out = describeCredential(made, now)
-	out.KID, out.HMAC = made.ID, secret.Text()
+	if made.Kind == credential.Password {
+		out.Username, out.Password = made.ID, secret.Text()
+	} else {
+		out.KID, out.HMAC = made.ID, secret.Text()
+	}
 	return out, nil
+}
+
+// heldBy says which method the holders of a door's credentials are let in by, and
+// how an endpoint's authentication names it.
+var heldBy = map[caller.Door]struct {
+	method caller.Method
+	policy string
+}{
+	caller.ACME: {caller.ExternalAccount, "[acme-account, eab]"},
+	caller.EST:  {caller.Password, "[password]"},
 }
 
 // taken refuses a credential that no endpoint of the tenant would take.
 func taken(cfg *config.Config, in credentialCreateIn) error {
+	by, ok := heldBy[caller.Door(in.Protocol)]
+	if !ok {
+		return ca.Errorf(ca.BadRequest, "protocol %q has no credentials", in.Protocol)
+	}
 	takes := func(e *ca.Endpoint) bool {
 		return e.Tenant == in.Tenant && string(e.Door) == in.Protocol && (in.Profile == "" || e.Profile == in.Profile) &&
-			slices.ContainsFunc(e.Policies, func(set []caller.Method) bool { return slices.Contains(set, caller.ExternalAccount) })
+			slices.ContainsFunc(e.Policies, func(set []caller.Method) bool { return slices.Contains(set, by.method) })
 	}
 	var ids []string
 	for i := range cfg.Endpoints {
@@ -192,11 +216,11 @@ func taken(cfg *config.Config, in credentialCreateIn) error {
 	}
 	for _, id := range in.Endpoints {
 		if !slices.Contains(ids, id) {
-			return ca.Errorf(ca.NotFound, "tenant %s has no endpoint %s of protocol %q that takes such a credential; its authentication must name [%s, %s]", in.Tenant, id, in.Protocol, caller.ACMEAccount, caller.ExternalAccount)
+			return ca.Errorf(ca.NotFound, "tenant %s has no endpoint %s of protocol %q that takes such a credential; its authentication must name %s", in.Tenant, id, in.Protocol, by.policy)
 		}
 	}
 	if len(ids) == 0 {
-		return ca.Errorf(ca.NotFound, "tenant %s has no endpoint of protocol %q and profile %q that takes such a credential; its authentication must name [%s, %s]", in.Tenant, in.Protocol, in.Profile, caller.ACMEAccount, caller.ExternalAccount)
+		return ca.Errorf(ca.NotFound, "tenant %s has no endpoint of protocol %q and profile %q that takes such a credential; its authentication must name %s", in.Tenant, in.Protocol, in.Profile, by.policy)
 	}
 	return nil
 }
@@ -248,7 +272,7 @@ func (d *daemon) listCredentials(ctx context.Context, tenant string) (all []desc
 
 type credentialRevokeCmd struct {
 	source
-	ID     string `arg:"" help:"Id of the credential: the key id of an external account."`
+	ID     string `arg:"" help:"Id of the credential: the key id of an external account, or a user name."`
 	Tenant string `help:"Tenant; needed where the configuration has several." placeholder:"ID"`
 	JSON   bool   `name:"json" help:"Print one JSON object."`
 }
@@ -277,7 +301,7 @@ func (cmd *credentialRevokeCmd) Run(c console) error {
 	if cmd.JSON {
 		return printJSON(c.out, out)
 	}
-	_, err = fmt.Fprintf(c.out, "credential %s is revoked; accounts that were made with it stay\n", out.ID)
+	_, err = fmt.Fprintf(c.out, "credential %s is revoked; accounts and certificates that were made with it stay\n", out.ID)
 	return err
 }
 

@@ -38,6 +38,7 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/admin"
 	"github.com/enrollgate/enrollgate/protocols/aia"
 	crldoor "github.com/enrollgate/enrollgate/protocols/crl"
+	"github.com/enrollgate/enrollgate/protocols/est"
 	"github.com/enrollgate/enrollgate/protocols/forwarded"
 	"github.com/enrollgate/enrollgate/protocols/ocsp"
 	"github.com/enrollgate/enrollgate/protocols/operations"
@@ -96,7 +97,7 @@ type daemon struct {
 // bind opens the sockets first, so that port 0 is known before anything is told a URL.
 func (d *daemon) bind() error {
 	d.sockets = map[string]net.Listener{}
-	for name, address := range map[string]string{"https": d.cfg.Listen.HTTPS, "http": d.cfg.Listen.HTTP, "admin": d.cfg.Listen.Admin} {
+	for name, address := range map[string]string{"https": d.cfg.Listen.HTTPS, "http": d.cfg.Listen.HTTP, "est": d.cfg.Listen.EST, "admin": d.cfg.Listen.Admin} {
 		if address == "" {
 			continue
 		}
@@ -106,9 +107,9 @@ func (d *daemon) bind() error {
 		}
 		d.sockets[name] = l
 	}
-	for name, base := range map[string]*string{"https": &d.cfg.BaseURL.HTTPS, "http": &d.cfg.BaseURL.HTTP} {
+	for name, base := range map[string]*string{"https": &d.cfg.BaseURL.HTTPS, "http": &d.cfg.BaseURL.HTTP, "est": &d.cfg.BaseURL.EST} {
 		if l := d.sockets[name]; l != nil && *base == "" {
-			url, err := externalURL(name, l.Addr().String())
+			url, err := externalURL(schemeOf(name), l.Addr().String())
 			if err != nil {
 				return err
 			}
@@ -116,6 +117,14 @@ func (d *daemon) bind() error {
 		}
 	}
 	return nil
+}
+
+// schemeOf is the scheme of a listener's URLs.
+func schemeOf(listener string) string {
+	if listener == "http" {
+		return "http"
+	}
+	return "https"
 }
 
 // openCAs opens every CA's key and certificate.
@@ -181,6 +190,9 @@ func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *pol
 		return nil, err
 	}
 	p.https = d.acmeRoutes(p.acme)
+	if err := d.assembleEST(p); err != nil {
+		return nil, err
+	}
 	d.metrics.Bound(endpoints)
 	return p, nil
 }
@@ -244,7 +256,10 @@ func (d *daemon) assembleACME(ctx context.Context, p, previous *policy) error {
 
 // serve starts answering on every socket.
 func (d *daemon) serve() {
-	d.listen("https", http.HandlerFunc(d.serveHTTPS), &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: d.tls.Certificate})
+	if d.tls != nil {
+		d.listen("https", http.HandlerFunc(d.serveHTTPS), &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: d.tls.Certificate})
+		d.listen("est", http.HandlerFunc(d.serveEST), d.estTLS())
+	}
 	for name, routes := range d.mounted() {
 		d.listen(name, routes, nil)
 	}
@@ -255,14 +270,14 @@ func (d *daemon) mounted() map[string]chi.Router {
 	certificates, lists := aia.New(d.issuers.Certificate), crldoor.New(d.findCRL, time.Now)
 	status := func(r chi.Router) { certificates.Routes(r); lists.Routes(r); d.ocsp.Routes(r) }
 	health := operations.New(d.log, d.metrics.Handler(), d.checks()...)
-	return map[string]chi.Router{"http": d.routes(status, "/acme"), "admin": d.routes(health.Routes, "/acme", "/aia", "/crl", "/ocsp")}
+	return map[string]chi.Router{"http": d.routes(status, "/acme", est.Prefix), "admin": d.routes(health.Routes, "/acme", "/aia", "/crl", "/ocsp", est.Prefix)}
 }
 
 func (d *daemon) acmeRoutes(door *acme.Door) chi.Router {
 	if door == nil {
-		return d.routes(func(chi.Router) {}, "/aia", "/crl", "/ocsp")
+		return d.routes(func(chi.Router) {}, "/aia", "/crl", "/ocsp", est.Prefix)
 	}
-	return d.routes(door.Routes, "/aia", "/crl", "/ocsp")
+	return d.routes(door.Routes, "/aia", "/crl", "/ocsp", est.Prefix)
 }
 
 // routes mounts one listener's routes. Paths that another listener serves
@@ -286,6 +301,10 @@ func (d *daemon) listen(name string, h http.Handler, t *tls.Config) {
 	s := &http.Server{Handler: d.behindProxies(name, d.metrics.Recover(name, d.log, h)), TLSConfig: t, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug)}
+	if name == "est" { // clients answer a certificate request late, which HTTP/2 forbids (RFC 8740)
+		s.Protocols = &http.Protocols{}
+		s.Protocols.SetHTTP1(true)
+	}
 	d.servers = append(d.servers, s)
 	d.log.Info("listening", "listener", name, "address", socket.Addr().String())
 	go func() {

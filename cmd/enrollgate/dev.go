@@ -14,6 +14,8 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/config"
 )
 
@@ -36,6 +38,8 @@ cas:
 endpoints:
   - {id: acme-client-server, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-client-server, authentication: [[acme-account], [acme-account, eab]]}
   - {id: acme-server, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account], [acme-account, eab]]}
+  - {id: est-digital-signature, protocol: est, tenant: default, ca: issuing, profile: est-digital-signature, authentication: [[password], [certificate]]}
+est: {default: est-digital-signature}
 acme:
   http01: {port: 5002}
   tlsalpn01: {port: 5001}
@@ -105,7 +109,7 @@ func writeTrust(dir string, root []byte, chain [][]byte) error {
 func welcome(w io.Writer, dir string, cfg *config.Config) {
 	fmt.Fprintf(w, `
   DEVELOPMENT MODE: keys, secrets and the CA under %s are for trying things out.
-  Loopback names may be validated, and two ACME profiles were bound for you.
+  Loopback names may be validated, and profiles of ACME and EST were bound for you.
 
 Trust anchor: %s
 `, dir, filepath.Join(dir, "root.pem"))
@@ -116,6 +120,21 @@ Trust anchor: %s
 	for _, e := range cfg.Endpoints {
 		fmt.Fprintf(w, "  %-5s %s\n", e.Door, cfg.URL(&e))
 	}
+	for i := range cfg.Endpoints {
+		if e := &cfg.Endpoints[i]; e.Door == caller.ACME {
+			welcomeACME(w, dir, cfg, e)
+			break
+		}
+	}
+	for i := range cfg.Endpoints {
+		if e := &cfg.Endpoints[i]; e.Door == caller.EST {
+			welcomeEST(w, dir, cfg, e)
+			break
+		}
+	}
+}
+
+func welcomeACME(w io.Writer, dir string, cfg *config.Config, e *ca.Endpoint) {
 	fmt.Fprintf(w, `
 Get a certificate with certbot (apt install certbot), in a second terminal:
   REQUESTS_CA_BUNDLE=%[1]s/root.pem certbot certonly --standalone --non-interactive --agree-tos \
@@ -123,7 +142,18 @@ Get a certificate with certbot (apt install certbot), in a second terminal:
     --http-01-port %[3]d --http-01-address 127.0.0.1 -d test.localhost \
     --config-dir %[1]s/certbot --work-dir %[1]s/certbot --logs-dir %[1]s/certbot
 
-`, dir, cfg.URL(&cfg.Endpoints[0]), cfg.ACME.HTTP01.Port)
+`, dir, cfg.URL(e), cfg.ACME.HTTP01.Port)
+}
+
+func welcomeEST(w io.Writer, dir string, cfg *config.Config, e *ca.Endpoint) {
+	fmt.Fprintf(w, `Or by EST with openssl and curl (user name and password: %[1]s/dev-credentials.json):
+  openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout %[1]s/device.key \
+    -subj /CN=device-1 -outform DER | openssl base64 > %[1]s/device.b64
+  curl --cacert %[1]s/root.pem --user "$(sed 's/.*"username":"\([^"]*\)","password":"\([^"]*\)".*/\1:\2/' %[1]s/dev-credentials.json)" \
+    -H "Content-Type: application/pkcs10" --data-binary @%[1]s/device.b64 \
+    %[2]s/simpleenroll | openssl base64 -d | openssl pkcs7 -inform DER -print_certs
+
+`, dir, cfg.URL(e))
 }
 
 // externalURL is how clients on this machine reach a bound address.

@@ -19,11 +19,17 @@ import (
 // devCredentials is DIR/dev-credentials.json: one credential a door that exists.
 type devCredentials struct {
 	ACME *devExternalAccount `json:"acme,omitempty"`
+	EST  *devUser            `json:"est,omitempty"`
 }
 
 type devExternalAccount struct {
 	KID  string `json:"kid"`
 	HMAC string `json:"hmac"` // base64url without padding
+}
+
+type devUser struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
 }
 
 // devLifetime is how long a developer may leave the folder alone.
@@ -44,28 +50,61 @@ func (d *daemon) ensureDevCredentials(ctx context.Context, dir string) error {
 			return fmt.Errorf("%s: %w; remove it, and another one is made", path, err)
 		}
 	}
-	if have.ACME != nil {
-		_, err := d.store.Credential(ctx, devTenant, have.ACME.KID)
-		if err == nil || !ca.IsKind(err, ca.NotFound) {
+	made := false
+	for _, door := range []caller.Door{caller.ACME, caller.EST} {
+		if id := have.id(door); id != "" {
+			_, err := d.store.Credential(ctx, devTenant, id)
+			if err == nil {
+				continue
+			}
+			if !ca.IsKind(err, ca.NotFound) {
+				return err
+			}
+		}
+		c, secret, err := d.makeDevCredential(ctx, door)
+		if err != nil {
 			return err
 		}
+		made = true
+		have.set(door, c.ID, secret.Text())
 	}
-	actor, err := localOperator(devTenant)
-	if err != nil {
-		return err
+	if !made {
+		return nil
 	}
-	now, err := d.store.Now(ctx)
-	if err != nil {
-		return err
-	}
-	made, secret, err := core.CreateCredential(ctx, credential.NewRegistry(d.store, d.sealing), core.NewCredential{Tenant: devTenant, Door: caller.ACME,
-		Subject: "dev", Uses: credential.Unlimited, Lifetime: devLifetime, Actor: actor, Now: now})
-	if err != nil {
-		return err
-	}
-	have.ACME = &devExternalAccount{KID: made.ID, HMAC: secret.Text()}
 	if data, err = json.Marshal(have); err != nil {
 		return err
 	}
 	return os.WriteFile(path, append(data, '\n'), 0o600)
+}
+
+// id is the id of a door's credential, or "".
+func (c *devCredentials) id(door caller.Door) string {
+	switch {
+	case door == caller.ACME && c.ACME != nil:
+		return c.ACME.KID
+	case door == caller.EST && c.EST != nil:
+		return c.EST.Username
+	}
+	return ""
+}
+
+func (c *devCredentials) set(door caller.Door, id, secret string) {
+	if door == caller.ACME {
+		c.ACME = &devExternalAccount{KID: id, HMAC: secret}
+	} else {
+		c.EST = &devUser{Username: id, Password: secret}
+	}
+}
+
+func (d *daemon) makeDevCredential(ctx context.Context, door caller.Door) (*credential.Credential, credential.Secret, error) {
+	actor, err := localOperator(devTenant)
+	if err != nil {
+		return nil, credential.Secret{}, err
+	}
+	now, err := d.store.Now(ctx)
+	if err != nil {
+		return nil, credential.Secret{}, err
+	}
+	return core.CreateCredential(ctx, credential.NewRegistry(d.store, d.sealing), core.NewCredential{Tenant: devTenant, Door: door,
+		Subject: "dev", Uses: credential.Unlimited, Lifetime: devLifetime, Actor: actor, Now: now})
 }

@@ -123,46 +123,55 @@ func (r *running) admin(path string) string {
 
 // enroll makes an account and orders a name; proven tells whether http-01 is answered.
 func (r *running) enroll(ctx context.Context, name string, proven bool) error {
+	_, err := r.enrollAt(ctx, r.cfg.URL(&r.cfg.Endpoints[0]), name, proven)
+	return err
+}
+
+// enrollAt is enroll at a directory, and gives the certificate.
+func (r *running) enrollAt(ctx context.Context, directory, name string, proven bool) (der []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c := &acme.Client{Key: key, HTTPClient: r.client, DirectoryURL: r.cfg.URL(&r.cfg.Endpoints[0])}
+	c := &acme.Client{Key: key, HTTPClient: r.client, DirectoryURL: directory}
 	if _, err := c.Register(ctx, &acme.Account{}, acme.AcceptTOS); err != nil {
-		return err
+		return nil, err
 	}
 	o, err := c.AuthorizeOrder(ctx, acme.DomainIDs(name))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	z, err := c.GetAuthorization(ctx, o.AuthzURLs[0])
 	if err != nil {
-		return err
+		return nil, err
 	}
 	i := slices.IndexFunc(z.Challenges, func(c *acme.Challenge) bool { return c.Type == "http-01" })
 	if proven {
 		answer, err := c.HTTP01ChallengeResponse(z.Challenges[i].Token)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		r.tokens.Store(c.HTTP01ChallengePath(z.Challenges[i].Token), answer)
 	}
 	if _, err := c.Accept(ctx, z.Challenges[i]); err != nil {
-		return err
+		return nil, err
 	}
 	if o, err = c.WaitOrder(ctx, o.URI); err != nil {
-		return err
+		return nil, err
 	}
 	leaf, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{name}}, leaf)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, _, err = c.CreateOrderCert(ctx, o.FinalizeURL, csr, true)
-	return err
+	chain, _, err := c.CreateOrderCert(ctx, o.FinalizeURL, csr, true)
+	if err != nil {
+		return nil, err
+	}
+	return chain[0], nil
 }
 
 // flows runs n flows that succeed, n whose proof fails, n whose name no profile

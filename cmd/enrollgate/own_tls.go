@@ -31,7 +31,7 @@ type certificateSource interface {
 func (d *daemon) ownTLS() *config.TLSIssue {
 	t := d.cfg.TLS
 	switch {
-	case d.sockets["https"] == nil || t.Certificate != "":
+	case !d.speaksTLS() || t.Certificate != "":
 		return nil
 	case t.Issue != nil && len(t.Issue.Names) > 0:
 		return t.Issue
@@ -42,11 +42,16 @@ func (d *daemon) ownTLS() *config.TLSIssue {
 	if t.Issue != nil {
 		out.Tenant, out.CA = t.Issue.Tenant, t.Issue.CA
 	}
-	if base, err := url.Parse(d.cfg.BaseURL.HTTPS); err == nil && !slices.Contains(out.Names, base.Hostname()) {
-		out.Names = append(out.Names, base.Hostname())
+	for _, text := range []string{d.cfg.BaseURL.HTTPS, d.cfg.BaseURL.EST} {
+		if base, err := url.Parse(text); err == nil && base.Hostname() != "" && !slices.Contains(out.Names, base.Hostname()) {
+			out.Names = append(out.Names, base.Hostname())
+		}
 	}
 	return out
 }
+
+// speaksTLS tells whether there is a listener that shows a certificate.
+func (d *daemon) speaksTLS() bool { return d.sockets["https"] != nil || d.sockets["est"] != nil }
 
 // serviceEndpoint binds the gateway's own TLS certificate to its profile.
 func (d *daemon) serviceEndpoint() (ca.Endpoint, bool) {
@@ -61,7 +66,7 @@ func (d *daemon) serviceEndpoint() (ca.Endpoint, bool) {
 // openTLS loads the configured certificate, or has the gateway enroll its own: into
 // tls.store, and in dev into dir where that is not set.
 func (d *daemon) openTLS(ctx context.Context, dir string) error {
-	if d.sockets["https"] == nil {
+	if !d.speaksTLS() {
 		return nil
 	}
 	if d.cfg.TLS.Certificate != "" {
@@ -74,7 +79,7 @@ func (d *daemon) openTLS(ctx context.Context, dir string) error {
 	}
 	endpoint, ok := d.serviceEndpoint()
 	if !ok {
-		return errors.New("nobody issues a certificate for the https listener; set tls.certificate and tls.key, or tls.issue")
+		return errors.New("nobody issues a certificate for the https and est listeners; set tls.certificate and tls.key, or tls.issue")
 	}
 	issuer := d.signing(endpoint.Tenant, endpoint.CA)
 	if _, err := issuer(); err != nil {

@@ -21,6 +21,7 @@ type policy struct {
 	authority *ca.Authority
 	acme      *acme.Door // nil without endpoints
 	https     chi.Router
+	est       chi.Router
 	active    atomic.Int64 // requests in flight
 }
 

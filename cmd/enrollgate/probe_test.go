@@ -22,6 +22,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/probe"
 )
 
@@ -77,7 +78,13 @@ func TestProbe(t *testing.T) {
 	t.Run("every door", func(t *testing.T) {
 		code, out, said := probed(append(dev, "--json", "--revoke", "--account-key", key, "--eab-kid", credentials.ACME.KID, "--eab-key-file", hmac, "--metrics", metrics)...)
 		var results []probe.Result
-		if err := json.Unmarshal([]byte(out), &results); err != nil || code != exitOK || said != "" || len(results) != len(r.cfg.Endpoints) {
+		speaks := 0
+		for _, e := range r.cfg.Endpoints {
+			if e.Door == caller.ACME {
+				speaks++
+			}
+		}
+		if err := json.Unmarshal([]byte(out), &results); err != nil || code != exitOK || said != "" || len(results) != speaks {
 			t.Fatalf("%d %v\n%s\n%s", code, err, out, said)
 		}
 		for i, one := range results {

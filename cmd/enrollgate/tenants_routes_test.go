@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	core "github.com/enrollgate/enrollgate/ca/admin"
 	"github.com/enrollgate/enrollgate/protocols/admin"
+	"github.com/enrollgate/enrollgate/protocols/est"
 )
 
 // routeSwap is two paths of tenant two: one with an id that tenant one has, and
@@ -32,7 +35,38 @@ type routeSwap struct {
 const acmeRoutes = "/acme/{tenant}/{ca}/{profile}"
 
 var elsewhereSwap = routeSwap{paths: [][2]string{{"/acme/two/alpha/privatessl-tls-server/directory", "/acme/two/nowhere/privatessl-tls-server/directory"},
-	{"/aia/two/alpha.cer", "/aia/two/nowhere.cer"}, {"/crl/two/alpha/g1.crl", "/crl/two/nowhere/g1.crl"}, {"/ocsp/two/alpha", "/ocsp/two/nowhere"}}}
+	{"/aia/two/alpha.cer", "/aia/two/nowhere.cer"}, {"/crl/two/alpha/g1.crl", "/crl/two/nowhere/g1.crl"}, {"/ocsp/two/alpha", "/ocsp/two/nowhere"},
+	{"/.well-known/est/two/alpha/est-digital-signature/cacerts", "/.well-known/est/two/nowhere/est-digital-signature/cacerts"}}}
+
+// estSwap names tenant one's CA in the name of tenant two, in both ways that a
+// path of the EST door can; what callers own is swapped by the door's own test.
+func estSwap(operation string) map[string]routeSwap {
+	end := "/" + operation
+	return map[string]routeSwap{
+		"est /.well-known/est" + end:         {nothing: "the default endpoint's, for everybody"},
+		"est /.well-known/est/{label}" + end: {paths: [][2]string{{"/.well-known/est/two_alpha_est-digital-signature" + end, "/.well-known/est/two_nowhere_est-digital-signature" + end}}},
+		"est /.well-known/est/{tenant}/{ca}/{profile}" + end: {paths: [][2]string{{"/.well-known/est/two/alpha/est-digital-signature" + end, "/.well-known/est/two/nowhere/est-digital-signature" + end},
+			{"/.well-known/est/one%2Fissuing/x/est-digital-signature" + end, "/.well-known/est/one%2Fnowhere/x/est-digital-signature" + end},
+			{"/.well-known/est/TWO/issuing/est-digital-signature" + end, "/.well-known/est/three/issuing/est-digital-signature" + end}}},
+	}
+}
+
+// everyRouteSwap is routeSwaps with the EST door's.
+func everyRouteSwap() map[string]routeSwap {
+	all := maps.Clone(routeSwaps)
+	for _, operation := range est.Operations() {
+		maps.Copy(all, estSwap(operation))
+	}
+	for listener, paths := range map[string][]int{"est": {0, 1, 2, 3}, "https": {4}, "http": {4}, "admin": {4}} {
+		for _, i := range paths {
+			prefix := []string{"/acme", "/aia", "/crl", "/ocsp", est.Prefix}[i]
+			all[listener+" "+prefix+"/*"] = routeSwap{paths: elsewhereSwap.paths[i : i+1]}
+		}
+	}
+	return all
+}
+
+var traced = regexp.MustCompile(`\[trace [0-9A-Z]{10}\]`)
 
 // routeSwaps classifies every route of every listener but ACME's resources: a new one must be put here.
 var routeSwaps = map[string]routeSwap{
@@ -132,14 +166,14 @@ func TestTenantRoutes(t *testing.T) {
 		t.Run(store, func(t *testing.T) {
 			s := installTenants(t, lines)
 			t.Cleanup(s.end)
-			routers := map[string]chi.Routes{"https": s.policy.Load().https}
+			routers := map[string]chi.Routes{"https": s.policy.Load().https, "est": s.policy.Load().est}
 			for name, r := range s.mounted() {
 				routers[name] = r
 			}
 			if len(routers) != len(s.sockets) {
 				t.Errorf("%d routers of %d listeners", len(routers), len(s.sockets))
 			}
-			found := map[string]bool{}
+			found, swaps := map[string]bool{}, everyRouteSwap()
 			for listener, router := range routers {
 				err := chi.Walk(router, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 					if resource, ok := strings.CutPrefix(route, acmeRoutes); ok && listener == "https" {
@@ -147,14 +181,14 @@ func TestTenantRoutes(t *testing.T) {
 						return nil
 					}
 					found[listener+" "+route] = true
-					s.swapRoute(listener, method, route)
+					s.swapRoute(swaps, listener, method, route)
 					return nil
 				})
 				if err != nil {
 					t.Fatal(err)
 				}
 			}
-			for name := range routeSwaps {
+			for name := range swaps {
 				if !found[name] {
 					t.Errorf("there is no route %s", name)
 				}
@@ -187,9 +221,9 @@ func (s *twoTenants) swappedByDoor(resource string) {
 	}
 }
 
-func (s *twoTenants) swapRoute(listener, method, route string) {
+func (s *twoTenants) swapRoute(swaps map[string]routeSwap, listener, method, route string) {
 	s.Helper()
-	c, ok := routeSwaps[listener+" "+route]
+	c, ok := swaps[listener+" "+route]
 	if !ok || (c.nothing == "") == (c.paths == nil) {
 		s.Errorf("listener %s, route %s %s is not classified: swap tenants on it, or say why nothing can be swapped", listener, method, route)
 		return
@@ -207,7 +241,7 @@ func (s *twoTenants) swapRoute(listener, method, route string) {
 // answer is all that a client sees but the time.
 func (s *twoTenants) answer(listener, method, path string) string {
 	s.Helper()
-	base := map[string]string{"https": s.cfg.BaseURL.HTTPS, "http": s.cfg.BaseURL.HTTP, "admin": "http://" + s.cfg.Listen.Admin}[listener]
+	base := map[string]string{"https": s.cfg.BaseURL.HTTPS, "http": s.cfg.BaseURL.HTTP, "est": s.cfg.BaseURL.EST, "admin": "http://" + s.cfg.Listen.Admin}[listener]
 	r, err := http.NewRequestWithContext(s.Context(), method, base+path, nil)
 	if err != nil {
 		s.Fatal(err)
@@ -222,7 +256,7 @@ func (s *twoTenants) answer(listener, method, path string) string {
 		s.Fatal(err)
 	}
 	answer.Header.Del("Date")
-	return fmt.Sprintf("%d %v %s", answer.StatusCode, answer.Header, body)
+	return fmt.Sprintf("%d %v %s", answer.StatusCode, answer.Header, traced.ReplaceAll(body, nil))
 }
 
 // publishes: CAs of the same id are two, and each tenant's path gives its own.

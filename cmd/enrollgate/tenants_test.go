@@ -48,8 +48,8 @@ type twoTenants struct {
 
 // The CAs sign OCSP answers themselves: tenants have no certificates but those of the tests.
 const twoTenantsConfig = `
-listen: {https: "127.0.0.1:%[1]d", http: "127.0.0.1:%[2]d", admin: "127.0.0.1:%[3]d"}
-base_url: {https: "https://localhost:%[1]d", http: "http://localhost:%[2]d"}
+listen: {https: "127.0.0.1:%[1]d", http: "127.0.0.1:%[2]d", admin: "127.0.0.1:%[3]d", est: "127.0.0.1:%[5]d"}
+base_url: {https: "https://localhost:%[1]d", http: "http://localhost:%[2]d", est: "https://localhost:%[5]d"}
 tls: {issue: {tenant: one, ca: issuing, names: [localhost]}, store: %[4]s/tls}
 seal: {key: "file:%[4]s/seal.key"}
 admin: {socket: %[4]s/socket}
@@ -62,6 +62,9 @@ cas:
 endpoints:
   - {id: acme-one, protocol: acme, tenant: one, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account], [acme-account, eab]]}
   - {id: acme-two, protocol: acme, tenant: two, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account]]}
+  - {id: est-one, protocol: est, tenant: one, ca: issuing, profile: est-digital-signature, authentication: [[password], [certificate]]}
+  - {id: est-alpha, protocol: est, tenant: one, ca: alpha, profile: est-digital-signature, authentication: [[password], [certificate]]}
+  - {id: est-two, protocol: est, tenant: two, ca: issuing, profile: est-digital-signature, authentication: [[password], [certificate]]}
 `
 
 // tenantStores give the lines of a configuration that say where the store is.
@@ -100,7 +103,7 @@ func installTenants(t *testing.T, storeLines func(*testing.T, string) string) *t
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &twoTenants{T: t, file: filepath.Join(dir, "enrollgate.yaml")}
-	write(t, s.file, fmt.Sprintf(twoTenantsConfig, harness.FreePort(t), harness.FreePort(t), harness.FreePort(t), dir)+storeLines(t, dir))
+	write(t, s.file, fmt.Sprintf(twoTenantsConfig, harness.FreePort(t), harness.FreePort(t), harness.FreePort(t), dir, harness.FreePort(t))+storeLines(t, dir))
 	write(t, filepath.Join(dir, "seal.key"), "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
 	write(t, filepath.Join(dir, "password"), "correct horse battery staple")
 	s.must("migrate")

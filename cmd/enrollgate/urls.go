@@ -58,13 +58,13 @@ func (u *urlsCmd) Run(c console) error {
 	return nil
 }
 
-// fillBase takes the base URL of a dev daemon from the addresses it bound, or,
-// where none has run, from the ones it would bind.
+// fillBase takes the base URLs of a dev daemon that are not written from the
+// addresses it bound, or, where none has run, from the ones it would bind.
 func (u *source) fillBase(cfg *config.Config) error {
-	if cfg.BaseURL.HTTPS != "" {
+	if !cfg.Dev { // everywhere else they are written
 		return nil
 	}
-	bound := map[string]string{"https": cfg.Listen.HTTPS, "http": cfg.Listen.HTTP}
+	bound := map[string]string{"https": cfg.Listen.HTTPS, "http": cfg.Listen.HTTP, "est": cfg.Listen.EST}
 	data, err := os.ReadFile(filepath.Join(u.Data, "run.json"))
 	if err == nil {
 		err = json.Unmarshal(data, &bound)
@@ -72,11 +72,13 @@ func (u *source) fillBase(cfg *config.Config) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot read run.json; start the daemon once more to write it: %w", err)
 	}
-	if cfg.BaseURL.HTTPS, err = externalURL("https", bound["https"]); err != nil {
-		return err
+	for name, base := range map[string]*string{"https": &cfg.BaseURL.HTTPS, "http": &cfg.BaseURL.HTTP, "est": &cfg.BaseURL.EST} {
+		if bound[name] == "" || *base != "" {
+			continue
+		}
+		if *base, err = externalURL(schemeOf(name), bound[name]); err != nil {
+			return err
+		}
 	}
-	if bound["http"] != "" {
-		cfg.BaseURL.HTTP, err = externalURL("http", bound["http"])
-	}
-	return err
+	return nil
 }

@@ -26,7 +26,8 @@ type Metrics struct {
 	signed, discarded, revoked    *prometheus.CounterVec
 	crls                          *prometheus.CounterVec
 	acmeRequests, acmeValidations *prometheus.CounterVec
-	acmeSeconds                   *prometheus.HistogramVec
+	acmeSeconds, estSeconds       *prometheus.HistogramVec
+	estRequests                   *prometheus.CounterVec
 	panics, ocspAnswers           *prometheus.CounterVec
 	rateLimited, forwarded        *prometheus.CounterVec
 	lintFindings, lintDepth       *prometheus.CounterVec
@@ -68,15 +69,21 @@ func NewMetrics(s Sources, more ...prometheus.Collector) (*Metrics, error) {
 	m.lintDepth = counter("lint_certificates_total", "Certificates that were linted, by how far: full, values (their shape was known), known (their values were plain too).", "depth")
 	m.acmeRequests = counter("acme_requests_total", "ACME requests by the class of their reply's status.", "endpoint", "resource", "class")
 	m.acmeValidations = counter("acme_validations_total", "Validations of challenges that ended.", "type", "outcome")
+	m.estRequests = counter("est_requests_total", "EST requests by the class of their reply's status.", "endpoint", "operation", "class")
 	m.rateLimited = counter("rate_limited_total", "Requests that a rate limit refused.", "endpoint", "door", "limit")
 	m.forwarded = counter("forwarded_addresses_total", "Requests with a client's address in a header, or of a trusted proxy without one.", "listener", "outcome")
 	m.ocspAnswers = counter("ocsp_answers_total", "OCSP questions by what was said, and whether a signed answer was there.", "tenant", "ca", "answer", "source")
 	m.panics = counter("panics_total", "Requests that a panic ended.", "place")
-	m.acmeSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "enrollgate_acme_request_seconds",
-		Help:    "Time from an ACME request to its reply.",
-		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"resource"})
-	m.names = append(m.names, Named{"enrollgate_acme_request_seconds", []string{"resource"}})
-	all = append(append(all, m.acmeSeconds, &collector{sources: s}), more...)
+	seconds := func(name, help, label string) *prometheus.HistogramVec {
+		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "enrollgate_" + name, Help: help,
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{label})
+		all = append(all, v)
+		m.names = append(m.names, Named{"enrollgate_" + name, []string{label}})
+		return v
+	}
+	m.acmeSeconds = seconds("acme_request_seconds", "Time from an ACME request to its reply.", "resource")
+	m.estSeconds = seconds("est_request_seconds", "Time from an EST request to its reply.", "operation")
+	all = append(append(all, &collector{sources: s}), more...)
 	for _, depth := range []string{"full", "values", "known"} { // from zero, like the endpoints' counters
 		m.lintDepth.WithLabelValues(depth)
 	}
