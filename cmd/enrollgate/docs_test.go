@@ -81,6 +81,14 @@ func TestDocumentedConfiguration(t *testing.T) {
 			t.Errorf("docs/acme.md, %s: %v, %v", mark, found, err)
 		}
 	}
+	if page, err = os.ReadFile(filepath.Join(treeRoot, "docs", "est.md")); err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ = strings.Cut(string(page), "<!-- endpoint -->\n```yaml\n")
+	block, _, found = strings.Cut(rest, "```")
+	if c, err := config.ParseOver(text, "docs/est.md", []byte(block), config.Options{}); !found || err != nil || c.EST.Default != "est-devices" {
+		t.Errorf("docs/est.md: %v, %v", found, err)
+	}
 	if page, err = os.ReadFile(filepath.Join(treeRoot, "docs", "status.md")); err != nil {
 		t.Fatal(err)
 	}
@@ -102,6 +110,12 @@ var elsewhere = map[string]struct{ test, why string }{
 	"certbot register":            {test: "TestExternalAccounts"},
 	"openssl rand -base64 32":     {test: "TestScripts"},
 	"openssl req -new -key":       {test: "TestBulkStatus"},
+	"openssl req -new -newkey ec": {test: "TestEST"},
+	"curl --cacert root.pem":      {test: "TestEST"},
+	"estclient enroll":            {test: "TestEST"},
+	"estclient reenroll":          {test: "TestEST"},
+	"estclient -e":                {why: "libest's client of the same name: est.md says that it is not run by us"},
+	"pki --est":                   {why: "est.md says that it is not run by us"},
 	"softhsm2-util --init-token":  {test: "TestSoftHSM"},
 	"pkcs11-tool ":                {test: "TestSoftHSM"},
 	"openssl ocsp -issuer":        {test: "TestOCSP"},
