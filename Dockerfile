@@ -12,6 +12,7 @@ COPY Makefile ./
 COPY ca ./ca
 COPY cmd ./cmd
 COPY config ./config
+COPY probe ./probe
 COPY protocols ./protocols
 COPY store ./store
 # cgo is needed for PKCS#11 alone: this image has the file signer only.
