@@ -20,7 +20,8 @@ const (
 	maxRenewalID    = 256              // characters; a key identifier has some 20 octets, our serials have 16
 	renewalLasts    = 10 * time.Second // how long an answer is given again without asking the store
 	renewalsKept    = 4096
-	renewalsAtOnce  = 16            // questions to the store at one time: anybody may ask
+	renewalsAtOnce  = 16 // questions to the store at one time: anybody may ask
+	renewalWaits    = 2 * time.Second
 	renewalPoll     = 6 * time.Hour // how soon to ask again (RFC 9773 section 4.3.2)
 	shortestRenewal = time.Minute
 )
@@ -82,12 +83,15 @@ func noSuchCertificate() *problem {
 	return fail(http.StatusNotFound, typeMalformed, "there is no such certificate of this CA (RFC 9773 section 4.1: the id is its authority key identifier and its serial number)")
 }
 
-// lookUpRenewal makes the answer about a certificate, a bounded number at once.
+// lookUpRenewal makes the answer about a certificate, a bounded number at once. The
+// others wait for a moment: after a mass revocation every client asks.
 func (d *Door) lookUpRenewal(ctx context.Context, e *endpoint, id string, serial ca.Serial) (out renewal, err error) {
+	waiting, stop := context.WithTimeout(ctx, renewalWaits)
+	defer stop()
 	select {
 	case d.renewals.slots <- struct{}{}:
 		defer func() { <-d.renewals.slots }()
-	default:
+	case <-waiting.Done():
 		return renewal{}, ca.UnavailableError(errors.New("every slot for renewal information is taken"), 5*time.Second)
 	}
 	c, err := d.certificateOf(ctx, e, id, serial)

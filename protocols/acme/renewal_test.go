@@ -146,7 +146,15 @@ func TestRenewalInfoMadeUp(t *testing.T) {
 	if r := b.ask(http.MethodGet, c.base+"/renewal-info/"+real); r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
 		t.Errorf("with every slot taken: %d %s", r.status, r.body)
 	}
-	for range renewalsAtOnce {
+	waits, third := make(chan reply), ca.NewSerial(time.Now().Add(time.Hour))
+	go func() {
+		waits <- b.ask(http.MethodGet, c.base+"/renewal-info/"+keyID+"."+base64.RawURLEncoding.EncodeToString(third[:]))
+	}()
+	<-b.door.renewals.slots
+	if r := <-waits; r.status != http.StatusNotFound {
+		t.Errorf("with a slot that became free: %d %s", r.status, r.body)
+	}
+	for range renewalsAtOnce - 1 {
 		<-b.door.renewals.slots
 	}
 	store.err = ca.UnavailableError(errors.New("the store is away"), time.Second)
