@@ -16,6 +16,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/protocols/acme/recent"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // Core is what the door asks of the Authority.
@@ -247,7 +248,7 @@ func (r *request) param(name string) string { return chi.URLParam(r.Request, nam
 // the index link, no caching, and errors as problem documents, panics included.
 func (d *Door) serve(resource string, h handler) http.HandlerFunc {
 	return func(hw http.ResponseWriter, hr *http.Request) {
-		w, started := &statusWriter{ResponseWriter: hw}, time.Now()
+		w, started := &httpx.StatusWriter{ResponseWriter: hw}, time.Now()
 		r := &request{Request: hr, trace: ca.NewTrace()}
 		r.endpoint = d.endpoints[directoryPath(hr.URL.Path)]
 		w.Header().Set("Replay-Nonce", d.nonces.mint()) // RFC 8555 section 6.5
@@ -255,7 +256,7 @@ func (d *Door) serve(resource string, h handler) http.HandlerFunc {
 		if r.endpoint != nil && resource != "/directory" {
 			w.Header().Set("Link", "<"+r.endpoint.base+`/directory>;rel="index"`) // RFC 8555 section 7.1
 		}
-		defer func() { d.answered(r.endpoint, resource, w.status, time.Since(started)) }()
+		defer func() { d.answered(r.endpoint, resource, w.Status(), time.Since(started)) }()
 		defer func() {
 			if p := recover(); p != nil {
 				if p == http.ErrAbortHandler {

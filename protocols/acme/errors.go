@@ -14,6 +14,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // Error types of RFC 8555 section 6.7, without their URN prefix.
@@ -141,7 +142,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *request, err error) {
 	if p.Status >= 500 {
 		level = slog.LevelError
 	}
-	d.Log.LogAttrs(r.Context(), level, "acme.refused", slog.String("trace", trace), slog.String("path", r.URL.Path), slog.String("client", addressOf(r.RemoteAddr).String()),
+	d.Log.LogAttrs(r.Context(), level, "acme.refused", slog.String("trace", trace), slog.String("path", r.URL.Path), slog.String("client", httpx.ClientAddress(r.RemoteAddr).String()),
 		slog.Int("status", p.Status), slog.String("error", err.Error()))
 	p.Detail += " [trace " + trace + "]"
 	body, marshalErr := json.Marshal(p)

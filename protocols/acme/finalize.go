@@ -13,6 +13,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // finalize turns a ready order into a certificate (RFC 8555 section 7.4): the
@@ -125,7 +126,7 @@ func (d *Door) enrollment(r *request, s *signed, order *state.Order, authorizati
 		effects[0],
 		d.Store.ParkOrder(order.Tenant, order.Endpoint, order.ID, s.account.Thumbprint, d.Now().Add(d.ApprovalLifetime)),
 	}
-	request := &ca.Request{Trace: r.trace, Client: addressOf(r.RemoteAddr), Endpoint: way.id, Operation: ca.Enroll, Caller: s.caller, Possession: possession,
+	request := &ca.Request{Trace: r.trace, Client: httpx.ClientAddress(r.RemoteAddr), Endpoint: way.id, Operation: ca.Enroll, Caller: s.caller, Possession: possession,
 		Claims:      claims,
 		Asserted:    ca.Asserted{Subject: csr.Subject, AltNames: csr.AltNames, Extensions: csr.Extensions, NotBefore: order.NotBefore, NotAfter: order.NotAfter},
 		Transaction: order.ID, Window: d.OrderLifetime,

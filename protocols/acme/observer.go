@@ -1,7 +1,6 @@
 package acme
 
 import (
-	"net/http"
 	"strings"
 	"time"
 
@@ -42,37 +41,9 @@ func (unobserved) Limited(*ca.Endpoint, string)                      {}
 func (unobserved) Panicked()                                         {}
 
 func (d *Door) answered(e *endpoint, resource string, status int, took time.Duration) {
-	if status == 0 { // nothing was written: net/http then says 200
-		status = http.StatusOK
-	}
 	var of *ca.Endpoint
 	if e != nil {
 		of = &e.Endpoint
 	}
 	d.Observer.Answered(of, strings.TrimPrefix(resource, "/"), status, took)
 }
-
-// statusWriter remembers the status of a reply.
-type statusWriter struct {
-	http.ResponseWriter
-	status int
-}
-
-// WriteHeader notes the first final status.
-func (w *statusWriter) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Write counts as a 200 where no status was said.
-func (w *statusWriter) Write(b []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	return w.ResponseWriter.Write(b)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

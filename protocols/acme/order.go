@@ -9,6 +9,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // newOrder opens an order for names that the endpoint's profile could issue
@@ -57,7 +58,7 @@ func (d *Door) newOrder(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.Core.Check(r.Context(), &ca.Request{Trace: r.trace, Client: addressOf(r.RemoteAddr), Endpoint: way.id, Operation: ca.Enroll, Renews: renews,
+	if _, err := d.Core.Check(r.Context(), &ca.Request{Trace: r.trace, Client: httpx.ClientAddress(r.RemoteAddr), Endpoint: way.id, Operation: ca.Enroll, Renews: renews,
 		Caller: s.caller, Asserted: ca.Asserted{AltNames: names, NotBefore: notBefore, NotAfter: notAfter}}); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // newAuthz opens an authorization before any order (RFC 8555 section 7.4.1).
@@ -43,7 +44,7 @@ func (d *Door) newAuthz(w http.ResponseWriter, r *request) error {
 			return noneBelow(identifiers[0])
 		}
 	}
-	if _, err := d.Core.Check(r.Context(), &ca.Request{Trace: r.trace, Client: addressOf(r.RemoteAddr), Endpoint: way.id, Operation: ca.Enroll,
+	if _, err := d.Core.Check(r.Context(), &ca.Request{Trace: r.trace, Client: httpx.ClientAddress(r.RemoteAddr), Endpoint: way.id, Operation: ca.Enroll,
 		Caller: s.caller, Asserted: ca.Asserted{AltNames: names}}); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // Limit is how often something may happen in each window of time; windows begin
@@ -224,19 +225,9 @@ func (d *Door) limited(r *request, p *problem) error {
 	return p
 }
 
-// addressOf reads the address that a request came from; the zero Addr where it
-// is not known. Behind trusted proxies the listener has put the client's there.
-func addressOf(remote string) netip.Addr {
-	a, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return a.Addr().Unmap().WithZone("")
-}
-
 // networkOf names the network of a client; empty where it is not known.
 func networkOf(remote string) string {
-	switch a := addressOf(remote); {
+	switch a := httpx.ClientAddress(remote); {
 	case !a.IsValid():
 		return ""
 	case a.Is4():

@@ -14,6 +14,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // revocationReasons are the reasons of RFC 5280 section 5.3.1 that may be given
@@ -58,7 +59,7 @@ func (d *Door) revokeCert(w http.ResponseWriter, r *request) error {
 	} else if who, cert, err = d.byCertificateKey(r, m, nonce); err != nil {
 		return err
 	}
-	_, err = d.Core.Revoke(r.Context(), &ca.RevokeRequest{Trace: r.trace, Client: addressOf(r.RemoteAddr), Tenant: r.endpoint.Tenant, CA: r.endpoint.CA,
+	_, err = d.Core.Revoke(r.Context(), &ca.RevokeRequest{Trace: r.trace, Client: httpx.ClientAddress(r.RemoteAddr), Tenant: r.endpoint.Tenant, CA: r.endpoint.CA,
 		Serial: cert.serial, Certificate: cert.der, Reason: cert.reason, Caller: who, Claims: claims,
 		Effects: []ca.Effect{d.Store.Strike(r.endpoint.Tenant, nonce)}})
 	var lost *ca.LostEffect

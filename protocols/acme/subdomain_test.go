@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"sync"
@@ -39,16 +38,7 @@ func (c *client) below(ancestor string, names ...string) (string, orderObject, r
 	for _, n := range names {
 		ids = append(ids, map[string]string{"type": "dns", "value": n, "ancestorDomain": ancestor})
 	}
-	text, err := json.Marshal(map[string]any{"identifiers": ids})
-	if err != nil {
-		c.b.t.Fatal(err)
-	}
-	var o orderObject
-	r := c.post(c.base+"/new-order", string(text))
-	if r.status == http.StatusCreated {
-		r.into(c.b.t, &o)
-	}
-	return r.header.Get("Location"), o, r
+	return c.open(map[string]any{"identifiers": ids})
 }
 
 func challengeTypesOf(a authorizationObject) (types []string) {

@@ -26,9 +26,6 @@ const (
 	BindingRequired Binding = "required"
 )
 
-// Bindings lists every Binding.
-func Bindings() []Binding { return []Binding{BindingOff, BindingAccepted, BindingRequired} }
-
 func (b Binding) check() error {
 	switch b {
 	case "", BindingOff, BindingAccepted, BindingRequired:

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"path"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/credential"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // Core is what the door asks of the Authority.
@@ -208,7 +208,7 @@ type request struct {
 // as every other error. Without find, the handler needs no endpoint.
 func (d *Door) serve(operation string, h handler, find func(*http.Request) *endpoint) http.HandlerFunc {
 	return func(hw http.ResponseWriter, hr *http.Request) {
-		w, started := &statusWriter{ResponseWriter: hw}, time.Now()
+		w, started := &httpx.StatusWriter{ResponseWriter: hw}, time.Now()
 		r := &request{Request: hr, trace: ca.NewTrace()}
 		w.Header().Set("Cache-Control", "no-store")
 		defer func() {
@@ -216,7 +216,7 @@ func (d *Door) serve(operation string, h handler, find func(*http.Request) *endp
 			if r.endpoint != nil {
 				of = &r.endpoint.Endpoint
 			}
-			d.Observer.Answered(of, operation, w.status, time.Since(started))
+			d.Observer.Answered(of, operation, w.Status(), time.Since(started))
 		}()
 		defer func() {
 			if p := recover(); p != nil {
@@ -237,13 +237,4 @@ func (d *Door) serve(operation string, h handler, find func(*http.Request) *endp
 			d.refuse(w, r, err)
 		}
 	}
-}
-
-// addressOf is the address of a client; the zero one where it is not known.
-func addressOf(remote string) netip.Addr {
-	a, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return a.Addr().Unmap().WithZone("")
 }

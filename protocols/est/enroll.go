@@ -8,6 +8,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // simpleenroll answers a PKCS #10 request with a certificate (RFC 7030 section 4.2.1).
@@ -66,7 +67,7 @@ func (d *Door) read(r *request, id *identity) (*ca.Request, *pkix.CSR, error) {
 	if err := r.endpoint.Binding.bound(r.TLS, csr); err != nil {
 		return nil, nil, err
 	}
-	return &ca.Request{Trace: r.trace, Client: addressOf(r.RemoteAddr), Endpoint: r.endpoint.ID, Caller: id.caller, Possession: possession, Claims: id.claims,
+	return &ca.Request{Trace: r.trace, Client: httpx.ClientAddress(r.RemoteAddr), Endpoint: r.endpoint.ID, Caller: id.caller, Possession: possession, Claims: id.claims,
 		Asserted: ca.Asserted{Subject: csr.Subject, AltNames: csr.AltNames, Extensions: csr.Extensions},
 		Window:   r.endpoint.window, Effects: id.effects, Parked: id.effects}, csr, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // refusal is an answer that handlers know the status of themselves.
@@ -74,7 +75,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *request, err error) {
 		level = slog.LevelDebug
 	}
 	d.Log.LogAttrs(r.Context(), level, "est.refused", slog.String("trace", r.trace), slog.String("path", clip(r.URL.Path)),
-		slog.String("client", addressOf(r.RemoteAddr).String()), slog.Int("status", a.status), slog.String("error", err.Error()))
+		slog.String("client", httpx.ClientAddress(r.RemoteAddr).String()), slog.Int("status", a.status), slog.String("error", err.Error()))
 	h := w.Header()
 	if a.challenge && r.endpoint != nil {
 		h.Set("WWW-Authenticate", `Basic realm="`+r.endpoint.label+`"`) // RFC 7617; a label has no quote

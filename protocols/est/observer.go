@@ -1,7 +1,6 @@
 package est
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
@@ -25,28 +24,3 @@ type unobserved struct{}
 
 func (unobserved) Answered(*ca.Endpoint, string, int, time.Duration) {}
 func (unobserved) Panicked()                                         {}
-
-// statusWriter remembers the status of a reply.
-type statusWriter struct {
-	http.ResponseWriter
-	status int
-}
-
-// WriteHeader notes the first status.
-func (w *statusWriter) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Write counts as a 200 where no status was said.
-func (w *statusWriter) Write(b []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	return w.ResponseWriter.Write(b)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
