@@ -108,7 +108,7 @@ func (c *checker) endpoints(written []writtenEndpoint, config *Config) []ca.Endp
 func methodsOf(d caller.Door) []string {
 	var out []string
 	for method, at := range caller.Methods() {
-		if at == d {
+		if slices.Contains(at, d) {
 			out = append(out, string(method))
 		}
 	}

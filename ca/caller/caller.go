@@ -54,13 +54,25 @@ const (
 	// DeviceCertificate is a client certificate below a configured root, such as
 	// an IDevID that a device was made with (IEEE 802.1AR).
 	DeviceCertificate Method = "device-certificate"
+	// SCEPSecret is a challenge password of the registry of credentials, as a rule
+	// good once (RFC 8894 section 7.3).
+	SCEPSecret Method = "scep-secret"
+	// StaticSCEPSecret is the one challenge password of an endpoint, which every
+	// device there has.
+	StaticSCEPSecret Method = "static-scep-secret"
+	// Unauthenticated is nothing at all but an address that is let in.
+	Unauthenticated Method = "unauthenticated"
+	// RequestKey is a signature by the key that a request waits for a certificate
+	// for, which may ask what became of it and nothing else (RFC 8894 section 3.3.3).
+	RequestKey Method = "request-key"
 )
 
-// Methods lists every Method that an endpoint's policy can name, with the door
-// that can verify it. CertificateKey is not among them: it enrolls nobody.
-func Methods() map[Method]Door {
-	return map[Method]Door{ACMEAccount: ACME, ExternalAccount: ACME, Password: EST, Certificate: EST, DeviceCertificate: EST,
-		ServiceItself: System, LocalOperator: Operator}
+// Methods lists every Method that an endpoint's policy can name, with the doors
+// that can verify it. CertificateKey and RequestKey are not among them: they
+// enroll nobody.
+func Methods() map[Method][]Door {
+	return map[Method][]Door{ACMEAccount: {ACME}, ExternalAccount: {ACME}, Password: {EST}, Certificate: {EST, SCEP}, DeviceCertificate: {EST},
+		SCEPSecret: {SCEP}, StaticSCEPSecret: {SCEP}, Unauthenticated: {SCEP}, ServiceItself: {System}, LocalOperator: {Operator}}
 }
 
 // Verifier is a door's right to make callers. cmd makes one for each door and
@@ -81,7 +93,7 @@ type principal struct {
 	endpoint string
 	id       string
 	at       time.Time
-	key      [32]byte // of a CertificateKey caller
+	key      [32]byte // of a CertificateKey or RequestKey caller
 	binding  *Binding // of the credential that let it in; nil: none
 	shown    [32]byte // SHA-256 of the client certificate that it came with; zero: none
 }
@@ -124,7 +136,7 @@ func (c Caller) Endpoint() string {
 // ID is stable for one requester across requests, unique within the tenant and
 // free of secrets: `acme-account:ID`, `service:NAME`, `operator:NAME`,
 // `certificate-key:HEXHASH`, `credential:ID`, `certificate:CA/SERIAL`,
-// `device:HEXHASH`; with + between those of a caller that was authenticated twice.
+// `device:HEXHASH`, `static-secret:ENDPOINT`, `address:IP`, `request-key:HEXHASH`; with + between those of a caller that was authenticated twice.
 func (c Caller) ID() string {
 	if c.p == nil {
 		return ""
@@ -141,7 +153,8 @@ func (c Caller) At() time.Time {
 }
 
 // HeldKey is the SHA-256 of the SubjectPublicKeyInfo whose private key a
-// CertificateKey caller has shown to hold; ok is false for every other caller.
+// CertificateKey or RequestKey caller has shown to hold; ok is false for every
+// other caller.
 func (c Caller) HeldKey() (hash [32]byte, ok bool) {
 	if c.p == nil || c.p.key == ([32]byte{}) {
 		return hash, false

@@ -33,10 +33,11 @@ func FromPassword(v Verifier, ev CheckedPassword) (Caller, error) {
 }
 
 // PresentedCertificate is the evidence for a client certificate of ours: a TLS
-// handshake that ended with a signature by its key. Hashes are SHA-256.
+// handshake that ended with a signature by its key, or a message that its key
+// signed (SCEP). Hashes are SHA-256.
 type PresentedCertificate struct {
 	Tenant, Endpoint string
-	Presented        [32]byte // the certificate of the handshake
+	Presented        [32]byte // the certificate of the handshake or the message
 	Issued           [32]byte // the certificate that is recorded as issued, and in State
 	Serial           string   // of the recorded certificate
 	CA               string   // id of the CA that issued it
@@ -45,11 +46,12 @@ type PresentedCertificate struct {
 }
 
 // FromCertificate makes the caller of a request over a connection with a client
-// certificate that was issued here (RFC 7030 section 3.3.2). Whether it may still
+// certificate that was issued here (RFC 7030 section 3.3.2), or in a message that
+// such a certificate's key signed (RFC 8894 section 3.3.1). Whether it may still
 // be renewed after its end is for the core to say.
 func FromCertificate(v Verifier, ev PresentedCertificate) (Caller, error) {
 	switch {
-	case v.door != EST:
+	case v.door != EST && v.door != SCEP:
 		return Caller{}, errWrongDoor(v, EST)
 	case ev.Tenant == "" || ev.Endpoint == "" || ev.Serial == "" || ev.CA == "" || ev.At.IsZero():
 		return Caller{}, errors.New("caller: certificate evidence is incomplete")
@@ -58,7 +60,7 @@ func FromCertificate(v Verifier, ev PresentedCertificate) (Caller, error) {
 	case ev.State != "issued":
 		return Caller{}, fmt.Errorf("caller: the certificate is %q, not issued", ev.State)
 	}
-	return Caller{&principal{EST, []Method{Certificate}, ev.Tenant, ev.Endpoint, "certificate:" + ev.CA + "/" + ev.Serial, ev.At, [32]byte{}, nil, ev.Issued}}, nil
+	return Caller{&principal{v.door, []Method{Certificate}, ev.Tenant, ev.Endpoint, "certificate:" + ev.CA + "/" + ev.Serial, ev.At, [32]byte{}, nil, ev.Issued}}, nil
 }
 
 // VerifiedDevice is the evidence for a device certificate of somebody else: a TLS

@@ -18,10 +18,10 @@ type written struct {
 	Binding  *Binding  `json:"binding,omitempty"`
 }
 
-// Record writes a caller down, for a record that is sealed. A CertificateKey
-// caller cannot be written: it enrolls nobody, so it never waits.
+// Record writes a caller down, for a record that is sealed. A CertificateKey or
+// RequestKey caller cannot be written: it enrolls nobody, so it never waits.
 func Record(c Caller) ([]byte, error) {
-	if !c.Verified() || slices.Contains(c.p.methods, CertificateKey) {
+	if !c.Verified() || slices.Contains(c.p.methods, CertificateKey) || slices.Contains(c.p.methods, RequestKey) {
 		return nil, errors.New("caller: only a verified caller that may enroll is written down")
 	}
 	return json.Marshal(written{c.p.door, c.p.methods, c.p.tenant, c.p.endpoint, c.p.id, c.p.at, c.p.binding})
@@ -39,11 +39,11 @@ func FromRecord(record []byte) (Caller, error) {
 		return Caller{}, errors.New("caller: the record is incomplete")
 	}
 	for _, m := range w.Methods {
-		if Methods()[m] != w.Door {
+		if !slices.Contains(Methods()[m], w.Door) {
 			return Caller{}, errors.New("caller: the record has a method of another door")
 		}
 	}
-	holds := slices.Contains(w.Methods, ExternalAccount) || slices.Contains(w.Methods, Password)
+	holds := slices.ContainsFunc(w.Methods, func(m Method) bool { return m == ExternalAccount || m == Password || m == SCEPSecret })
 	if holds != (w.Binding != nil && w.Binding.Credential != "") {
 		return Caller{}, errors.New("caller: the record of a credential's holder and its credential do not agree")
 	}

@@ -37,6 +37,20 @@ func FromHandshake(v Verifier, who caller.Caller, der []byte) (Possession, error
 	return Possession{key: c.Key, method: "tls-handshake"}, nil
 }
 
+// FromMessage is the possession of the key of the certificate that a caller came
+// with: it signed the message that the request is in, and the door verified that
+// (RFC 8894 section 3.3.1).
+func FromMessage(v Verifier, who caller.Caller, der []byte) (Possession, error) {
+	if v.door != caller.SCEP {
+		return Possession{}, fmt.Errorf("claim: a verifier of door %q verifies no messages", v.door)
+	}
+	c, err := shown(v, who, der)
+	if err != nil {
+		return Possession{}, err
+	}
+	return Possession{key: c.Key, method: "message-signature"}, nil
+}
+
 // FromClientCertificate makes claims of what the client certificate of a caller
 // says. A device certificate proves the serialNumber of its subject and hardware
 // module names (IEEE 802.1AR section 8.6, RFC 4108 section 5); one of ours proves

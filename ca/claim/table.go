@@ -37,8 +37,19 @@ var table = map[row]bool{
 	{caller.EST, Certificate, IP}:        true,
 	{caller.EST, Certificate, Email}:     true,
 	{caller.EST, Certificate, URI}:       true,
-	{caller.System, Service, DNS}:        true,
-	{caller.System, Service, IP}:         true,
+
+	{caller.SCEP, Credential, Principal}:  true,
+	{caller.SCEP, Credential, Serial}:     true,
+	{caller.SCEP, Certificate, Serial}:    true, // of the certificate that is renewed, as all below
+	{caller.SCEP, Certificate, Hardware}:  true,
+	{caller.SCEP, Certificate, Permanent}: true,
+	{caller.SCEP, Certificate, DNS}:       true,
+	{caller.SCEP, Certificate, IP}:        true,
+	{caller.SCEP, Certificate, Email}:     true,
+	{caller.SCEP, Certificate, URI}:       true,
+
+	{caller.System, Service, DNS}: true,
+	{caller.System, Service, IP}:  true,
 }
 
 // Permitted tells whether a door may bring a claim of this kind verified by this method.

@@ -20,8 +20,8 @@ func (r *Replayer) request(in *Issued, issuer *ca.Facts) (t *Trial, why string) 
 	t = &Trial{Request: &ca.Request{Operation: in.Operation, Possession: possession}, Issuer: issuer, Door: in.Door, Caller: in.Caller,
 		Endpoint: in.Endpoint, Tenant: in.Tenant, Methods: in.Methods, Possession: "csr-signature"}
 	if len(t.Methods) == 0 {
-		for m, door := range caller.Methods() {
-			if door == in.Door {
+		for m, doors := range caller.Methods() {
+			if slices.Contains(doors, in.Door) {
 				t.Methods = append(t.Methods, m)
 			}
 		}
