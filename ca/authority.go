@@ -241,6 +241,11 @@ func (a *Authority) decide(ctx context.Context, e *Endpoint, r *Request, facts *
 	if err != nil {
 		return nil, err
 	}
+	if r.Renews != nil && r.Renews.Recorded.Shown {
+		if err := keepsIdentity(d, r.Renews.Recorded); err != nil {
+			return nil, err
+		}
+	}
 	if err := bound(r.Caller, d.Profile, d.AltNames, r.Possession.Key()); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package ca
 import (
 	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca/caller"
@@ -35,7 +36,52 @@ func (a *Authority) withRecord(ctx context.Context, e *Endpoint, r *Request, ask
 	}
 	with := *r
 	with.Renews = &Renewal{Certificate: r.Renews.Certificate, Possession: r.Renews.Possession, Recorded: old}
+	if old.Shown {
+		with.Asserted = askedAs(r.Asserted, old)
+	}
 	return &with, nil
+}
+
+// askedAs fills in what a renewal leaves unsaid: one that names nobody, or only
+// its subject or its names, means those of the certificate.
+func askedAs(said Asserted, old *Renewed) Asserted {
+	subject, names := said.Subject.Empty(), len(said.AltNames) == 0
+	if !subject && !pkix.SameName(said.Subject, old.Subject) || !names && !sameNames(said.AltNames, old.AltNames) {
+		return said
+	}
+	if subject {
+		said.Subject = old.Subject
+	}
+	if names {
+		said.AltNames = old.AltNames
+	}
+	return said
+}
+
+// keepsIdentity holds a renewal that rests on possession of the old key to the
+// subject and the names of the certificate (RFC 7030 section 4.2.2, RFC 8894
+// section 3.3.1.2): for other ones nobody has let it in. A request may say other
+// ones, where the profile makes the same of them: that with which the certificate
+// was asked for in the first place.
+func keepsIdentity(d *Decision, old *Renewed) error {
+	if pkix.SameName(d.Subject, old.Subject) && sameNames(d.AltNames, old.AltNames) {
+		return nil
+	}
+	err := Errorf(Denied, "a renewal keeps the subject and the subject alternative names of its certificate; for other ones, enroll anew")
+	err.Field, err.Rule = "renewal", "identity of the renewed certificate"
+	return err
+}
+
+// sameNames compares names in whatever order.
+func sameNames(a, b []pkix.GeneralName) bool {
+	keys := func(names []pkix.GeneralName) (all []string) {
+		for _, n := range names {
+			all = append(all, n.Key())
+		}
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
+	return slices.Equal(keys(a), keys(b))
 }
 
 // renewed finds the certificate that a request renews, and that it is the

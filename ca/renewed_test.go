@@ -13,6 +13,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
+	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
 // archive is a ledger with one certificate, and a policy that takes everything.
@@ -44,6 +45,9 @@ func (c *archive) Decide(e *Endpoint, r *Request, f *Facts, now time.Time) (*Dec
 	d, err := c.crooked.Decide(e, r, f, now)
 	if r.Renews != nil {
 		d.Replaces, d.RevokeReplaced, d.Renewal.Overlap = r.Renews.Recorded.Certificate.Serial, true, time.Hour
+		if r.Renews.Recorded.Shown {
+			d.Subject, d.AltNames = r.Asserted.Subject, r.Asserted.AltNames
+		}
 	}
 	return d, err
 }
@@ -151,5 +155,39 @@ func TestRenewed(t *testing.T) {
 				t.Errorf("recorded: replaces %s, revoke %v after %s", s.entry.Replaces, s.entry.RevokeReplaced, s.entry.Overlap)
 			}
 		})
+	}
+}
+
+// TestRenewalKeepsIdentity: whoever shows the old certificate's key gets its names
+// and no other ones, and need not say them.
+func TestRenewalKeepsIdentity(t *testing.T) {
+	name := func(cn string) pkix.RawName {
+		n, err := pkix.MarshalName([]pkix.RDN{{{Type: pkix.OID{2, 5, 4, 3}, Tag: 12, Value: []byte(cn)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	old := &Renewed{Shown: true, Subject: name("device"), AltNames: []pkix.GeneralName{pkix.DNS("a.example"), pkix.DNS("b.example")}}
+	same := []pkix.GeneralName{pkix.DNS("b.example"), pkix.DNS("a.example")}
+	for what, c := range map[string]struct {
+		said Asserted
+		kept bool
+	}{
+		"nothing":         {Asserted{}, true},
+		"an empty name":   {Asserted{Subject: pkix.EmptyName}, true},
+		"the subject":     {Asserted{Subject: name("DEVICE")}, true},
+		"the names":       {Asserted{AltNames: same}, true},
+		"both":            {Asserted{Subject: name("device"), AltNames: same}, true},
+		"another subject": {Asserted{Subject: name("other")}, false},
+		"another name":    {Asserted{AltNames: []pkix.GeneralName{pkix.DNS("c.example")}}, false},
+		"one name less":   {Asserted{AltNames: same[:1]}, false},
+		"one name more":   {Asserted{AltNames: append(same, pkix.DNS("c.example"))}, false},
+	} {
+		asked := askedAs(c.said, old)
+		err := keepsIdentity(&Decision{Subject: asked.Subject, AltNames: asked.AltNames}, old)
+		if (err == nil) != c.kept || err != nil && !IsKind(err, Denied) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

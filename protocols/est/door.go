@@ -21,7 +21,6 @@ import (
 
 // Core is what the door asks of the Authority.
 type Core interface {
-	Check(ctx context.Context, r *ca.Request) (*ca.Decision, error)
 	Enroll(ctx context.Context, requests ...*ca.Request) []ca.Result
 	Offer(endpoint string) (ca.Offer, error)
 }

@@ -2,7 +2,6 @@ package est
 
 import (
 	"net/http"
-	"slices"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/claim"
@@ -48,9 +47,6 @@ func (d *Door) simplereenroll(w http.ResponseWriter, r *request) error {
 	if q.Operation = ca.Rekey; csr.Key.Hash() == old.Key.Hash() {
 		q.Operation = ca.Renew
 	}
-	if err := d.sameIdentity(r, q, old); err != nil {
-		return err
-	}
 	return d.enroll(w, r, q)
 }
 
@@ -86,46 +82,4 @@ func (d *Door) enroll(w http.ResponseWriter, r *request, q *ca.Request) error {
 		return ca.InternalError(err)
 	}
 	return r.answer(w, typeCertificate, der)
-}
-
-// sameIdentity holds a re-enrollment to the subject and names of the certificate
-// that it renews (RFC 7030 section 4.2.2). A request that names nobody means the
-// same. So does one that the profile makes the same of: that with which the
-// certificate was asked for in the first place.
-func (d *Door) sameIdentity(r *request, q *ca.Request, old *pkix.Certificate) error {
-	have, err := old.AltNames()
-	if err != nil {
-		return ca.InternalError(err)
-	}
-	said := &q.Asserted
-	named := len(said.AltNames) > 0
-	if (said.Subject.Empty() || pkix.SameName(said.Subject, old.Subject)) && (!named || sameNames(said.AltNames, have)) {
-		if said.Subject.Empty() {
-			said.Subject = old.Subject
-		}
-		if !named {
-			said.AltNames = have
-		}
-		return nil
-	}
-	decision, err := d.Core.Check(r.Context(), q)
-	if err != nil {
-		return err
-	}
-	if !pkix.SameName(decision.Subject, old.Subject) || !sameNames(decision.AltNames, have) {
-		return fail(http.StatusForbidden, "a re-enrollment keeps the subject and the subject alternative names of its certificate (RFC 7030 section 4.2.2); for other ones, enroll by simpleenroll")
-	}
-	return nil
-}
-
-// sameNames compares names in whatever order.
-func sameNames(a, b []pkix.GeneralName) bool {
-	keys := func(names []pkix.GeneralName) (all []string) {
-		for _, n := range names {
-			all = append(all, n.Key())
-		}
-		slices.Sort(all)
-		return slices.Compact(all)
-	}
-	return slices.Equal(keys(a), keys(b))
 }
