@@ -119,28 +119,6 @@ func (p *PendingRequest) answer() *Error {
 	return err
 }
 
-// Poll gives what became of a parked request to the caller that made it: the
-// certificate, or Pending with RetryAfter, or why there is none. NotFound for
-// everybody else.
-func (a *Authority) Poll(ctx context.Context, c caller.Caller, id string) Result {
-	fail := func(err error) Result { return Result{Err: AsError(err)} }
-	if !c.Verified() {
-		return fail(Errorf(BadProof, "the caller is not authenticated"))
-	}
-	missing := Errorf(NotFound, "there is no such request")
-	if a.approvals == nil {
-		return fail(missing)
-	}
-	p, err := a.approvals.Store.PendingRequest(ctx, c.Tenant(), id)
-	if err != nil {
-		return fail(err)
-	}
-	if p.Requester != c.ID() || p.Endpoint != c.Endpoint() {
-		return fail(missing)
-	}
-	return a.standing(ctx, p)
-}
-
 // Verdict is an operator's word about a parked request.
 type Verdict struct {
 	Tenant, ID string

@@ -98,6 +98,10 @@ type PendingStore interface {
 	// PendingRequest finds one, or NotFound.
 	PendingRequest(ctx context.Context, tenant, id string) (*PendingRequest, error)
 
+	// PendingTransaction finds the newest request of an endpoint (Endpoint.Recorded) with a
+	// protocol's transaction id, or NotFound; those without one are not found by it.
+	PendingTransaction(ctx context.Context, tenant, endpoint, transaction string) (*PendingRequest, error)
+
 	// PendingRequests lists at most limit of a tenant in a state, by rising id,
 	// after one; Sealed and Approval are left out. BadRequest for a limit
 	// other than 1 to MaxPendingPage.

@@ -10,7 +10,7 @@ import (
 
 var approvalCases = []Case{
 	{"Unique", together(uniqueTaken, uniqueFreed, uniqueRenewed, uniqueRace, uniqueReplay)},
-	{"Pending", together(pendingLists, park, parkReplay, parkLostEffect, settleOnce, settleExpired, settleLostEffect, issuePending, pendingKeyUsed)},
+	{"Pending", together(pendingLists, pendingTransaction, park, parkReplay, parkLostEffect, settleOnce, settleExpired, settleLostEffect, issuePending, pendingKeyUsed)},
 	{"LifeSwept", together(uniqueSwept, pendingSwept)},
 	{"Superseded", together(supersededDue, supersededSwept)},
 }

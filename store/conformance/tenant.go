@@ -80,6 +80,8 @@ var swaps = map[string]swap{
 	"DuePending":      {shared: "replicas move every tenant's requests on; rows carry theirs"},
 	"CountPending":    {shared: "counts by tenant, for the metrics"},
 	"PendingRequest":  {try: swapPending},
+
+	"PendingTransaction": {try: swapPendingTransaction},
 }
 
 func methodsClassified(t T, _ func() *Driver) {

@@ -114,6 +114,18 @@ func (s *Store) PendingRequest(_ context.Context, tenant, id string) (*ca.Pendin
 	return &out, nil
 }
 
+// PendingTransaction finds the newest parked request of a transaction.
+func (s *Store) PendingTransaction(_ context.Context, tenant, endpoint, transaction string) (*ca.PendingRequest, error) {
+	all := s.pendingWhere(func(p *pending) bool {
+		return transaction != "" && p.Tenant == tenant && p.Endpoint == endpoint && p.Transaction == transaction
+	})
+	if len(all) == 0 {
+		return nil, ca.Errorf(ca.NotFound, "there is no such request")
+	}
+	newest := slices.MaxFunc(all, func(a, b ca.PendingRequest) int { return cmp.Compare(a.ID, b.ID) })
+	return &newest, nil
+}
+
 // PendingRequests lists those of a tenant in a state.
 func (s *Store) PendingRequests(_ context.Context, tenant string, state ca.PendingState, after string, limit int) ([]ca.PendingRequest, error) {
 	if err := ca.CheckPendingPage(limit); err != nil {

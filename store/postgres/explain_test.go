@@ -110,7 +110,7 @@ func TestStatementsUseIndexes(t *testing.T) {
 
 // narrow matches an index condition that names one row, or where to go on.
 // Tenant, CA and endpoint alone name a set that grows.
-var narrow = regexp.MustCompile(`substring|reverse|\b(subject|requester|scope|key_id|trace|id|serial|key|key_hash|hash|thumbprint|certificate|name|chain|position|expires|due|purpose|only_row|idempotency|ended_at|lookup)\b"? ?[=<>]`)
+var narrow = regexp.MustCompile(`substring|reverse|\b(subject|requester|scope|key_id|trace|id|transaction_id|serial|key|key_hash|hash|thumbprint|certificate|name|chain|position|expires|due|purpose|only_row|idempotency|ended_at|lookup)\b"? ?[=<>]`)
 
 // node is a plan node, as PostgreSQL explains it.
 type node struct {

@@ -97,6 +97,15 @@ func (s *Store) PendingRequest(ctx context.Context, tenant, id string) (*ca.Pend
 	return &p, nil
 }
 
+// PendingTransaction implements ca.PendingStore.
+func (s *Store) PendingTransaction(ctx context.Context, tenant, endpoint, transaction string) (*ca.PendingRequest, error) {
+	p, err := scanPending(s.pool.QueryRow(ctx, approving.PendingOfTransaction, tenant, endpoint, transaction))
+	if err != nil {
+		return nil, readError(err, "request")
+	}
+	return &p, nil
+}
+
 // PendingRequests implements ca.PendingStore.
 func (s *Store) PendingRequests(ctx context.Context, tenant string, state ca.PendingState, after string, limit int) ([]ca.PendingRequest, error) {
 	if err := ca.CheckPendingPage(limit); err != nil {

@@ -5,11 +5,11 @@ const pendingColumns = `tenant, id, state, door, endpoint, ca, profile, requeste
 
 // approving is what sql is, for what is unique and for requests that wait for an operator.
 var approving = struct {
-	UniqueTake, SweepUnique                                                          string
-	PendingFree, PendingAdd, PendingFind, PendingByKey, PendingPage, PendingApproved string
-	PendingOverdue, PendingCount, PendingSettle, PendingIssue, SweepPending          string
-	SupersededAdd, SupersededStrike, SupersededDue, SweepSuperseded                  string
-	OrderPark, OrderFinishParked, OrderReject                                        string
+	UniqueTake, SweepUnique                                                                                string
+	PendingFree, PendingAdd, PendingFind, PendingOfTransaction, PendingByKey, PendingPage, PendingApproved string
+	PendingOverdue, PendingCount, PendingSettle, PendingIssue, SweepPending                                string
+	SupersededAdd, SupersededStrike, SupersededDue, SweepSuperseded                                        string
+	OrderPark, OrderFinishParked, OrderReject                                                              string
 }{
 	// What is unique is taken from nobody, or from who no longer stands in the way.
 	UniqueTake: `insert into enrollgate.unique_values as u (tenant, value, ca, serial, expires) values ($2, $3, $4, $5, $6)
@@ -29,6 +29,8 @@ var approving = struct {
 		where not exists (select from enrollgate.idempotency where tenant = $2 and key = $18::bytea and expires > now() + $1::interval)
 		on conflict (tenant, idempotency) where idempotency is not null do nothing`,
 	PendingFind: `select ` + pendingColumns + `, sealed, approval from enrollgate.pending_requests where tenant = $1 and id = $2`,
+	PendingOfTransaction: `select ` + pendingColumns + `, sealed, approval from enrollgate.pending_requests
+		where tenant = $1 and endpoint = $2 and transaction_id = $3 and transaction_id <> '' order by id desc limit 1`,
 	PendingByKey: `select id, digest from enrollgate.pending_requests where tenant = $2 and idempotency = $3
 		and (ended_at is null or ended_at + replay * interval '1 microsecond' > now() + $1::interval)`,
 	PendingPage: `select ` + pendingColumns + `, ''::bytea, null::bytea from enrollgate.pending_requests

@@ -106,6 +106,15 @@ func (s *Store) PendingRequest(ctx context.Context, tenant, id string) (*ca.Pend
 	return &p, nil
 }
 
+// PendingTransaction finds the newest parked request of a transaction.
+func (s *Store) PendingTransaction(ctx context.Context, tenant, endpoint, transaction string) (*ca.PendingRequest, error) {
+	p, err := scanPending(s.read[selectPendingTransaction].QueryRowContext(point(ctx), tenant, endpoint, transaction))
+	if err != nil {
+		return nil, readError(err, "there is no such request")
+	}
+	return &p, nil
+}
+
 // PendingRequests lists those of a tenant in a state.
 func (s *Store) PendingRequests(ctx context.Context, tenant string, state ca.PendingState, after string, limit int) ([]ca.PendingRequest, error) {
 	if err := ca.CheckPendingPage(limit); err != nil {

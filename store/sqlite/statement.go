@@ -158,6 +158,7 @@ const (
 	sweepUnique
 	insertPending
 	selectPending
+	selectPendingTransaction
 	selectPendingKey
 	freePendingKey
 	selectPendingPage

@@ -15,7 +15,9 @@ var approvalStatements = map[query]string{
 
 	insertPending: `INSERT INTO pending_requests (tenant, id, state, door, endpoint, ca, profile, requester, operation, transaction_id, trace, subject, names,
 		key, key_hash, created_at, expires, sealed, idempotency, digest, replay) VALUES (?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-	selectPending:         `SELECT ` + pendingColumns + `, sealed, approval FROM pending_requests WHERE tenant = ? AND id = ?`,
+	selectPending: `SELECT ` + pendingColumns + `, sealed, approval FROM pending_requests WHERE tenant = ? AND id = ?`,
+	selectPendingTransaction: `SELECT ` + pendingColumns + `, sealed, approval FROM pending_requests
+		WHERE tenant = ? AND endpoint = ? AND transaction_id = ? AND transaction_id <> '' ORDER BY id DESC LIMIT 1`,
 	selectPendingKey:      `SELECT id, digest, ended_at IS NULL OR ended_at + replay > ? FROM pending_requests WHERE tenant = ? AND idempotency = ?`,
 	freePendingKey:        `UPDATE pending_requests SET idempotency = NULL WHERE tenant = ? AND idempotency = ?`,
 	selectPendingPage:     `SELECT ` + pendingColumns + `, x'', NULL FROM pending_requests WHERE tenant = ? AND state = ? AND id > ? ORDER BY id LIMIT ?`,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
@@ -42,6 +43,42 @@ func (c *clerk) Park(ctx context.Context, p *ca.Parking) (*ca.Parked, error) {
 func (c *clerk) PendingRequest(ctx context.Context, tenant, id string) (*ca.PendingRequest, error) {
 	if c.what == "tenant dropped" {
 		tenant = conformance.Tenant
+	}
+	return c.Store.PendingRequest(ctx, tenant, id)
+}
+
+func (c *clerk) PendingTransaction(ctx context.Context, tenant, endpoint, transaction string) (*ca.PendingRequest, error) {
+	switch c.what {
+	case "tenant dropped":
+		tenant = conformance.Tenant
+	case "transactions of any endpoint":
+		endpoint = "scep"
+	case "transactions in capitals":
+		transaction = strings.ToUpper(transaction)
+	}
+	if c.what == "oldest of a transaction" || c.what == "transactions without a name" && transaction == "" {
+		return c.oldest(ctx, tenant, endpoint, transaction)
+	}
+	p, err := c.Store.PendingTransaction(ctx, tenant, endpoint, transaction)
+	if err == nil && c.what == "ended transactions lost" && p.State != ca.AwaitsApproval {
+		return nil, ca.Errorf(ca.NotFound, "there is no such request")
+	}
+	return p, err
+}
+
+// oldest finds the oldest request of a transaction.
+func (c *clerk) oldest(ctx context.Context, tenant, endpoint, transaction string) (*ca.PendingRequest, error) {
+	id := ""
+	for _, state := range ca.PendingStates() {
+		page, err := c.Store.PendingRequests(ctx, tenant, state, "", ca.MaxPendingPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range page {
+			if p.Endpoint == endpoint && p.Transaction == transaction && (id == "" || p.ID < id) {
+				id = p.ID
+			}
+		}
 	}
 	return c.Store.PendingRequest(ctx, tenant, id)
 }
@@ -151,11 +188,12 @@ func sweeperFlaws() (all []flaw) {
 
 func approvalFlaws() (all []flaw) {
 	for _, what := range []string{"keys ignored", "effects ignored", "lives too long", "window too long",
-		"errors swallowed", "due backwards", "settled without effects", "verdicts swallowed", "issues anything"} {
+		"errors swallowed", "due backwards", "settled without effects", "verdicts swallowed", "issues anything",
+		"transactions of any endpoint", "transactions in capitals", "transactions without a name", "oldest of a transaction", "ended transactions lost"} {
 		all = append(all, flaw{"clerk: " + what, []string{"Pending"}, func(d *conformance.Driver) { d.Store = &clerk{d.Store, what} }})
 	}
 	return append(append(all, sweeperFlaws()...),
-		flaw{"clerk: tenant dropped", []string{"TenantSwapPendingRequest"}, func(d *conformance.Driver) { d.Store = &clerk{d.Store, "tenant dropped"} }},
+		flaw{"clerk: tenant dropped", []string{"TenantSwapPendingRequest", "TenantSwapPendingTransaction"}, func(d *conformance.Driver) { d.Store = &clerk{d.Store, "tenant dropped"} }},
 		flaw{"uniqueness ignored", []string{"Unique"},
 			changing(func(_ conformance.Store, e *ca.Entry) { e.Unique = nil })},
 		flaw{"renewals not seen", []string{"Unique"}, changing(func(_ conformance.Store, e *ca.Entry) { e.Replaces = ca.Serial{} })})
