@@ -129,3 +129,30 @@ func (c *CSR) Verify(allowLegacy bool) error {
 
 // Verified tells whether Verify succeeded on this value.
 func (c *CSR) Verified() bool { return c != nil && c.hasVerified }
+
+// OIDChallengePassword is the attribute of a request in which its sender shows a
+// secret (RFC 2985 section 5.4.1).
+var OIDChallengePassword = OID{1, 2, 840, 113549, 1, 9, 7}
+
+// ChallengePassword gives the challengePassword of a request as UTF-8; "" where
+// there is none. Besides a DirectoryString (RFC 5280 section 4.1.2.4) clients send
+// an IA5String. An error where there is more than one, or one that is no text.
+func (c *CSR) ChallengePassword() (text string, err error) {
+	there := false
+	for _, a := range c.Attributes {
+		if !a.Type.Equal(OIDChallengePassword) {
+			continue
+		}
+		in := cryptobyte.String(a.Values)
+		var value cryptobyte.String
+		var tag casn1.Tag
+		ok := !there && in.ReadAnyASN1(&value, &tag) && in.Empty()
+		if ok {
+			text, ok = Attribute{Type: a.Type, Tag: uint8(tag), Value: value}.Text()
+		}
+		if there = true; !ok {
+			return "", errors.New("CSR: the challengePassword is not one text (RFC 2985 section 5.4.1)")
+		}
+	}
+	return text, nil
+}

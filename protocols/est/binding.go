@@ -1,16 +1,13 @@
 package est
 
 import (
-	"bytes"
 	"crypto/subtle"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
-
-	"golang.org/x/crypto/cryptobyte"
-	casn1 "golang.org/x/crypto/cryptobyte/asn1"
+	"strings"
 
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
@@ -33,8 +30,6 @@ func (b Binding) check() error {
 	}
 	return fmt.Errorf("%q is not a way to bind requests to connections", string(b))
 }
-
-var oidChallengePassword = pkix.OID{1, 2, 840, 113549, 1, 9, 7} // RFC 2985 section 5.4.1
 
 // exporterLabel is that of RFC 9266 section 2, with an empty context and 32 octets.
 const exporterLabel = "EXPORTER-Channel-Binding"
@@ -78,21 +73,12 @@ func channelOf(c *tls.ConnectionState) ([]byte, error) {
 
 // challengePassword gives what the base64 in that attribute of a request says.
 func challengePassword(csr *pkix.CSR) (value []byte, there bool, err error) {
-	malformed := errors.New("the challengePassword of the request is not one text in base64 (RFC 7030 section 3.5)")
-	for _, a := range csr.Attributes {
-		if !a.Type.Equal(oidChallengePassword) {
-			continue
-		}
-		in := cryptobyte.String(a.Values)
-		var text cryptobyte.String
-		var tag casn1.Tag
-		if there || !in.ReadAnyASN1(&text, &tag) || !in.Empty() || tag != casn1.UTF8String && tag != casn1.PrintableString && tag != casn1.IA5String {
-			return nil, true, malformed
-		}
-		there = true
-		if value, err = base64.StdEncoding.DecodeString(string(bytes.Join(bytes.Fields(text), nil))); err != nil || len(value) == 0 {
-			return nil, true, malformed
-		}
+	text, err := csr.ChallengePassword()
+	if err == nil && text != "" {
+		value, err = base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
 	}
-	return value, there, nil
+	if err != nil || text != "" && len(value) == 0 {
+		return nil, true, errors.New("the challengePassword of the request is not one text in base64 (RFC 7030 section 3.5)")
+	}
+	return value, text != "", nil
 }

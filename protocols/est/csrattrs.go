@@ -38,7 +38,7 @@ var (
 func marshalAttributes(o ca.Offer, bound bool) ([]byte, error) {
 	var items cryptobyte.Builder
 	if bound {
-		items.AddASN1ObjectIdentifier(oidChallengePassword)
+		items.AddASN1ObjectIdentifier(pkix.OIDChallengePassword)
 	}
 	for _, key := range o.Keys {
 		addKeyType(&items, key)
