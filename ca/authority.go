@@ -249,6 +249,9 @@ func (a *Authority) decide(ctx context.Context, e *Endpoint, r *Request, facts *
 	if err := bound(r.Caller, d.Profile, d.AltNames, r.Possession.Key()); err != nil {
 		return nil, err
 	}
+	if err := boundSubject(r.Caller, d.Subject); err != nil {
+		return nil, err
+	}
 	if err := facts.Bounds.CheckNames(d.Subject, d.AltNames); err != nil {
 		return nil, err
 	}

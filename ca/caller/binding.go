@@ -5,12 +5,13 @@ import "slices"
 // Binding is what the credential that a caller was let in by holds it to. Zero
 // fields hold it to nothing.
 type Binding struct {
-	Credential string   `json:"credential"`         // id of the credential; no secret
-	Profile    string   `json:"profile,omitempty"`  // the one profile that may be issued under
-	Subject    string   `json:"subject,omitempty"`  // who the credential was given to, in the operator's words
-	Device     string   `json:"device,omitempty"`   // the device that it was given for
-	Names      []string `json:"names,omitempty"`    // patterns of the names that may be certified (claim.ParsePattern)
-	KeyHash    []byte   `json:"key_hash,omitempty"` // SHA-256 of the SubjectPublicKeyInfo that may be certified
+	Credential string   `json:"credential"`            // id of the credential; no secret
+	Profile    string   `json:"profile,omitempty"`     // the one profile that may be issued under
+	Subject    string   `json:"subject,omitempty"`     // who the credential was given to, in the operator's words
+	Device     string   `json:"device,omitempty"`      // the device that it was given for
+	Names      []string `json:"names,omitempty"`       // patterns of the names that may be certified (claim.ParsePattern)
+	CommonName string   `json:"common_name,omitempty"` // the one CN that the subject must have
+	KeyHash    []byte   `json:"key_hash,omitempty"`    // SHA-256 of the SubjectPublicKeyInfo that may be certified
 }
 
 // clone copies what the binding points to.

@@ -185,8 +185,11 @@ func TestPasswords(t *testing.T) {
 func TestBoundCredential(t *testing.T) {
 	k := newKit(t, nil)
 	u := k.user("one", credential.Unlimited, func(c *credential.Credential) { c.Binding.Names = []string{"*.a.example"} })
-	k.issued(k.enroll(newCSR(t, newKey(t), "x", "host.a.example"), u))
-	k.refused("another name", k.enroll(newCSR(t, newKey(t), "x", "host.b.example"), u), http.StatusForbidden, "does not allow the name")
+	k.issued(k.enroll(newCSR(t, newKey(t), "host.a.example", "host.a.example"), u))
+	k.refused("another name", k.enroll(newCSR(t, newKey(t), "host.a.example", "host.b.example"), u), http.StatusForbidden, "does not allow the name")
+	for _, cn := range []string{"x", "host.b.example"} {
+		k.refused("another CN", k.enroll(newCSR(t, newKey(t), cn, "host.a.example"), u), http.StatusForbidden, "does not allow the CN")
+	}
 }
 
 // TestEnrollmentCode: a credential of one use gets one certificate; whoever lost

@@ -28,7 +28,7 @@ func (k *kit) newCredential(tenant, id string, uses int) *credential.Record {
 	expires := k.now().Add(24 * time.Hour).UTC().Truncate(time.Microsecond)
 	return &credential.Record{Credential: credential.Credential{Tenant: tenant, ID: id, Kind: credential.HMACKey, Door: caller.ACME, Expires: expires,
 		Endpoints: []string{"web", "mail"}, Granted: uses, Left: uses, Binding: caller.Binding{Credential: id, Profile: "tls-server", Subject: "Unit 7",
-			Device: "SN-1", Names: []string{"*.a.example", "10.0.0.0/8"}, KeyHash: randomBytes(32)}}, Secret: randomBytes(60), Lookup: randomBytes(32)}
+			Device: "SN-1", Names: []string{"*.a.example", "10.0.0.0/8"}, CommonName: "host.a.example", KeyHash: randomBytes(32)}}, Secret: randomBytes(60), Lookup: randomBytes(32)}
 }
 
 // credential adds a credential and gives its id.

@@ -162,12 +162,16 @@ func (d *estDoor) code(t *testing.T) {
 	if err := json.Unmarshal(enrollgate(t, append([]string{"credential", "create", "--json", "--protocol", "est", "--profile", "est-digital-signature", "--name", "*.code.example"}, d.flags...)...), &u); err != nil || u.Password == "" {
 		t.Fatal(u, err)
 	}
-	csr, _ := d.request(t, "device-3", "-subj /CN=device-3 -addext subjectAltName=DNS:a.code.example")
-	other, _ := d.request(t, "device-4", "-subj /CN=device-4 -addext subjectAltName=DNS:b.code.example")
+	csr, _ := d.request(t, "device-3", "-subj /CN=a.code.example -addext subjectAltName=DNS:a.code.example")
+	other, _ := d.request(t, "device-4", "-subj /CN=b.code.example -addext subjectAltName=DNS:b.code.example")
 	foreign, _ := d.request(t, "device-5", "-subj /CN=device-5 -addext subjectAltName=DNS:a.example")
+	named, _ := d.request(t, "device-6", "-subj /CN=device-6 -addext subjectAltName=DNS:a.code.example")
 	as := []string{"--user", u.Username + ":" + u.Password}
 	if status, _ := d.post(t, "simpleenroll", foreign, as...); status != "403" {
 		t.Errorf("a name that the code is not for: %s", status)
+	}
+	if status, _ := d.post(t, "simpleenroll", named, as...); status != "403" {
+		t.Errorf("a CN that the code is not for: %s", status)
 	}
 	_, first := d.post(t, "simpleenroll", csr, as...)
 	if _, again := d.post(t, "simpleenroll", csr, as...); again != first || first == "" {
