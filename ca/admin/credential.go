@@ -13,10 +13,11 @@ import (
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/credential"
+	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
 // credentialKinds says which kind of credential a door's holders get.
-var credentialKinds = map[caller.Door]credential.Kind{caller.ACME: credential.HMACKey, caller.EST: credential.Password}
+var credentialKinds = map[caller.Door]credential.Kind{caller.ACME: credential.HMACKey, caller.EST: credential.Password, caller.SCEP: credential.OneTime}
 
 const (
 	maxBindingText = 256 // octets of a subject or device
@@ -28,18 +29,23 @@ const (
 
 // NewCredential says what a credential is to be.
 type NewCredential struct {
-	Tenant    string
-	Door      caller.Door
-	Profile   string // the one profile that may be issued under; empty: every one
-	Endpoints []string
-	Subject   string
-	Device    string
-	Names     []string // see claim.ParsePattern
-	KeyHash   string   // 64 hexadecimal digits, or empty
-	Uses      int      // or credential.Unlimited
-	Lifetime  time.Duration
-	Actor     caller.Caller
-	Now       time.Time
+	Tenant     string
+	Door       caller.Door
+	Profile    string // the one profile that may be issued under; empty: every one
+	Endpoints  []string
+	Subject    string
+	Device     string
+	Names      []string // see claim.ParsePattern
+	CommonName string   // the one CN that may be certified; empty: see caller.Binding
+	KeyHash    string   // 64 hexadecimal digits, or empty
+	Uses       int      // or credential.Unlimited
+	Lifetime   time.Duration
+	Actor      caller.Caller
+	Now        time.Time
+
+	// Administrator makes a user who fetches one-time secrets of SCEP for others,
+	// and is bound to nothing but endpoints and a profile.
+	Administrator bool
 }
 
 // CreateCredential registers a credential with its audit row. Its secret is in
@@ -61,12 +67,21 @@ func CreateCredential(ctx context.Context, registry *credential.Registry, n NewC
 		return fail("a credential is good for 1 to %d uses, or without limit", maxUses)
 	case n.Lifetime <= 0 || n.Lifetime > maxLifetime:
 		return fail("a credential lives for up to 100 years from now")
+	case n.Administrator && n.Door != caller.SCEP:
+		return fail("an administrator fetches one-time secrets of SCEP: protocol %q has none", n.Door)
+	case n.Administrator && (n.Uses != credential.Unlimited || n.Device != "" || len(n.Names) > 0 || n.CommonName != "" || n.KeyHash != ""):
+		return fail("an administrator gets no certificate: it is bound to endpoints and a profile alone, and has uses without limit")
 	case len(n.Names) > maxPatterns:
 		return fail("a credential has at most %d name patterns", maxPatterns)
 	}
-	for what, text := range map[string]string{"subject": n.Subject, "device": n.Device} {
+	for what, text := range map[string]string{"subject": n.Subject, "device": n.Device, "common name": n.CommonName} {
 		if len(text) > maxBindingText || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 			return fail("the %s has at most %d octets of UTF-8 without control characters", what, maxBindingText)
+		}
+	}
+	if n.CommonName != "" {
+		if _, err := pkix.NewAttribute(pkix.OID{2, 5, 4, 3}, n.CommonName); err != nil { // X.520: 64 characters
+			return fail("the common name: %v", err)
 		}
 	}
 	for _, text := range n.Names {
@@ -81,9 +96,12 @@ func CreateCredential(ctx context.Context, registry *credential.Registry, n NewC
 	if len(hash) == 0 {
 		hash = nil
 	}
+	if n.Administrator {
+		kind = credential.Password
+	}
 	c := credential.Credential{Tenant: n.Tenant, ID: ca.RandomID(16), Kind: kind, Door: n.Door, Endpoints: n.Endpoints, Granted: n.Uses, Left: n.Uses,
 		Expires: n.Now.Add(n.Lifetime).UTC().Truncate(time.Microsecond),
-		Binding: caller.Binding{Profile: n.Profile, Subject: n.Subject, Device: n.Device, Names: n.Names, KeyHash: hash}}
+		Binding: caller.Binding{Profile: n.Profile, Subject: n.Subject, Device: n.Device, Names: n.Names, CommonName: n.CommonName, KeyHash: hash}}
 	audit, err := credentialAudit("credential.created", &c, n.Actor)
 	if err != nil {
 		return nil, credential.Secret{}, err
@@ -140,7 +158,7 @@ func credentialOperator(actor caller.Caller, tenant string) error {
 
 func credentialAudit(event string, c *credential.Credential, actor caller.Caller) (ca.Audit, error) {
 	detail, err := json.Marshal(map[string]any{"credential": c.ID, "kind": c.Kind, "protocol": c.Door, "profile": c.Binding.Profile,
-		"endpoints": c.Endpoints, "subject": c.Binding.Subject, "device": c.Binding.Device, "names": c.Binding.Names,
+		"endpoints": c.Endpoints, "subject": c.Binding.Subject, "device": c.Binding.Device, "names": c.Binding.Names, "common_name": c.Binding.CommonName,
 		"key_sha256": hex.EncodeToString(c.Binding.KeyHash), "uses": c.Granted, "expires": c.Expires.Format(time.RFC3339)})
 	if err != nil {
 		return ca.Audit{}, ca.InternalError(err)

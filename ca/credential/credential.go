@@ -85,6 +85,10 @@ func (c *Credential) Serves(e *ca.Endpoint) bool {
 		(len(c.Endpoints) == 0 || slices.Contains(c.Endpoints, e.ID))
 }
 
+// Administrator tells whether the credential enrolls nobody: its holder fetches
+// one-time secrets of SCEP for others.
+func (c *Credential) Administrator() bool { return c.Kind == Password && c.Door == caller.SCEP }
+
 // Record is a credential as the store keeps it.
 type Record struct {
 	Credential

@@ -15,6 +15,10 @@ import (
 	"github.com/enrollgate/enrollgate/ca/seal"
 )
 
+// oneTimeSize is how many characters of 5 random bits a one-time secret has: people
+// type it at the console of a device, which takes few.
+const oneTimeSize = 26
+
 // secretSize is how many random octets a secret has that we make (invariant: 128
 // bits at least).
 const secretSize = 32
@@ -23,13 +27,22 @@ const secretSize = 32
 const idSize = 16
 
 // Secret is a secret in the clear. It does not print.
-type Secret struct{ octets []byte }
+type Secret struct {
+	octets []byte
+	text   bool // octets are the text that is handed out
+}
 
 // Octets gives the secret to the code that computes with it.
 func (s Secret) Octets() []byte { return s.octets }
 
-// Text is what the holder is given: base64url without padding.
-func (s Secret) Text() string { return base64.RawURLEncoding.EncodeToString(s.octets) }
+// Text is what the holder is given: base64url without padding; of a OneTime the 26
+// characters of Crockford base32 that it is.
+func (s Secret) Text() string {
+	if s.text {
+		return string(s.octets)
+	}
+	return base64.RawURLEncoding.EncodeToString(s.octets)
+}
 
 // String keeps the secret out of logs.
 func (Secret) String() string { return "[secret]" }
@@ -65,8 +78,7 @@ func (r *Registry) Create(ctx context.Context, c Credential, password string, a 
 	if !ok || row.chosen == nil && password != "" {
 		return nil, Secret{}, ca.Errorf(ca.BadRequest, "a password is given for credentials of kind %s, and for them alone", Password)
 	}
-	secret, keep := Secret{make([]byte, secretSize)}, row.keep
-	rand.Read(secret.octets) // never fails (crypto/rand)
+	secret, keep := row.make(), row.keep
 	if password != "" {
 		secret.octets, keep = []byte(password), row.chosen
 	}
@@ -80,16 +92,25 @@ func (r *Registry) Create(ctx context.Context, c Credential, password string, a 
 	return &record.Credential, secret, nil
 }
 
-// kinds says how each kind keeps its secret.
+// kinds says how each kind makes its secret, and keeps it.
 var kinds = map[Kind]struct {
+	make   func() Secret
 	keep   func(r *Registry, ctx context.Context, into *Record, s Secret) error
 	chosen func(r *Registry, ctx context.Context, into *Record, s Secret) error // by a person; nil: never
 }{
-	HMACKey:  {keep: (*Registry).seal},
-	Code:     {keep: (*Registry).seal},
-	OneTime:  {keep: (*Registry).index},
-	Password: {keep: (*Registry).digest, chosen: (*Registry).hash},
+	HMACKey:  {make: randomSecret, keep: (*Registry).seal},
+	Code:     {make: randomSecret, keep: (*Registry).seal},
+	OneTime:  {make: typedSecret, keep: (*Registry).index},
+	Password: {make: randomSecret, keep: (*Registry).digest, chosen: (*Registry).hash},
 }
+
+func randomSecret() Secret {
+	s := Secret{octets: make([]byte, secretSize)}
+	rand.Read(s.octets) // never fails (crypto/rand)
+	return s
+}
+
+func typedSecret() Secret { return Secret{octets: []byte(ca.RandomID(oneTimeSize)), text: true} }
 
 // seal keeps what a protocol needs back.
 func (r *Registry) seal(ctx context.Context, into *Record, s Secret) (err error) {
@@ -134,7 +155,7 @@ func (r *Registry) Key(ctx context.Context, tenant, id string) (*Credential, Sec
 		return nil, Secret{}, unknown()
 	}
 	octets, err := r.keys.Open(ctx, seal.EAB, tenant, id, record.Secret)
-	return &record.Credential, Secret{octets}, err
+	return &record.Credential, Secret{octets: octets}, err
 }
 
 // Check verifies the secret of a Password or Code, in constant time. BadProof

@@ -62,6 +62,9 @@ func TestKinds(t *testing.T) {
 			} else if len(secret.Octets()) < 16 {
 				t.Errorf("the secret has %d octets", len(secret.Octets()))
 			}
+			if kind == credential.OneTime && (len(text) != 26 || strings.Trim(text, "0123456789ABCDEFGHJKMNPQRSTVWXYZ") != "") { // 130 bits
+				t.Errorf("a one-time secret reads %q", text)
+			}
 			record, err := b.store.Credential(t.Context(), "one", c.ID)
 			if err != nil {
 				t.Fatal(err)
@@ -81,6 +84,7 @@ func TestKinds(t *testing.T) {
 				}
 			}
 			wrong := map[string]error{"found by another tenant": find("two", text), "found by another secret": find("one", text+"x"), "found by nothing": find("one", ""),
+				"found in small letters": find("one", strings.ToLower(text)), "found by a part": find("one", text[:len(text)-1]),
 				"key of another tenant": key("two", c.ID), "key of nobody": key("one", "unknown")}
 			if kind == credential.Password || kind == credential.Code { // the others are never checked so, and argon2id takes its time
 				wrong["another tenant"], wrong["another id"] = check("two", c.ID, text), check("one", "unknown", text)

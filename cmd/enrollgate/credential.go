@@ -27,17 +27,19 @@ type credentialCmd struct {
 
 type credentialCreateCmd struct {
 	source
-	Protocol string   `required:"" help:"Protocol that it is for: acme (a key of an external account, RFC 8555 section 7.3.4), est (a user name and password)." placeholder:"PROTOCOL"`
-	Profile  string   `help:"Profile that may be issued under; one of an endpoint that takes the credential. Needed without --endpoint." placeholder:"ID"`
-	Endpoint []string `help:"Endpoint that takes it; may be given again. Default: every one of protocol, tenant and profile." placeholder:"ID"`
-	Tenant   string   `help:"Tenant; needed where the configuration has several." placeholder:"ID"`
-	Subject  string   `help:"Who it is given to, in words: recorded, and with every certificate that it leads to." placeholder:"TEXT"`
-	Device   string   `help:"Device that it is given for: recorded, and compared with what a device attests." placeholder:"TEXT"`
-	Name     []string `help:"Names that may be certified: host.example.com, *.example.com for every name below, an address or a range; may be given again. Default: what the profile allows." placeholder:"PATTERN"`
-	KeyHash  string   `name:"key-hash" help:"The one key that may be certified: SHA-256 of its SubjectPublicKeyInfo, in hexadecimal." placeholder:"HEX"`
-	Uses     string   `help:"How often it can be used: a number, or unlimited. An EST password of one use is an enrollment code." default:"1" placeholder:"N"`
-	TTL      string   `name:"ttl" help:"How long it can be used: 12h, P30D." default:"P30D" placeholder:"PERIOD"`
-	JSON     bool     `name:"json" help:"Print one JSON object."`
+	Protocol      string   `required:"" help:"Protocol that it is for: acme (a key of an external account, RFC 8555 section 7.3.4), est (a user name and password), scep (a challenge password, RFC 8894 section 7.3)." placeholder:"PROTOCOL"`
+	Profile       string   `help:"Profile that may be issued under; one of an endpoint that takes the credential. Needed without --endpoint." placeholder:"ID"`
+	Endpoint      []string `help:"Endpoint that takes it; may be given again. Default: every one of protocol, tenant and profile." placeholder:"ID"`
+	Tenant        string   `help:"Tenant; needed where the configuration has several." placeholder:"ID"`
+	Subject       string   `help:"Who it is given to, in words: recorded, and with every certificate that it leads to." placeholder:"TEXT"`
+	Device        string   `help:"Device that it is given for: recorded, and compared with what a device attests." placeholder:"TEXT"`
+	Name          []string `help:"Names that may be certified: host.example.com, *.example.com for every name below, an address or a range; may be given again. Default: what the profile allows." placeholder:"PATTERN"`
+	CommonName    string   `name:"common-name" help:"The one CN that the subject must have, letter by letter. Default: with --name, a CN is one of those names; without, what the profile allows." placeholder:"TEXT"`
+	KeyHash       string   `name:"key-hash" help:"The one key that may be certified: SHA-256 of its SubjectPublicKeyInfo, in hexadecimal." placeholder:"HEX"`
+	Administrator bool     `help:"Make a user (with --protocol scep) who fetches challenge passwords for others from the NDES-shaped page; it enrolls nothing itself."`
+	Uses          string   `help:"How often it can be used: a number, or unlimited. An EST password of one use is an enrollment code. Default: 1; of an administrator: unlimited." placeholder:"N"`
+	TTL           string   `name:"ttl" help:"How long it can be used: 12h, P30D." default:"P30D" placeholder:"PERIOD"`
+	JSON          bool     `name:"json" help:"Print one JSON object."`
 }
 
 const (
@@ -49,16 +51,18 @@ const (
 // What the socket's operations take and give.
 type (
 	credentialCreateIn struct {
-		Tenant    string   `json:"tenant"`
-		Protocol  string   `json:"protocol"`
-		Profile   string   `json:"profile"`
-		Endpoints []string `json:"endpoints"`
-		Subject   string   `json:"subject"`
-		Device    string   `json:"device"`
-		Names     []string `json:"names"`
-		KeyHash   string   `json:"key_hash"`
-		Uses      int      `json:"uses"`
-		TTL       string   `json:"ttl"`
+		Tenant        string   `json:"tenant"`
+		Protocol      string   `json:"protocol"`
+		Profile       string   `json:"profile"`
+		Endpoints     []string `json:"endpoints"`
+		Subject       string   `json:"subject"`
+		Device        string   `json:"device"`
+		Names         []string `json:"names"`
+		CommonName    string   `json:"common_name"`
+		KeyHash       string   `json:"key_hash"`
+		Administrator bool     `json:"administrator"`
+		Uses          int      `json:"uses"`
+		TTL           string   `json:"ttl"`
 	}
 	credentialRevokeIn struct {
 		Tenant string `json:"tenant"`
@@ -66,29 +70,33 @@ type (
 	}
 )
 
-// describedCredential is a credential as it is printed. KID and HMAC are there
-// once, when it is made for ACME; Username and Password, when it is made for EST.
+// describedCredential is a credential as it is printed. Its secret is there
+// once, when it is made: KID and HMAC of ACME's, Username and Password of EST's and
+// of an administrator's, Challenge of SCEP's.
 type describedCredential struct {
-	Tenant    string           `json:"tenant"`
-	ID        string           `json:"id"`
-	Protocol  caller.Door      `json:"protocol"`
-	Kind      credential.Kind  `json:"kind"`
-	State     credential.State `json:"state"`
-	Profile   string           `json:"profile,omitempty"`
-	Endpoints []string         `json:"endpoints,omitempty"`
-	Subject   string           `json:"subject,omitempty"`
-	Device    string           `json:"device,omitempty"`
-	Names     []string         `json:"names,omitempty"`
-	KeyHash   string           `json:"key_hash,omitempty"`
-	Uses      string           `json:"uses"` // at first: a number, or unlimited
-	Left      string           `json:"left"`
-	Expires   time.Time        `json:"expires"`
-	Created   time.Time        `json:"created"`
-	Revoked   *time.Time       `json:"revoked,omitempty"`
-	KID       string           `json:"kid,omitempty"`
-	HMAC      string           `json:"hmac,omitempty"` // base64url without padding
-	Username  string           `json:"username,omitempty"`
-	Password  string           `json:"password,omitempty"`
+	Tenant        string           `json:"tenant"`
+	ID            string           `json:"id"`
+	Protocol      caller.Door      `json:"protocol"`
+	Kind          credential.Kind  `json:"kind"`
+	State         credential.State `json:"state"`
+	Profile       string           `json:"profile,omitempty"`
+	Endpoints     []string         `json:"endpoints,omitempty"`
+	Subject       string           `json:"subject,omitempty"`
+	Device        string           `json:"device,omitempty"`
+	Names         []string         `json:"names,omitempty"`
+	CommonName    string           `json:"common_name,omitempty"`
+	KeyHash       string           `json:"key_hash,omitempty"`
+	Uses          string           `json:"uses"` // at first: a number, or unlimited
+	Left          string           `json:"left"`
+	Expires       time.Time        `json:"expires"`
+	Created       time.Time        `json:"created"`
+	Revoked       *time.Time       `json:"revoked,omitempty"`
+	KID           string           `json:"kid,omitempty"`
+	HMAC          string           `json:"hmac,omitempty"` // base64url without padding
+	Username      string           `json:"username,omitempty"`
+	Password      string           `json:"password,omitempty"`
+	Challenge     string           `json:"challenge,omitempty"`
+	Administrator bool             `json:"administrator,omitempty"`
 }
 
 func describeCredential(c *credential.Credential, now time.Time) describedCredential {
@@ -99,7 +107,7 @@ func describeCredential(c *credential.Credential, now time.Time) describedCreden
 		return strconv.Itoa(n)
 	}
 	out := describedCredential{Tenant: c.Tenant, ID: c.ID, Protocol: c.Door, Kind: c.Kind, State: c.At(now), Profile: c.Binding.Profile,
-		Endpoints: c.Endpoints, Subject: c.Binding.Subject, Device: c.Binding.Device, Names: c.Binding.Names, KeyHash: hex.EncodeToString(c.Binding.KeyHash),
+		Endpoints: c.Endpoints, Subject: c.Binding.Subject, Device: c.Binding.Device, Names: c.Binding.Names, CommonName: c.Binding.CommonName, Administrator: c.Administrator(), KeyHash: hex.EncodeToString(c.Binding.KeyHash),
 		Uses: count(c.Granted), Left: count(c.Left), Expires: c.Expires, Created: c.CreatedAt}
 	if !c.RevokedAt.IsZero() {
 		out.Revoked = &c.RevokedAt
@@ -114,11 +122,13 @@ func (cmd *credentialCreateCmd) Run(c console) error {
 		return err
 	}
 	in := credentialCreateIn{Protocol: cmd.Protocol, Profile: cmd.Profile, Endpoints: cmd.Endpoint, Subject: cmd.Subject, Device: cmd.Device,
-		Names: cmd.Name, KeyHash: cmd.KeyHash, Uses: credential.Unlimited, TTL: cmd.TTL}
+		Names: cmd.Name, CommonName: cmd.CommonName, KeyHash: cmd.KeyHash, Administrator: cmd.Administrator, Uses: credential.Unlimited, TTL: cmd.TTL}
 	if in.Tenant, err = oneTenant(cfg, cmd.Tenant); err != nil {
 		return err
 	}
-	if cmd.Uses != unlimitedUses {
+	if cmd.Uses == "" && !cmd.Administrator {
+		in.Uses = 1
+	} else if cmd.Uses != "" && cmd.Uses != unlimitedUses {
 		if in.Uses, err = strconv.Atoi(cmd.Uses); err != nil || in.Uses < 1 {
 			return fmt.Errorf("%w: --uses is a number from 1 on, or %s", errUsage, unlimitedUses)
 		}
@@ -138,8 +148,11 @@ func (cmd *credentialCreateCmd) Run(c console) error {
 		return printJSON(c.out, out)
 	}
 	names, values := [2]string{"key id", "HMAC key"}, [2]string{out.KID, out.HMAC}
-	if out.Password != "" {
+	switch {
+	case out.Password != "":
 		names, values = [2]string{"username", "password"}, [2]string{out.Username, out.Password}
+	case out.Challenge != "":
+		names, values = [2]string{"id", "challenge"}, [2]string{out.ID, out.Challenge}
 	}
 	_, err = fmt.Fprintf(c.out, "%-10s %s\n%-10s %s\nuses:      %s until %s\nThe %s is shown once and cannot be read again.\n",
 		names[0]+":", values[0], names[1]+":", values[1], out.Uses, out.Expires.Format(time.RFC3339), names[1])
@@ -175,14 +188,17 @@ func (d *daemon) createCredential(ctx context.Context, cfg *config.Config, in cr
 	}
 	made, secret, err := core.CreateCredential(ctx, credential.NewRegistry(d.store, d.sealing), core.NewCredential{Tenant: in.Tenant,
 		Door: caller.Door(in.Protocol), Profile: in.Profile, Endpoints: in.Endpoints, Subject: in.Subject, Device: in.Device, Names: in.Names,
-		KeyHash: in.KeyHash, Uses: in.Uses, Lifetime: period.From(now).Sub(now), Actor: actor, Now: now})
+		CommonName: in.CommonName, KeyHash: in.KeyHash, Administrator: in.Administrator, Uses: in.Uses, Lifetime: period.From(now).Sub(now), Actor: actor, Now: now})
 	if err != nil {
 		return out, err
 	}
 	out = describeCredential(made, now)
-	if made.Kind == credential.Password {
+	switch made.Kind {
+	case credential.Password:
 		out.Username, out.Password = made.ID, secret.Text()
-	} else {
+	case credential.OneTime:
+		out.Challenge = secret.Text()
+	default:
 		out.KID, out.HMAC = made.ID, secret.Text()
 	}
 	return out, nil
@@ -196,6 +212,7 @@ var heldBy = map[caller.Door]struct {
 }{
 	caller.ACME: {caller.ExternalAccount, "[acme-account, eab]"},
 	caller.EST:  {caller.Password, "[password]"},
+	caller.SCEP: {caller.SCEPSecret, "[scep-secret]"},
 }
 
 // taken refuses a credential that no endpoint of the tenant would take.
@@ -272,7 +289,7 @@ func (d *daemon) listCredentials(ctx context.Context, tenant string) (all []desc
 
 type credentialRevokeCmd struct {
 	source
-	ID     string `arg:"" help:"Id of the credential: the key id of an external account, or a user name."`
+	ID     string `arg:"" help:"Id of the credential: the key id of an external account, a user name, or the id beside a challenge password."`
 	Tenant string `help:"Tenant; needed where the configuration has several." placeholder:"ID"`
 	JSON   bool   `name:"json" help:"Print one JSON object."`
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
@@ -20,6 +21,7 @@ import (
 type devCredentials struct {
 	ACME *devExternalAccount `json:"acme,omitempty"`
 	EST  *devUser            `json:"est,omitempty"`
+	SCEP *devChallenge       `json:"scep,omitempty"`
 }
 
 type devExternalAccount struct {
@@ -30,6 +32,10 @@ type devExternalAccount struct {
 type devUser struct {
 	Username string `json:"username"`
 	Password string `json:"password"`
+}
+
+type devChallenge struct {
+	Challenge string `json:"challenge"`
 }
 
 // devLifetime is how long a developer may leave the folder alone.
@@ -51,15 +57,17 @@ func (d *daemon) ensureDevCredentials(ctx context.Context, dir string) error {
 		}
 	}
 	made := false
-	for _, door := range []caller.Door{caller.ACME, caller.EST} {
-		if id := have.id(door); id != "" {
-			_, err := d.store.Credential(ctx, devTenant, id)
-			if err == nil {
-				continue
-			}
-			if !ca.IsKind(err, ca.NotFound) {
-				return err
-			}
+	doors := []caller.Door{caller.ACME, caller.EST}
+	if slices.ContainsFunc(d.cfg.Endpoints, func(e ca.Endpoint) bool { return e.Door == caller.SCEP && e.Tenant == devTenant }) {
+		doors = append(doors, caller.SCEP)
+	}
+	for _, door := range doors {
+		there, err := d.hasDevCredential(ctx, &have, door)
+		if err != nil {
+			return err
+		}
+		if there {
+			continue
 		}
 		c, secret, err := d.makeDevCredential(ctx, door)
 		if err != nil {
@@ -77,22 +85,32 @@ func (d *daemon) ensureDevCredentials(ctx context.Context, dir string) error {
 	return os.WriteFile(path, append(data, '\n'), 0o600)
 }
 
-// id is the id of a door's credential, or "".
-func (c *devCredentials) id(door caller.Door) string {
+// hasDevCredential tells whether the store still has a door's credential.
+func (d *daemon) hasDevCredential(ctx context.Context, have *devCredentials, door caller.Door) (there bool, err error) {
 	switch {
-	case door == caller.ACME && c.ACME != nil:
-		return c.ACME.KID
-	case door == caller.EST && c.EST != nil:
-		return c.EST.Username
+	case door == caller.ACME && have.ACME != nil:
+		_, err = d.store.Credential(ctx, devTenant, have.ACME.KID)
+	case door == caller.EST && have.EST != nil:
+		_, err = d.store.Credential(ctx, devTenant, have.EST.Username)
+	case door == caller.SCEP && have.SCEP != nil:
+		_, err = credential.NewRegistry(d.store, d.sealing).Find(ctx, devTenant, have.SCEP.Challenge)
+	default:
+		return false, nil
 	}
-	return ""
+	if ca.IsKind(err, ca.NotFound) || ca.IsKind(err, ca.BadProof) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (c *devCredentials) set(door caller.Door, id, secret string) {
-	if door == caller.ACME {
+	switch door {
+	case caller.ACME:
 		c.ACME = &devExternalAccount{KID: id, HMAC: secret}
-	} else {
+	case caller.EST:
 		c.EST = &devUser{Username: id, Password: secret}
+	case caller.SCEP:
+		c.SCEP = &devChallenge{Challenge: secret}
 	}
 }
 
