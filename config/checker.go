@@ -40,6 +40,7 @@ func (c *checker) file(w *writtenFile) *Config {
 	}
 	config.ACME = c.acme(w.ACME)
 	config.EST = c.est(w, config)
+	config.SCEP = c.scep(w, config)
 	config.Approvals.Lifetime = c.duration("approvals.lifetime", w.Approvals.Lifetime, orderTimes)
 	c.accounts(w, &config.ACME)
 	config.Retention = c.retention(w.Retention, config.Listen)

@@ -35,6 +35,8 @@ type Config struct {
 	ACMEOf    map[string]ACMEEndpoint // by id: what an ACME endpoint has of its own
 	EST       EST
 	ESTOf     map[string]ESTEndpoint // by id: what an EST endpoint has of its own
+	SCEP      SCEP
+	SCEPOf    map[string]SCEPEndpoint // by id: what a SCEP endpoint has of its own
 	Retention Retention
 	Log       Log
 	Admin     Admin

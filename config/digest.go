@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"github.com/enrollgate/enrollgate/ca"
@@ -12,7 +13,7 @@ import (
 )
 
 // Digest is SHA-256 over the policy: base URLs, tenants, CAs with their key
-// URIs, OCSP, CRL and RA rules, foreign CAs, endpoints, profiles, ACME and EST settings, approvals and retention, whatever the order in the file.
+// URIs, OCSP, CRL and RA rules, foreign CAs, endpoints, profiles, settings of the doors, approvals and retention, whatever the order in the file.
 // What may differ between replicas (listeners, the store's address, TLS files,
 // logging) and every secret is left out, so that replicas with the same policy
 // have the same digest.
@@ -34,12 +35,19 @@ func (c *Config) Digest() [32]byte {
 		ACME      ACME
 		ACMEOf    map[string]ACMEEndpoint // by endpoint
 		EST       EST
-		ESTOf     map[string]ESTEndpoint // by endpoint
-		Retention int                    `json:",omitempty"` // months
+		ESTOf     map[string]ESTEndpoint  // by endpoint
+		SCEP      SCEP                    `json:",omitzero"`
+		SCEPOf    map[string]SCEPEndpoint `json:",omitempty"` // by endpoint
+		Retention int                     `json:",omitempty"` // months
 		Approvals Approvals
 	}{
 		Format: 1, Approvals: c.Approvals, Retention: c.Retention.Certificates, BaseURL: c.BaseURL, Tenants: slices.Clone(c.Tenants), Endpoints: slices.Clone(c.Endpoints),
-		Profiles: map[string]string{}, ACME: c.ACME, ACMEOf: c.ACMEOf, EST: c.EST, ESTOf: c.ESTOf,
+		Profiles: map[string]string{}, ACME: c.ACME, ACMEOf: c.ACMEOf, EST: c.EST, ESTOf: c.ESTOf, SCEP: c.SCEP,
+		SCEPOf: maps.Clone(c.SCEPOf),
+	}
+	for id, own := range policy.SCEPOf {
+		own.StaticSecret = keys.Secret{}
+		policy.SCEPOf[id] = own
 	}
 	for _, a := range c.CAs {
 		responder := a.OCSP

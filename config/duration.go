@@ -23,6 +23,7 @@ var (
 	crlDelays   = span{time.Minute, time.Second, day}
 	deltaTimes  = span{0, time.Minute, 30 * day}
 	deltaLives  = span{day, 10 * time.Minute, 90 * day}
+	ndesTimes   = span{time.Hour, time.Minute, 30 * day}
 	orderTimes  = span{7 * day, time.Minute, 90 * day}
 )
 

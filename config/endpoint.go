@@ -10,18 +10,22 @@ import (
 
 // door is what configuration knows of a protocol.
 type door struct {
-	protocol caller.Door
-	listener string // key under listen
-	path     func(tenant, ca, profile string) string
+	protocol  caller.Door
+	listeners []string // keys under listen that it is served on; one of them is needed, the first is told
+	path      func(tenant, ca, profile string) string
 }
 
 // doors lists the protocols that endpoints can speak. A new door adds its row.
 func doors() []door {
 	return []door{
-		{caller.ACME, "https", func(tenant, ca, profile string) string {
+		{caller.ACME, []string{"https"}, func(tenant, ca, profile string) string {
 			return "/acme/" + tenant + "/" + ca + "/" + profile + "/directory"
 		}},
-		{caller.EST, "est", func(tenant, ca, profile string) string { return estPath + tenant + "/" + ca + "/" + profile }},
+		{caller.EST, []string{"est"}, func(tenant, ca, profile string) string { return estPath + tenant + "/" + ca + "/" + profile }},
+		// Messages of SCEP are signed and encrypted in themselves, and many clients speak plain http alone.
+		{caller.SCEP, []string{"http", "https"}, func(tenant, ca, profile string) string {
+			return "/scep/" + tenant + "/" + ca + "/" + profile + "/"
+		}},
 	}
 }
 
@@ -46,7 +50,13 @@ func protocols() []string {
 // which is empty in dev as long as nobody has filled it in.
 func (c *Config) URL(e *ca.Endpoint) string {
 	d, _ := doorOf(e.Door) // an Endpoint of a Config has a door of the table
-	base := map[string]string{"https": c.BaseURL.HTTPS, "http": c.BaseURL.HTTP, "est": c.BaseURL.EST}[d.listener]
+	at := d.listeners[0]
+	for _, l := range slices.Backward(d.listeners) {
+		if c.Listen.address(l) != "" {
+			at = l
+		}
+	}
+	base := map[string]string{"https": c.BaseURL.HTTPS, "http": c.BaseURL.HTTP, "est": c.BaseURL.EST}[at]
 	return base + d.path(e.Tenant, e.CA, e.Profile)
 }
 
@@ -55,7 +65,7 @@ func (c *checker) endpoints(written []writtenEndpoint, config *Config) []ca.Endp
 	seen := map[string]bool{}
 	type address struct{ protocol, tenant, ca, profile string }
 	taken := map[address]string{}
-	config.ACMEOf, config.ESTOf = map[string]ACMEEndpoint{}, map[string]ESTEndpoint{}
+	config.ACMEOf, config.ESTOf, config.SCEPOf = map[string]ACMEEndpoint{}, map[string]ESTEndpoint{}, map[string]SCEPEndpoint{}
 	for i, w := range written {
 		item := c.items["endpoints"][i]
 		if !enabled(w.Enabled) || c.bad[item] {
@@ -79,7 +89,7 @@ func (c *checker) endpoints(written []writtenEndpoint, config *Config) []ca.Endp
 			good = c.required(item+".ca", w.CA, "it names a CA of the tenant") && good
 		}
 		good = c.profileReference(item+".profile", w.Profile, config.Profiles) && good
-		own, ownEST := c.acmeEndpoint(item, &w, config), c.estEndpoint(item, &w)
+		own, ownEST, ownSCEP := c.acmeEndpoint(item, &w, config), c.estEndpoint(item, &w), c.scepEndpoint(item, &w, config)
 		policies := c.authentication(item+".authentication", w.Authentication, caller.Door(w.Protocol), known)
 		if !good || !known {
 			continue
@@ -90,11 +100,13 @@ func (c *checker) endpoints(written []writtenEndpoint, config *Config) []ca.Endp
 			continue
 		}
 		taken[where] = w.ID
-		if w.Protocol == string(caller.ACME) {
+		switch caller.Door(w.Protocol) {
+		case caller.ACME:
 			config.ACMEOf[w.ID] = own
-		}
-		if w.Protocol == string(caller.EST) {
+		case caller.EST:
 			config.ESTOf[w.ID] = ownEST
+		case caller.SCEP:
+			config.SCEPOf[w.ID] = ownSCEP
 		}
 		out = append(out, ca.Endpoint{ID: w.ID, Door: caller.Door(w.Protocol), Tenant: w.Tenant, CA: w.CA, Profile: w.Profile, Policies: policies})
 	}

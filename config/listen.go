@@ -29,15 +29,23 @@ func (c *checker) listen(w writtenListen, endpoints []ca.Endpoint) Listen {
 			}
 		}
 	}
-	for _, l := range listeners {
-		if users := served(endpoints, l.name); l.address == "" && len(users) > 0 && !c.bad["listen."+l.name] {
-			c.problem("listen."+l.name, "the key is missing: endpoint %q is served there", users[0])
+	l := Listen{HTTPS: w.HTTPS, HTTP: w.HTTP, EST: w.EST, Admin: w.Admin}
+	missing := map[string]bool{}
+	for _, e := range endpoints {
+		d, ok := doorOf(e.Door)
+		if !ok || slices.ContainsFunc(d.listeners, func(name string) bool { return l.address(name) != "" || c.bad["listen."+name] }) || missing[d.listeners[0]] {
+			continue
 		}
+		missing[d.listeners[0]] = true
+		others := ""
+		for _, name := range d.listeners[1:] {
+			others += ", or on listen." + name
+		}
+		c.problem("listen."+d.listeners[0], "the key is missing: endpoint %q is served there%s", e.ID, others)
 	}
 	if host, _, err := net.SplitHostPort(w.Admin); err == nil && !loopback(host) {
 		c.warn("listen.admin", "the admin listener speaks plain http to anybody who reaches it; keep it on a loopback address or behind a firewall")
 	}
-	l := Listen{HTTPS: w.HTTPS, HTTP: w.HTTP, EST: w.EST, Admin: w.Admin}
 	l.TrustedProxies = c.prefixes("listen.trusted_proxies", w.TrustedProxies, func(item string) {
 		c.problem(item, "with this range every client could say that it is another one; name the addresses of the proxies")
 	})
@@ -50,15 +58,9 @@ func (c *checker) listen(w writtenListen, endpoints []ca.Endpoint) Listen {
 	return l
 }
 
-// served lists the ids of the endpoints that need a listener.
-func served(endpoints []ca.Endpoint, listener string) []string {
-	var out []string
-	for _, e := range endpoints {
-		if d, ok := doorOf(e.Door); ok && d.listener == listener {
-			out = append(out, e.ID)
-		}
-	}
-	return out
+// address is where a listener of the doors listens, by its key; empty: it is not opened.
+func (l Listen) address(key string) string {
+	return map[string]string{"https": l.HTTPS, "http": l.HTTP, "est": l.EST}[key]
 }
 
 // address checks host:port, where host is an IP address, localhost or empty.

@@ -93,7 +93,7 @@ func TestBroken(t *testing.T) {
 			"f: seal.key: the key is missing: it protects the secrets in the store; make one with `openssl rand -base64 32`",
 		}},
 		{"hostile key", "store:\n", "\"a\\nf:1: b\": 1\nstore:\n", []string{
-			`f:8: "a\nf:1: b": unknown key (allowed: listen, base_url, tls, store, seal, pkcs11, tenants, cas, foreign_cas, profiles, endpoints, acme, est, approvals, retention, log, admin, drain_timeout)`,
+			`f:8: "a\nf:1: b": unknown key (allowed: listen, base_url, tls, store, seal, pkcs11, tenants, cas, foreign_cas, profiles, endpoints, acme, est, scep, approvals, retention, log, admin, drain_timeout)`,
 		}},
 		{"not a mapping", "", "- a\n", []string{"f:1: a mapping of keys to values is wanted here, not a list"}},
 		{"not YAML", "", "a: [\n", []string{"f:1: this is not YAML: did not find expected node content"}},
@@ -101,9 +101,9 @@ func TestBroken(t *testing.T) {
 			"f:25: the file holds a second YAML document; write everything into one",
 		}},
 		{"unknown keys at every level", "    authentication: [[acme-account]]\n", "    authentication: [[acme-account]]\n    authentification: x\nlog:\n  levle: info\nlistenn: {}\n", []string{
-			`f:25: endpoints[e].authentification: unknown key; did you mean "authentication"? (allowed: id, protocol, tenant, ca, profile, authentication, terms_of_service, enabled, profiles, resolvers, caa, drafts, dns_persist_issuers, attestation, subdomains, vantages, quorum, device_roots, channel_binding, unfolded)`,
+			`f:25: endpoints[e].authentification: unknown key; did you mean "authentication"? (allowed: id, protocol, tenant, ca, profile, authentication, terms_of_service, enabled, profiles, resolvers, caa, drafts, dns_persist_issuers, attestation, subdomains, vantages, quorum, device_roots, channel_binding, unfolded, static_secret, addresses, ca_certificates, legacy, quirks)`,
 			`f:27: log.levle: unknown key; did you mean "level"? (allowed: level, format)`,
-			`f:28: listenn: unknown key; did you mean "listen"? (allowed: listen, base_url, tls, store, seal, pkcs11, tenants, cas, foreign_cas, profiles, endpoints, acme, est, approvals, retention, log, admin, drain_timeout)`,
+			`f:28: listenn: unknown key; did you mean "listen"? (allowed: listen, base_url, tls, store, seal, pkcs11, tenants, cas, foreign_cas, profiles, endpoints, acme, est, scep, approvals, retention, log, admin, drain_timeout)`,
 		}},
 		{"duplicate key", "store:\n", "log:\n  level: info\n  level: warn\nstore:\n", []string{
 			"f:10: log.level: the key is written twice, first on line 9; remove one",
@@ -159,8 +159,8 @@ func TestBroken(t *testing.T) {
 			`f:24: endpoints[e].authentication[2][1]: the method "acme-account" stands here twice`,
 			"f:24: endpoints[e].authentication[3]: this alternative stands here twice",
 		}},
-		{"unknown door", "    protocol: acme\n", "    protocol: scep\n", []string{
-			`f:20: endpoints[e].protocol: there is no door "scep" in this version (allowed: acme, est)`,
+		{"unknown door", "    protocol: acme\n", "    protocol: wstep\n", []string{
+			`f:20: endpoints[e].protocol: there is no door "wstep" in this version; did you mean "scep"? (allowed: acme, est, scep)`,
 		}},
 		{"same URL twice", "endpoints:\n", "endpoints:\n  - {id: e2, protocol: acme, tenant: t, ca: c, profile: privatessl-tls-server, authentication: [[acme-account]]}\n", []string{
 			`f:20: endpoints[e]: endpoint "e2" has the same protocol, tenant, CA and profile, and so the same URL`,

@@ -21,6 +21,7 @@ type writtenFile struct {
 	Endpoints    []writtenEndpoint  `yaml:"endpoints"`
 	ACME         writtenACME        `yaml:"acme"`
 	EST          writtenEST         `yaml:"est"`
+	SCEP         writtenSCEP        `yaml:"scep"`
 	Approvals    writtenApprovals   `yaml:"approvals"`
 	Retention    writtenRetention   `yaml:"retention"`
 	Log          writtenLog         `yaml:"log"`
@@ -134,6 +135,12 @@ type writtenEndpoint struct {
 	DeviceRoots    []string `yaml:"device_roots"`
 	ChannelBinding string   `yaml:"channel_binding"`
 	Unfolded       bool     `yaml:"unfolded"`
+
+	StaticSecret   string   `yaml:"static_secret"`
+	Addresses      []string `yaml:"addresses"`
+	CACertificates string   `yaml:"ca_certificates"`
+	Legacy         []string `yaml:"legacy"`
+	Quirks         string   `yaml:"quirks"`
 }
 
 type writtenAttestation struct {

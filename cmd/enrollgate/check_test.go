@@ -39,7 +39,7 @@ func TestCheckText(t *testing.T) {
 		{"good", goodFile, goodFile + " is good: 1 tenant, 1 CA, 1 endpoint\n" + endpoint, "", 0},
 		{"warning", warned, warned + " is good: 1 tenant, 1 CA, 1 endpoint\n" + endpoint,
 			"warning: " + warned + ":30: listen.admin: the admin listener speaks plain http to anybody who reaches it; keep it on a loopback address or behind a firewall\n", 0},
-		{"broken", broken, "", broken + `:2: stroe: unknown key; did you mean "store"? (allowed: listen, base_url, tls, store, seal, pkcs11, tenants, cas, foreign_cas, profiles, endpoints, acme, est, approvals, retention, log, admin, drain_timeout)` + "\n" +
+		{"broken", broken, "", broken + `:2: stroe: unknown key; did you mean "store"? (allowed: listen, base_url, tls, store, seal, pkcs11, tenants, cas, foreign_cas, profiles, endpoints, acme, est, scep, approvals, retention, log, admin, drain_timeout)` + "\n" +
 			broken + ":4: store.writers: 1 to 16 writers are possible, not 0\n", 1},
 		{"missing", missing, "", missing + ": cannot read the configuration: open " + missing + ": no such file or directory\n", 1},
 		{"no file", "", "", "enrollgate check: name the file to check: --config FILE\n", 2},
