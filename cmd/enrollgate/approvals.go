@@ -16,6 +16,7 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/acme"
 	"github.com/enrollgate/enrollgate/protocols/admin"
 	"github.com/enrollgate/enrollgate/protocols/est"
+	"github.com/enrollgate/enrollgate/protocols/scep"
 )
 
 const (
@@ -41,7 +42,7 @@ func (s pendingSeal) Open(ctx context.Context, tenant, id string, sealed []byte)
 // approvals lets requests wait for an operator.
 func (d *daemon) approvals(cfg *config.Config) *ca.Approvals {
 	return &ca.Approvals{Store: d.store, Leases: d.store, Sealing: pendingSeal{d.sealing}, Lifetime: cfg.Approvals.Lifetime,
-		Completions: map[caller.Door]ca.Completion{caller.ACME: acme.Completion{Store: d.store}, caller.EST: est.Completion{}}}
+		Completions: map[caller.Door]ca.Completion{caller.ACME: acme.Completion{Store: d.store}, caller.EST: est.Completion{}, caller.SCEP: scep.Completion{}}}
 }
 
 // approvalsJob issues what was approved, under the policy in force.

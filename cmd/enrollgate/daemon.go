@@ -42,6 +42,7 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/forwarded"
 	"github.com/enrollgate/enrollgate/protocols/ocsp"
 	"github.com/enrollgate/enrollgate/protocols/operations"
+	"github.com/enrollgate/enrollgate/protocols/scep"
 )
 
 // daemon is everything that runs. Its methods are called in the order they
@@ -189,7 +190,10 @@ func (d *daemon) assemble(ctx context.Context, cfg *config.Config, previous *pol
 	if err := d.assembleACME(ctx, p, previous); err != nil {
 		return nil, err
 	}
-	p.https = d.acmeRoutes(p.acme)
+	if err := d.assembleSCEP(p); err != nil {
+		return nil, err
+	}
+	p.https = d.httpsRoutes(p)
 	if err := d.assembleEST(p); err != nil {
 		return nil, err
 	}
@@ -265,19 +269,20 @@ func (d *daemon) serve() {
 	}
 }
 
-// mounted gives the routes of the listeners that no reload changes, by name.
+// mounted gives the routes of the listeners that no reload changes, by name; the
+// http listener's hand SCEP to the policy in force.
 func (d *daemon) mounted() map[string]chi.Router {
 	certificates, lists := aia.New(d.issuers.Certificate), crldoor.New(d.findCRL, time.Now)
-	status := func(r chi.Router) { certificates.Routes(r); lists.Routes(r); d.ocsp.Routes(r) }
-	health := operations.New(d.log, d.metrics.Handler(), d.checks()...)
-	return map[string]chi.Router{"http": d.routes(status, "/acme", est.Prefix), "admin": d.routes(health.Routes, "/acme", "/aia", "/crl", "/ocsp", est.Prefix)}
-}
-
-func (d *daemon) acmeRoutes(door *acme.Door) chi.Router {
-	if door == nil {
-		return d.routes(func(chi.Router) {}, "/aia", "/crl", "/ocsp", est.Prefix)
+	status := func(r chi.Router) {
+		certificates.Routes(r)
+		lists.Routes(r)
+		d.ocsp.Routes(r)
+		r.HandleFunc(scep.Prefix+"/*", d.serveSCEP)
+		r.HandleFunc(ndesPrefix+"/*", d.serveSCEP)
 	}
-	return d.routes(door.Routes, "/aia", "/crl", "/ocsp", est.Prefix)
+	health := operations.New(d.log, d.metrics.Handler(), d.checks()...)
+	return map[string]chi.Router{"http": d.routes(status, "/acme", est.Prefix),
+		"admin": d.routes(health.Routes, "/acme", "/aia", "/crl", "/ocsp", est.Prefix, scep.Prefix, ndesPrefix)}
 }
 
 // routes mounts one listener's routes. Paths that another listener serves

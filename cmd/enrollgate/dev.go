@@ -39,6 +39,7 @@ endpoints:
   - {id: acme-client-server, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-client-server, authentication: [[acme-account], [acme-account, eab]]}
   - {id: acme-server, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account], [acme-account, eab]]}
   - {id: est-digital-signature, protocol: est, tenant: default, ca: issuing, profile: est-digital-signature, authentication: [[password], [certificate]]}
+  - {id: scep-dual, protocol: scep, tenant: default, ca: issuing, profile: scep-digital-signature-key-encipherment, authentication: [[scep-secret], [certificate]]}
 est: {default: est-digital-signature}
 acme:
   http01: {port: 5002}
@@ -109,7 +110,7 @@ func writeTrust(dir string, root []byte, chain [][]byte) error {
 func welcome(w io.Writer, dir string, cfg *config.Config) {
 	fmt.Fprintf(w, `
   DEVELOPMENT MODE: keys, secrets and the CA under %s are for trying things out.
-  Loopback names may be validated, and profiles of ACME and EST were bound for you.
+  Loopback names may be validated, and profiles of ACME, EST and SCEP were bound for you.
 
 Trust anchor: %s
 `, dir, filepath.Join(dir, "root.pem"))

@@ -17,11 +17,12 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/protocols/est"
+	"github.com/enrollgate/enrollgate/protocols/scep"
 )
 
 // assembleEST builds the EST door of a policy and the routes of its listener.
 func (d *daemon) assembleEST(p *policy) error {
-	elsewhere := []string{"/acme", "/aia", "/crl", "/ocsp"}
+	elsewhere := []string{"/acme", "/aia", "/crl", "/ocsp", scep.Prefix, ndesPrefix}
 	var endpoints []ca.Endpoint
 	own := map[string]est.Own{}
 	for _, e := range p.cfg.Endpoints {

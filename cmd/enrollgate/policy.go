@@ -11,6 +11,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/config"
 	"github.com/enrollgate/enrollgate/protocols/acme"
+	"github.com/enrollgate/enrollgate/protocols/scep"
 )
 
 // policy is one configuration in force with the core and the doors built from
@@ -22,6 +23,8 @@ type policy struct {
 	acme      *acme.Door // nil without endpoints
 	https     chi.Router
 	est       chi.Router
+	scepDoor  *scep.Door   // nil without endpoints
+	scep      chi.Router   // of the http listener
 	active    atomic.Int64 // requests in flight
 }
 

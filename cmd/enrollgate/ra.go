@@ -27,21 +27,26 @@ func (d *daemon) raEndpoints() (all []ca.Endpoint) {
 // raEndpoint is no id that configuration could give: those have no slash.
 func raEndpoint(c *config.CA) string { return "service-ra/" + c.Tenant + "/" + c.ID }
 
-// openRAs makes the registration authorities and has each look once, so that what
-// the first start makes is there when the daemon is ready. A failure is tried
-// again in the background: a token may be away for a moment.
-func (d *daemon) openRAs(ctx context.Context) {
+// makeRAs makes the registration authorities, which have nothing yet.
+func (d *daemon) makeRAs() {
 	for i := range d.cfg.CAs {
 		c := &d.cfg.CAs[i]
 		if !c.RA.Enabled {
 			continue
 		}
-		r := &service.RA{Enroller: d, Endpoint: raEndpoint(c), Tenant: c.Tenant, CA: c.ID, KeyURI: c.RA.Key, Secret: c.RA.KeyPassword, Ring: d.keyring(),
+		d.ras = append(d.ras, &service.RA{Enroller: d, Endpoint: raEndpoint(c), Tenant: c.Tenant, CA: c.ID, KeyURI: c.RA.Key, Secret: c.RA.KeyPassword, Ring: d.keyring(),
 			Sealing: d.sealing, Store: d.store, Holder: d.replica, Issuer: d.signing(c.Tenant, c.ID), Issuers: func() []ca.Issuer { return d.issuers.All(c.Tenant, c.ID) },
-			Callers: caller.NewVerifier(caller.System), Claims: claim.NewVerifier(caller.System), Log: d.log, Now: time.Now}
-		d.ras = append(d.ras, r)
+			Callers: caller.NewVerifier(caller.System), Claims: claim.NewVerifier(caller.System), Log: d.log, Now: time.Now})
+	}
+}
+
+// openRAs has each registration authority look once, so that what the first start
+// makes is there when the daemon is ready. A failure is tried again in the
+// background: a token may be away for a moment.
+func (d *daemon) openRAs(ctx context.Context) {
+	for _, r := range d.ras {
 		if err := r.Look(ctx); err != nil {
-			d.log.Error("service.renewal", "service", service.RAName, "tenant", c.Tenant, "ca", c.ID, "error", err)
+			d.log.Error("service.renewal", "service", service.RAName, "tenant", r.Tenant, "ca", r.CA, "error", err)
 		}
 	}
 }

@@ -123,6 +123,7 @@ func (s *serveCmd) start(ctx context.Context, cfg *config.Config, log *slog.Logg
 	if err := d.openCRLs(ctx); err != nil {
 		return d, err
 	}
+	d.makeRAs()
 	first, err := d.assemble(ctx, cfg, nil)
 	if err != nil {
 		return d, err

@@ -27,7 +27,9 @@ type Metrics struct {
 	crls                          *prometheus.CounterVec
 	acmeRequests, acmeValidations *prometheus.CounterVec
 	acmeSeconds, estSeconds       *prometheus.HistogramVec
+	scepSeconds                   *prometheus.HistogramVec
 	estRequests                   *prometheus.CounterVec
+	scepRequests, scepLegacy      *prometheus.CounterVec
 	panics, ocspAnswers           *prometheus.CounterVec
 	rateLimited, forwarded        *prometheus.CounterVec
 	lintFindings, lintDepth       *prometheus.CounterVec
@@ -70,6 +72,8 @@ func NewMetrics(s Sources, more ...prometheus.Collector) (*Metrics, error) {
 	m.acmeRequests = counter("acme_requests_total", "ACME requests by the class of their reply's status.", "endpoint", "resource", "class")
 	m.acmeValidations = counter("acme_validations_total", "Validations of challenges that ended.", "type", "outcome")
 	m.estRequests = counter("est_requests_total", "EST requests by the class of their reply's status.", "endpoint", "operation", "class")
+	m.scepRequests = counter("scep_requests_total", "SCEP requests by what was answered: a pkiStatus, a failInfo, or the class of a status of HTTP.", "endpoint", "operation", "outcome")
+	m.scepLegacy = counter("scep_legacy_total", "SCEP messages that used an algorithm below the floor, which the endpoint grants.", "endpoint", "algorithm")
 	m.rateLimited = counter("rate_limited_total", "Requests that a rate limit refused.", "endpoint", "door", "limit")
 	m.forwarded = counter("forwarded_addresses_total", "Requests with a client's address in a header, or of a trusted proxy without one.", "listener", "outcome")
 	m.ocspAnswers = counter("ocsp_answers_total", "OCSP questions by what was said, and whether a signed answer was there.", "tenant", "ca", "answer", "source")
@@ -83,6 +87,7 @@ func NewMetrics(s Sources, more ...prometheus.Collector) (*Metrics, error) {
 	}
 	m.acmeSeconds = seconds("acme_request_seconds", "Time from an ACME request to its reply.", "resource")
 	m.estSeconds = seconds("est_request_seconds", "Time from an EST request to its reply.", "operation")
+	m.scepSeconds = seconds("scep_request_seconds", "Time from a SCEP request to its reply.", "operation")
 	all = append(append(all, &collector{sources: s}), more...)
 	for _, depth := range []string{"full", "values", "known"} { // from zero, like the endpoints' counters
 		m.lintDepth.WithLabelValues(depth)
