@@ -49,7 +49,7 @@ func QuirkSets() []string {
 }
 
 // CACertificates are the values of endpoints[].ca_certificates.
-func CACertificates() []string { return []string{"chain", "issuer", "full"} }
+func CACertificates() []string { return []string{"full", "chain", "issuer"} }
 
 // legacyRisks says what each legacy algorithm lets happen.
 var legacyRisks = map[string]string{
@@ -72,7 +72,7 @@ func (c *checker) scepEndpoint(item string, w *writtenEndpoint, config *Config) 
 	if i := slices.IndexFunc(config.CAs, func(a CA) bool { return a.Tenant == w.Tenant && a.ID == w.CA }); i >= 0 && !config.CAs[i].RA.Enabled {
 		c.problem(item+".ca", "clients of SCEP encrypt to the registration authority of their CA, and %q has none: write ra: {enabled: true} there", w.CA)
 	}
-	out.CACertificates = c.oneOf(item+".ca_certificates", w.CACertificates, "chain", CACertificates())
+	out.CACertificates = c.oneOf(item+".ca_certificates", w.CACertificates, "full", CACertificates())
 	out.Quirks = c.oneOf(item+".quirks", w.Quirks, "", QuirkSets())
 	out.Legacy = c.legacy(item+".legacy", w.Legacy)
 	out.StaticSecret = c.secret(item+".static_secret", w.StaticSecret)

@@ -27,7 +27,7 @@ var withSCEP = strings.NewReplacer("listen:\n", "listen:\n  http: \":8080\"\n", 
     authentication: [[static-scep-secret], [unauthenticated]]
     static_secret: env:SECRET
     addresses: [10.1.0.0/16, 2001:db8::/32]
-    ca_certificates: full
+    ca_certificates: chain
     legacy: [sha1, des3]
     quirks: cisco-ios
 scep: {ndes: {endpoint: devices}}
@@ -42,7 +42,7 @@ func TestSCEP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]SCEPEndpoint{"devices": {CACertificates: "chain"}, "old": {StaticSecret: secret, CACertificates: "full", Quirks: "cisco-ios",
+	want := map[string]SCEPEndpoint{"devices": {CACertificates: "full"}, "old": {StaticSecret: secret, CACertificates: "chain", Quirks: "cisco-ios",
 		Addresses: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("2001:db8::/32")}, Legacy: []string{"des3", "sha1"}}}
 	same := []cmp.Option{cmp.Comparer(keys.Secret.SameReference), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
 	if diff := cmp.Diff(want, c.SCEPOf, same...); diff != "" {
@@ -127,7 +127,7 @@ func TestSCEPMistakes(t *testing.T) {
 		"no range":                         {"10.1.0.0/16", "10.1.0.1", "an address range is written as"},
 		"unauthenticated and more":         {"[unauthenticated]", "[unauthenticated, certificate]", "authentication[1]: the method unauthenticated holds for everybody"},
 		"two passwords at once":            {"[static-scep-secret]", "[static-scep-secret, scep-secret]", "never hold together"},
-		"an unknown set":                   {"ca_certificates: full", "ca_certificates: all", `ca_certificates: "all" is not known`},
+		"an unknown set":                   {"ca_certificates: chain", "ca_certificates: all", `ca_certificates: "all" is not known`},
 		"an unknown algorithm":             {"[sha1, des3]", "[sha1, rc4]", `legacy[1]: "rc4" is not known`},
 		"an algorithm twice":               {"[sha1, des3]", "[sha1, sha1]", "legacy[1]: \"sha1\" stands here twice"},
 		"unknown quirks":                   {"cisco-ios", "cisco", `quirks: "cisco" is not known`},

@@ -133,6 +133,12 @@ Trust anchor: %s
 			break
 		}
 	}
+	for i := range cfg.Endpoints {
+		if e := &cfg.Endpoints[i]; e.Door == caller.SCEP {
+			welcomeSCEP(w, dir, cfg, e)
+			break
+		}
+	}
 }
 
 func welcomeACME(w io.Writer, dir string, cfg *config.Config, e *ca.Endpoint) {
@@ -153,6 +159,18 @@ func welcomeEST(w io.Writer, dir string, cfg *config.Config, e *ca.Endpoint) {
   curl --cacert %[1]s/root.pem --user "$(sed 's/.*"username":"\([^"]*\)","password":"\([^"]*\)".*/\1:\2/' %[1]s/dev-credentials.json)" \
     -H "Content-Type: application/pkcs10" --data-binary @%[1]s/device.b64 \
     %[2]s/simpleenroll | openssl base64 -d | openssl pkcs7 -inform DER -print_certs
+
+`, dir, cfg.URL(e))
+}
+
+func welcomeSCEP(w io.Writer, dir string, cfg *config.Config, e *ca.Endpoint) {
+	fmt.Fprintf(w, `Or by SCEP with strongSwan (apt install strongswan-pki libstrongswan-extra-plugins):
+  pki --scepca --url %[2]s \
+    --caout %[1]s/scep-ca.pem --raout %[1]s/scep-ra.pem --outform pem --force
+  openssl genrsa -out %[1]s/router.key 2048
+  pki --scep --url %[2]s --in %[1]s/router.key \
+    --dn CN=router-1 --password "$(sed 's/.*"challenge":"\([^"]*\)".*/\1/' %[1]s/dev-credentials.json)" \
+    --cacert-enc %[1]s/scep-ra.pem --cacert-sig %[1]s/scep-ca-1.pem --cacert %[1]s/scep-ca.pem --outform pem
 
 `, dir, cfg.URL(e))
 }

@@ -21,13 +21,13 @@ const (
 type Bundle string
 
 const (
-	BundleChain  Bundle = "chain"  // the issuing CA and those above it, without the root
+	BundleFull   Bundle = "full"   // the issuing CA and those above it up to the root, which strongSwan looks for
+	BundleChain  Bundle = "chain"  // the same without the root
 	BundleIssuer Bundle = "issuer" // the issuing CA alone
-	BundleFull   Bundle = "full"   // up to the root
 )
 
 // Bundles lists every Bundle.
-func Bundles() []Bundle { return []Bundle{BundleChain, BundleIssuer, BundleFull} }
+func Bundles() []Bundle { return []Bundle{BundleFull, BundleChain, BundleIssuer} }
 
 // getCACaps tells what the door can (RFC 8894 section 3.5).
 func (d *Door) getCACaps(w http.ResponseWriter, r *request) error {

@@ -82,7 +82,7 @@ type Options struct {
 type Own struct {
 	StaticSecret []byte         // the one challengePassword of every device; nil: none
 	Addresses    []netip.Prefix // that the static secret, or nothing, lets in; empty: the static secret is for every address
-	Certificates Bundle         // what GetCACert gives; "" is BundleChain
+	Certificates Bundle         // what GetCACert gives; "" is BundleFull
 	Legacy       []string       // of LegacyAlgorithms: what is granted below the floor
 	Quirks       string         // name of a quirk set; "": none
 }
@@ -177,7 +177,7 @@ func (e *endpoint) equip() (err error) {
 		return err
 	}
 	if e.Certificates == "" {
-		e.Certificates = BundleChain
+		e.Certificates = BundleFull
 	}
 	if !slices.Contains(Bundles(), e.Certificates) {
 		return fmt.Errorf("%q is not what GetCACert can give", string(e.Certificates))
