@@ -22,6 +22,7 @@ import (
 	core "github.com/enrollgate/enrollgate/ca/admin"
 	"github.com/enrollgate/enrollgate/protocols/admin"
 	"github.com/enrollgate/enrollgate/protocols/est"
+	"github.com/enrollgate/enrollgate/protocols/scep"
 )
 
 // routeSwap is two paths of tenant two: one with an id that tenant one has, and
@@ -36,7 +37,17 @@ const acmeRoutes = "/acme/{tenant}/{ca}/{profile}"
 
 var elsewhereSwap = routeSwap{paths: [][2]string{{"/acme/two/alpha/privatessl-tls-server/directory", "/acme/two/nowhere/privatessl-tls-server/directory"},
 	{"/aia/two/alpha.cer", "/aia/two/nowhere.cer"}, {"/crl/two/alpha/g1.crl", "/crl/two/nowhere/g1.crl"}, {"/ocsp/two/alpha", "/ocsp/two/nowhere"},
-	{"/.well-known/est/two/alpha/est-digital-signature/cacerts", "/.well-known/est/two/nowhere/est-digital-signature/cacerts"}}}
+	{"/.well-known/est/two/alpha/est-digital-signature/cacerts", "/.well-known/est/two/nowhere/est-digital-signature/cacerts"},
+	{"/scep/two/alpha/scep-digital-signature/?operation=GetCACert", "/scep/two/nowhere/scep-digital-signature/?operation=GetCACert"},
+	{"/certsrv/mscep/alpha", "/certsrv/mscep/nowhere"}}}
+
+// scepSwap names tenant one's CA in the name of tenant two, in the ways that a path
+// of the SCEP door can.
+func scepSwap(after string) routeSwap {
+	return routeSwap{paths: [][2]string{{"/scep/two/alpha/scep-digital-signature" + after, "/scep/two/nowhere/scep-digital-signature" + after},
+		{"/scep/one%2Falpha/x/scep-digital-signature" + after, "/scep/one%2Fnowhere/x/scep-digital-signature" + after},
+		{"/scep/ONE/alpha/scep-digital-signature" + after, "/scep/three/alpha/scep-digital-signature" + after}}}
+}
 
 // estSwap names tenant one's CA in the name of tenant two, in both ways that a
 // path of the EST door can; what callers own is swapped by the door's own test.
@@ -57,12 +68,16 @@ func everyRouteSwap() map[string]routeSwap {
 	for _, operation := range est.Operations() {
 		maps.Copy(all, estSwap(operation))
 	}
-	for listener, paths := range map[string][]int{"est": {0, 1, 2, 3}, "https": {4}, "http": {4}, "admin": {4}} {
+	for listener, paths := range map[string][]int{"est": {0, 1, 2, 3, 5, 6}, "https": {4}, "http": {4, 5, 6}, "admin": {4, 5, 6}} {
 		for _, i := range paths {
-			prefix := []string{"/acme", "/aia", "/crl", "/ocsp", est.Prefix}[i]
+			prefix := []string{"/acme", "/aia", "/crl", "/ocsp", est.Prefix, scep.Prefix, ndesPrefix}[i]
 			all[listener+" "+prefix+"/*"] = routeSwap{paths: elsewhereSwap.paths[i : i+1]}
 		}
 	}
+	for _, listener := range []string{"http", "https"} {
+		all[listener+" /scep/{tenant}/{ca}/{profile}"], all[listener+" /scep/{tenant}/{ca}/{profile}/*"] = scepSwap("?operation=GetCACert"), scepSwap("/pkiclient.exe?operation=GetCACert")
+	}
+	all["http /certsrv/mscep_admin/*"] = routeSwap{nothing: "is on https, for everybody"}
 	return all
 }
 
@@ -72,7 +87,7 @@ var traced = regexp.MustCompile(`\[trace [0-9A-Z]{10}\]`)
 var routeSwaps = map[string]routeSwap{
 	"https /aia/*":              {paths: elsewhereSwap.paths[1:2]},
 	"https /crl/*":              {paths: elsewhereSwap.paths[2:3]},
-	"https /ocsp/*":             {paths: elsewhereSwap.paths[3:]},
+	"https /ocsp/*":             {paths: elsewhereSwap.paths[3:4]},
 	"http /acme/*":              {paths: elsewhereSwap.paths[:1]},
 	"http /aia/{tenant}/{file}": {paths: [][2]string{{"/aia/two/alpha.cer", "/aia/two/nowhere.cer"}, {"/aia/TWO/issuing.cer", "/aia/three/issuing.cer"}, {"/aia/one%2Falpha/x.cer", "/aia/one%2Fnowhere/x.cer"}}},
 	"admin /acme/*":             {paths: elsewhereSwap.paths[:1]},
@@ -80,7 +95,7 @@ var routeSwaps = map[string]routeSwap{
 		{"/crl/TWO/issuing/g1.crl", "/crl/three/issuing/g1.crl"}, {"/crl/one%2Fissuing/x/g1.crl", "/crl/one%2Fnowhere/x/g1.crl"}, {"/crl/two/..%2Fone/issuing.crl", "/crl/two/..%2Fthree/issuing.crl"}}},
 	"admin /aia/*":   {paths: elsewhereSwap.paths[1:2]},
 	"admin /crl/*":   {paths: elsewhereSwap.paths[2:3]},
-	"admin /ocsp/*":  {paths: elsewhereSwap.paths[3:]},
+	"admin /ocsp/*":  {paths: elsewhereSwap.paths[3:4]},
 	"http /ocsp/*":   {unauthorized: true, paths: [][2]string{{"/ocsp/two/alpha", "/ocsp/two/nowhere"}, {"/ocsp/one%2Fissuing", "/ocsp/one%2Fnowhere"}, {"/ocsp/TWO/issuing", "/ocsp/three/issuing"}}},
 	"admin /healthz": {nothing: "says that the process answers"},
 	"admin /readyz":  {nothing: "the installation's state, for its operators"},
@@ -174,7 +189,9 @@ func TestTenantRoutes(t *testing.T) {
 				t.Errorf("%d routers of %d listeners", len(routers), len(s.sockets))
 			}
 			found, swaps := map[string]bool{}, everyRouteSwap()
+			routers["http of the policy"] = s.policy.Load().scep
 			for listener, router := range routers {
+				listener, _, _ = strings.Cut(listener, " ")
 				err := chi.Walk(router, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 					if resource, ok := strings.CutPrefix(route, acmeRoutes); ok && listener == "https" {
 						s.swappedByDoor(method + " " + resource)

@@ -57,7 +57,7 @@ log: {level: error}
 tenants: [{id: one}, {id: two}]
 cas:
   - {id: issuing, tenant: one, key: "file:%[4]s/one.pem", key_password: "file:%[4]s/password", ocsp: {signer: direct}}
-  - {id: alpha, tenant: one, key: "file:%[4]s/alpha.pem", key_password: "file:%[4]s/password", ocsp: {signer: direct}}
+  - {id: alpha, tenant: one, key: "file:%[4]s/alpha.pem", key_password: "file:%[4]s/password", ocsp: {signer: direct}, ra: {enabled: true}}
   - {id: issuing, tenant: two, key: "file:%[4]s/two.pem", key_password: "file:%[4]s/password", ocsp: {signer: direct}}
 endpoints:
   - {id: acme-one, protocol: acme, tenant: one, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account], [acme-account, eab]]}
@@ -65,6 +65,7 @@ endpoints:
   - {id: est-one, protocol: est, tenant: one, ca: issuing, profile: est-digital-signature, authentication: [[password], [certificate]]}
   - {id: est-alpha, protocol: est, tenant: one, ca: alpha, profile: est-digital-signature, authentication: [[password], [certificate]]}
   - {id: est-two, protocol: est, tenant: two, ca: issuing, profile: est-digital-signature, authentication: [[password], [certificate]]}
+  - {id: scep-alpha, protocol: scep, tenant: one, ca: alpha, profile: scep-digital-signature, authentication: [[scep-secret], [certificate]]}
 `
 
 // tenantStores give the lines of a configuration that say where the store is.
@@ -147,7 +148,7 @@ func (s *twoTenants) own() {
 			KeyID         string `json:"key_id"`
 		}
 	}
-	if err := json.Unmarshal([]byte(s.must("cert", "list", "--tenant", "one", "--json")), &l); err != nil || len(l.Certificates) != 1 {
+	if err := json.Unmarshal([]byte(s.must("cert", "list", "--tenant", "one", "--profile", "gateway-tls-server", "--json")), &l); err != nil || len(l.Certificates) != 1 {
 		s.Fatalf("tenant one has %+v, %v", l, err)
 	}
 	var all []struct {
