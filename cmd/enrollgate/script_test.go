@@ -42,6 +42,12 @@ cas: [{id: issuing, tenant: default, key: "file:%[1]s/issuing.pem", key_password
 const scriptEAB = `endpoints: [{id: web, protocol: acme, tenant: default, ca: issuing, profile: privatessl-tls-server, authentication: [[acme-account, eab]]}]
 `
 
+// scriptSCEP are endpoints of scep.yaml, one that takes one-time secrets and one that does not.
+const scriptSCEP = `endpoints:
+  - {id: routers, protocol: scep, tenant: default, ca: issuing, profile: scep-digital-signature-key-encipherment, authentication: [[scep-secret], [certificate]]}
+  - {id: meters, protocol: scep, tenant: default, ca: issuing, profile: scep-digital-signature, authentication: [[certificate]]}
+`
+
 // firstID is the script command `firstid`: it sets ID to the first id in the JSON of the last command.
 func firstID(ts *testscript.TestScript, neg bool, args []string) {
 	_, rest, found := strings.Cut(ts.ReadFile("stdout"), `"id": "`)
@@ -66,6 +72,10 @@ func TestScripts(t *testing.T) {
 		}
 		text := fmt.Sprintf(scriptConfig, e.WorkDir, "eab") + scriptEAB
 		if err := os.WriteFile(filepath.Join(e.WorkDir, "eab.yaml"), []byte(text), 0o600); err != nil {
+			return err
+		}
+		text = strings.Replace(fmt.Sprintf(scriptConfig, e.WorkDir, "scep"), `"env:CA_PASSWORD"}]`, `"env:CA_PASSWORD", ra: {enabled: true}}]`, 1) + scriptSCEP
+		if err := os.WriteFile(filepath.Join(e.WorkDir, "scep.yaml"), []byte(text), 0o600); err != nil {
 			return err
 		}
 		install, err := documentedConfig(e.WorkDir)
