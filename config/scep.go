@@ -26,7 +26,7 @@ type NDES struct {
 type SCEPEndpoint struct {
 	StaticSecret   keys.Secret    // the challengePassword of the method static-scep-secret; zero: none
 	Addresses      []netip.Prefix // of the clients that may come without a secret, or with the static one; nil: the latter from everywhere
-	CACertificates string         // what GetCACert has beside the RA's certificate: "chain", "issuer" or "full"
+	CACertificates string         // what GetCACert has beside the RA's certificate: "full", "chain" or "issuer"
 	Legacy         []string       // algorithms below the floor that messages may use, of LegacyAlgorithms, in their order
 	Quirks         string         // one of QuirkSets, or empty
 }

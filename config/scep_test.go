@@ -59,7 +59,7 @@ func TestSCEP(t *testing.T) {
 			t.Errorf("warnings %q, want %q", c.Warnings, want)
 		}
 	}
-	for _, change := range [][2]string{{"endpoint: devices", "endpoint: devices, password_lifetime: P1D"}, {", 2001:db8::/32", ""}, {"full", "issuer"}, {"[sha1, des3]", "[sha1]"},
+	for _, change := range [][2]string{{"endpoint: devices", "endpoint: devices, password_lifetime: P1D"}, {", 2001:db8::/32", ""}, {"ca_certificates: chain", "ca_certificates: issuer"}, {"[sha1, des3]", "[sha1]"},
 		{"cisco-ios", "ilo"}, {"scep: {ndes", "#"}, {", [certificate]]", "]"}} {
 		other, err := Parse("f", []byte(strings.Replace(withSCEP, change[0], change[1], 1)), Options{})
 		if err != nil || other.Digest() == c.Digest() || c.NeedsRestart(other) != nil {
