@@ -145,6 +145,9 @@ func (c *checker) scep(w *writtenFile, config *Config) (out SCEP) {
 	if ndes == nil { // not written, or not as a mapping: said already
 		return out
 	}
+	if w.Listen.HTTPS == "" && !c.bad["listen.https"] {
+		c.problem("scep.ndes", "the page that gives passwords is on https alone, and listen.https is missing")
+	}
 	lifetime := c.duration("scep.ndes.password_lifetime", ndes.PasswordLifetime, ndesTimes)
 	const path = "scep.ndes.endpoint"
 	if !c.required(path, ndes.Endpoint, "clients that know no other address enroll there") {
