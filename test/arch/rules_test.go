@@ -104,6 +104,7 @@ var rules = []rule{
 	{class: "configuration", packages: []string{"config"},
 		may: join(core, []string{"ca/profile", "ca/keys", "ca/keys/pkcs11uri"}), denyDeep: transport},
 
+	{class: "comparison of certificates", packages: []string{"test/equality"}, may: []string{"ca", "ca/pkix"}, testsOnly: true},
 	{class: "test harness", packages: []string{"test/harness"}, testsOnly: true},
 	{class: "load generator", packages: []string{"test/bench"}, testsOnly: true,
 		may: []string{"ca", "ca/claim", "ca/lint", "ca/pkix", "ca/profile", "test/harness"}},
