@@ -1,0 +1,266 @@
+package equality_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	stdpkix "crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/credential"
+	"github.com/enrollgate/enrollgate/ca/lint"
+	"github.com/enrollgate/enrollgate/ca/lint/ruleset"
+	"github.com/enrollgate/enrollgate/ca/pkix"
+	"github.com/enrollgate/enrollgate/ca/profile"
+	"github.com/enrollgate/enrollgate/ca/seal"
+	"github.com/enrollgate/enrollgate/store/memory"
+	"github.com/enrollgate/enrollgate/store/sqlite"
+)
+
+const (
+	tenant  = "default"
+	issuing = "issuing"
+)
+
+// now is the clock of every decision: it stands still, so that dates are equal, too.
+var now = time.Now().Truncate(time.Second)
+
+// clock is that of everything but the stores.
+func clock() time.Time { return now }
+
+// bound is a profile with its endpoints.
+type bound struct {
+	*profile.Profile
+	est, acme ca.Endpoint // acme is a variant of the hub
+}
+
+// heardAlike tells whether grants by assertion hold at both doors, or count for nothing in the subject.
+func (p *bound) heardAlike() bool {
+	w := p.Written()
+	heard := func(d caller.Door) bool {
+		for _, text := range w.AssertedBy {
+			if text == string(d) {
+				return true
+			}
+		}
+		return false
+	}
+	return heard(caller.ACME) == heard(caller.EST) || len(w.Subject.Asserted) == 0
+}
+
+// hub is the profile of the ACME endpoint that all profiles are variants of: what
+// it issues, an account can prove before it orders.
+const hub = `
+- id: hub
+  keys: [ecdsa-p256]
+  key_usage: {bits: [digitalSignature]}
+  ext_key_usage: {mode: none}
+  validity: {default: P7D}
+  subject_alt_name:
+    dns: {methods: [http-01, dns-01, tls-alpn-01], wildcard: true}
+    ip: {methods: [http-01]}
+    permanent: {methods: [device-attest-01]}
+    hardware: {methods: [device-attest-01]}
+`
+
+// gateway is two cores that differ in their ledger alone, as ACME keeps its orders
+// in a database, with the doors before them.
+type gateway struct {
+	*testing.T
+	profiles []*bound
+	issuer   *testCA
+	memory   *memory.Store
+	sqlite   *sqlite.Store
+	core     *ca.Authority // over memory
+	durable  *ca.Authority // over sqlite
+	hub      ca.Endpoint
+	devices  []*device
+	root     *x509.Certificate // of the devices
+	keys     map[string][]crypto.Signer
+}
+
+var passwords = []caller.Method{caller.Password}
+
+func newGateway(t *testing.T, profiles []*profile.Profile) *gateway {
+	t.Helper()
+	g := &gateway{T: t, issuer: newTestCA(t), memory: memory.New(memory.Options{Clock: clock}), keys: keyPool(t)}
+	t.Cleanup(func() { g.memory.Close() })
+	path := filepath.Join(t.TempDir(), "equality.db")
+	if err := sqlite.Migrate(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	g.sqlite = try(sqlite.Open(t.Context(), sqlite.Options{Path: path, Log: slog.New(slog.DiscardHandler), Replica: "test"}))(t)
+	t.Cleanup(func() {
+		if err := g.sqlite.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	flat, problems := profile.Flatten(try(profile.Read([]byte(hub)))(t), nil)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	accounts := [][]caller.Method{{caller.ACMEAccount}, {caller.ACMEAccount, caller.ExternalAccount}}
+	g.hub = ca.Endpoint{ID: "acme-hub", Door: caller.ACME, Tenant: tenant, CA: issuing, Profile: "hub", Policies: accounts}
+	endpoints, bindings, policies := []ca.Endpoint{g.hub}, map[string]*profile.Profile{g.hub.ID: try(profile.Compile(flat[0]))(t)}, map[string]ruleset.Policy{}
+	for _, p := range profiles {
+		b := &bound{p, ca.Endpoint{ID: "est-" + p.ID(), Door: caller.EST, Tenant: tenant, CA: issuing, Profile: p.ID(), Policies: [][]caller.Method{passwords, {caller.DeviceCertificate}}},
+			ca.Endpoint{ID: "acme-" + p.ID(), Of: g.hub.ID, Door: caller.ACME, Tenant: tenant, CA: issuing, Profile: p.ID(), Policies: accounts}}
+		g.profiles, endpoints = append(g.profiles, b), append(endpoints, b.est, b.acme)
+		bindings[b.est.ID], bindings[b.acme.ID], policies[p.ID()] = p, p, p.Lint()
+	}
+	engine := try(profile.NewEngine(bindings))(t)
+	for _, p := range engine.Profiles() {
+		for _, store := range []interface {
+			KeepProfile(ctx context.Context, hash [32]byte, text []byte) error
+		}{g.memory, g.sqlite} {
+			if err := store.KeepProfile(t.Context(), p.Hash(), p.Text()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	parts := ca.Parts{Endpoints: endpoints, Policy: engine, Issuers: g.issuer, Ledger: g.memory, Log: slog.New(slog.DiscardHandler), Now: clock,
+		Linter: try(lint.New(lint.Options{Policies: policies, Log: slog.New(slog.DiscardHandler)}))(t)}
+	g.core = try(ca.NewAuthority(parts))(t)
+	parts.Ledger = g.sqlite
+	g.durable = try(ca.NewAuthority(parts))(t)
+	g.makeDevices()
+	return g
+}
+
+// holders are what credentials were given for.
+var holders = []caller.Binding{{}, {Subject: "alice"}, {Device: "FCZ123"}, {Subject: "bob@corp.example", Device: "D-1"}}
+
+// holder is a registered credential with its secret.
+type holder struct {
+	*credential.Credential
+	secret credential.Secret
+}
+
+// register makes a credential for each of the holders.
+func (g *gateway) register(store interface {
+	credential.Store
+	seal.Store
+}, kind credential.Kind, door caller.Door) (*credential.Registry, []holder) {
+	g.Helper()
+	registry := credential.NewRegistry(store, try(seal.NewKeyring(bytes.Repeat([]byte{1}, seal.KeySize), store))(g))
+	var all []holder
+	for _, b := range holders {
+		c := credential.Credential{Tenant: tenant, Kind: kind, Door: door, Binding: b, Granted: credential.Unlimited, Left: credential.Unlimited, Expires: now.Add(time.Hour)}
+		made, secret, err := registry.Create(g.Context(), c, "", ca.Audit{Tenant: tenant, Event: "credential.created", Actor: "operator:x", Detail: []byte("{}")})
+		if err != nil {
+			g.Fatal(err)
+		}
+		all = append(all, holder{made, secret})
+	}
+	return registry, all
+}
+
+// keyPool is a key of each type for each door: what the key decides is masked.
+func keyPool(t *testing.T) map[string][]crypto.Signer {
+	pool := map[string][]crypto.Signer{}
+	for range ways {
+		_, small, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool["ed25519"] = append(pool["ed25519"], small)
+		pool["ecdsa-p256"] = append(pool["ecdsa-p256"], try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t))
+		pool["ecdsa-p384"] = append(pool["ecdsa-p384"], try(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))(t))
+		pool["rsa-2048"] = append(pool["rsa-2048"], try(rsa.GenerateKey(rand.Reader, 2048))(t))
+	}
+	return pool
+}
+
+// The keys of the ways in.
+const (
+	keyOfGo = iota
+	keyOfEST
+	keyOfACME
+	ways
+)
+
+// csr is what a client of a way in sends for an identity.
+func (g *gateway) csr(i *identity, way int) []byte {
+	g.Helper()
+	signer := g.keys[i.keyType][way]
+	key := try(pkix.NewPublicKey(signer.Public()))(g)
+	algorithm := try(pkix.SignatureFor(key))(g)
+	info := try(pkix.MarshalRequestInfo(i.subject, key, i.requested(g.T)))(g)
+	return try(pkix.Assemble(info, algorithm, try(signer.Sign(rand.Reader, algorithm.Digest(info), algorithm.Hash))(g)))(g)
+}
+
+// devices is how many device certificates there are.
+const devices = 3
+
+// device is a certificate that a manufacturer gave a device (IEEE 802.1AR).
+type device struct {
+	certificate *x509.Certificate
+	serial      string
+}
+
+func serialOf(i int) string { return fmt.Sprintf("SN-%d", i) }
+
+func (g *gateway) makeDevices() {
+	g.Helper()
+	vendor := try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(g)
+	sign := func(c, parent *x509.Certificate, key crypto.PublicKey) *x509.Certificate {
+		c.SerialNumber, c.NotBefore, c.NotAfter = big.NewInt(1), now.Add(-time.Hour), now.Add(time.Hour)
+		return try(x509.ParseCertificate(try(x509.CreateCertificate(rand.Reader, c, parent, key, vendor))(g)))(g)
+	}
+	root := &x509.Certificate{Subject: stdpkix.Name{CommonName: "vendor"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	g.root = sign(root, root, vendor.Public())
+	for i := range devices {
+		name := try(pkix.NewHardwareModule(pkix.OID{1, 3, 6, 1, 4, 1, 47196, 1}, []byte(serialOf(i))))(g)
+		leaf := &x509.Certificate{Subject: stdpkix.Name{CommonName: "device", SerialNumber: serialOf(i)},
+			ExtraExtensions: []stdpkix.Extension{{Id: asn1.ObjectIdentifier(pkix.OIDSubjectAltName), Value: try(pkix.MarshalGeneralNames([]pkix.GeneralName{name}))(g)}}}
+		g.devices = append(g.devices, &device{sign(leaf, g.root, try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(g).Public()), serialOf(i)})
+	}
+}
+
+// testCA signs with a key in memory. Its CRL has shards, as that makes a difference
+// between any two certificates.
+type testCA struct {
+	key   *ecdsa.PrivateKey
+	facts *ca.Facts
+}
+
+func newTestCA(t *testing.T) *testCA {
+	t.Helper()
+	key := try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
+	public := try(pkix.NewPublicKey(key.Public()))(t)
+	facts := &ca.Facts{Tenant: tenant, CA: issuing, Generation: 1, Subject: nameOf(t, attribute{"C", "DE", 19}, attribute{"CN", "Test Issuing CA", 12}), KeyID: public.KeyID(), Key: public,
+		Signature: try(pkix.SignatureFor(public))(t), NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(5, 0, 0),
+		AIA: []string{"http://pki.example/aia/default/issuing.cer"}, OCSP: []string{"http://pki.example/ocsp/default/issuing"}}
+	for i := range 4 {
+		facts.Shards = append(facts.Shards, "http://pki.example"+ca.CRLPath(tenant, issuing, ca.CRLScope(1, i+1)))
+	}
+	return &testCA{key, facts}
+}
+
+func (c *testCA) Issuer(string, string) (ca.Issuer, error) { return c, nil }
+
+func (c *testCA) IssuerOf(*ca.Certificate) (ca.Issuer, error) { return c, nil }
+
+func (c *testCA) Generations(string, string) []ca.Issuer { return []ca.Issuer{c} }
+
+func (c *testCA) Facts() *ca.Facts { return c.facts }
+
+func (c *testCA) Sign(_ context.Context, _ ca.Lane, tbs []byte) ([]byte, error) {
+	digest := sha256.Sum256(tbs)
+	return ecdsa.SignASN1(rand.Reader, c.key, digest[:])
+}
