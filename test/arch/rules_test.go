@@ -108,7 +108,7 @@ var rules = []rule{
 	{class: "test harness", packages: []string{"test/harness"}, testsOnly: true},
 	{class: "load generator", packages: []string{"test/bench"}, testsOnly: true,
 		may: []string{"ca", "ca/claim", "ca/lint", "ca/pkix", "ca/profile", "test/harness"}},
-	{class: "tests", packages: []string{"test/arch", "test/interop/...", "test/conformance/...", "test/chaos/...", "test/deploy"},
+	{class: "tests", packages: []string{"test/arch", "test/interop/...", "test/conformance/...", "test/chaos/...", "test/deploy", "protocols/everydoor"},
 		may: []string{"..."}, testsOnly: true},
 }
 

@@ -1,4 +1,4 @@
-package equality_test
+package everydoor_test
 
 import (
 	"bytes"
@@ -31,7 +31,7 @@ func TestEveryDoorGivesTheSameCertificate(t *testing.T) {
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
 	}
-	t.Logf("go test ./test/equality -run %s -args -identities %d -seed %d draws this again", t.Name(), *identities, *seed)
+	t.Logf("go test ./protocols/everydoor -run %s -args -identities %d -seed %d draws this again", t.Name(), *identities, *seed)
 	c := newComparing(t, profilesOf(t, (*identities+perProfile-1)/perProfile))
 	for n := range *identities {
 		p := c.core.g.profiles[n/perProfile]

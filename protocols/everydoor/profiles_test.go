@@ -1,4 +1,4 @@
-package equality_test
+package everydoor_test
 
 import (
 	"fmt"
