@@ -97,7 +97,7 @@ func newACME(g *gateway) *acmeDoor {
 		}
 		a.url = answer.Header().Get("Location")
 		d.accounts = append(d.accounts, a)
-		d.preauthorize(a)
+		d.preauthorize(a, holders[i])
 	}
 	return d
 }
@@ -108,7 +108,7 @@ func (d *acmeDoor) url(resource string) string {
 
 // preauthorize proves hosts and addresses once (RFC 8555 section 7.4.1), so that
 // orders for these are ready at once, as far as the profile counts http-01.
-func (d *acmeDoor) preauthorize(a *account) {
+func (d *acmeDoor) preauthorize(a *account, b caller.Binding) {
 	d.g.Helper()
 	var ids []state.Identifier
 	for _, host := range hosts {
@@ -119,6 +119,9 @@ func (d *acmeDoor) preauthorize(a *account) {
 	}
 	for _, id := range ids {
 		answer := d.post(d.g.T, a, d.url("/new-authz"), fmt.Sprintf(`{"identifier":{"type":%q,"value":%q}}`, id.Type, id.Value))
+		if answer.Code == http.StatusBadRequest && len(b.Names) > 0 {
+			continue // the credential is not for this name
+		}
 		if answer.Code != http.StatusCreated {
 			d.g.Fatalf("newAuthz: %d %s", answer.Code, answer.Body)
 		}

@@ -11,12 +11,18 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/test/equality"
 )
 
+// ACME writes to a database, and SCEP makes four RSA signatures a certificate: make
+// test has them see a part of what make equality does.
 var (
+	everyACME = flag.Int("acme", 2, "one of how many identities with proven names goes through ACME")
+	everySCEP = flag.Int("scep", 10, "one of how many identities with a credential goes through SCEP, too")
+
 	identities = flag.Int("identities", 10000, "how many identities ask for a certificate through every door that can carry them")
 	seed       = flag.Uint64("seed", 0, "draw what a run with this seed drew; 0: another one each time")
 )
@@ -35,7 +41,7 @@ func TestEveryDoorGivesTheSameCertificate(t *testing.T) {
 	c := newComparing(t, profilesOf(t, (*identities+perProfile-1)/perProfile))
 	for n := range *identities {
 		p := c.core.g.profiles[n/perProfile]
-		if c.compare(p, newDice(*seed, uint64(n)+1).newIdentity(t, p.Profile)); c.differ > 0 {
+		if c.compare(p, newDice(*seed, uint64(n)+1).newIdentity(t, p.Profile), n%*everyACME == 0, n%*everySCEP == 0); c.differ > 0 {
 			t.Fatalf("identity %d of seed %d, under\n%s", n, *seed, p.Text())
 		}
 	}
@@ -43,7 +49,8 @@ func TestEveryDoorGivesTheSameCertificate(t *testing.T) {
 		t.Logf("%6d %s", c.count[what], what)
 	}
 	// Where little is issued, little is compared.
-	for what, share := range map[string]int{"by word, EST: issued": 6, "by device, EST: issued": 20, "by challenges, ACME: issued": 8, "proven at one door and granted at another": 60} {
+	for what, share := range map[string]int{"by word, EST: issued": 6, "by device, EST: issued": 20, "by challenges, ACME: issued": 10 * *everyACME, "by secret, SCEP: issued": 8 * *everySCEP,
+		"issued by challenges and by word": 60, "issued by word and by secret": 12 * *everySCEP} {
 		if n := c.count[what]; n < *identities/share {
 			t.Errorf("%s: only %d of %d identities", what, n, *identities)
 		}
@@ -77,13 +84,13 @@ func TestWhatADoorChangesIsFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.differ = 0
-			c.est.core.change, c.acme.core.change = change, change
+			c.est.core.change, c.acme.core.change, c.scep.core.change = change, change, change
 			for n := 0; c.differ == 0; n++ {
 				if n == tried {
 					t.Fatalf("%d identities had the same certificates all the same", tried)
 				}
 				p := c.core.g.profiles[n%len(c.core.g.profiles)]
-				c.compare(p, newDice(*seed, uint64(n)+1).newIdentity(t, p.Profile))
+				c.compare(p, newDice(*seed, uint64(n)+1).newIdentity(t, p.Profile), true, true)
 			}
 		})
 	}
@@ -115,6 +122,7 @@ type comparing struct {
 	core   *goAPI
 	est    *estDoor
 	acme   *acmeDoor
+	scep   *scepDoor
 	doors  []door
 	count  map[string]int
 	differ int  // how many differences there were
@@ -124,8 +132,8 @@ type comparing struct {
 func newComparing(t *testing.T, profiles []*profile.Profile) *comparing {
 	t.Helper()
 	g := newGateway(t, profiles)
-	est, acme := newEST(g), newACME(g)
-	return &comparing{T: t, core: newGoAPI(g, est.holders), est: est, acme: acme, doors: []door{est, acme}, count: map[string]int{}}
+	est, acme, scep := newEST(g), newACME(g), newSCEP(g)
+	return &comparing{T: t, core: newGoAPI(g), est: est, acme: acme, scep: scep, doors: []door{est, acme, scep}, count: map[string]int{}}
 }
 
 // Errorf reports a difference.
@@ -137,23 +145,39 @@ func (c *comparing) Errorf(format string, args ...any) {
 }
 
 // compare has one identity enroll everywhere.
-func (c *comparing) compare(p *bound, i *identity) {
+func (c *comparing) compare(p *bound, i *identity, acme, scep bool) {
 	c.Helper()
 	want := c.core.Enroll(c.T, p, i)
-	c.through(p, i, want)
-	if i.evidence != byChallenge || len(i.names) == 0 || !p.heardAlike() || !i.notAfter.IsZero() {
-		return
+	var others []evidence // with which another door takes a caller's word for the same names
+	switch i.evidence {
+	case byChallenge:
+		if acme {
+			c.through(p, i, want)
+		}
+		if len(i.names) > 0 && i.notAfter.IsZero() {
+			others = append(others, byWord)
+		}
+	case byWord:
+		c.through(p, i, want)
+		if scep {
+			others = append(others, bySecret)
+		}
+	default:
+		c.through(p, i, want)
 	}
-	// The same names, where another door takes its caller's word for them.
-	said := i.byWordOf()
-	other := c.core.Enroll(c.T, p, said)
-	if want.certificate == nil || other.certificate == nil {
-		return
+	for _, e := range others {
+		said := i.by(e)
+		other := c.core.Enroll(c.T, p, said)
+		c.through(p, said, other)
+		if want.certificate != nil && other.certificate != nil && p.heardAlike(doorOf[i.evidence], doorOf[e]) {
+			c.count[fmt.Sprintf("issued by %s and by %s", i.evidence, e)]++
+			c.same("Go API, by "+string(e), want, other)
+		}
 	}
-	c.count["proven at one door and granted at another"]++
-	c.same("Go API, by word", want, other)
-	c.through(p, said, other)
 }
+
+// doorOf is the door that has an evidence.
+var doorOf = map[evidence]caller.Door{byWord: caller.EST, byDevice: caller.EST, bySecret: caller.SCEP, byChallenge: caller.ACME}
 
 // through compares each door that carries the identity with the Go API.
 func (c *comparing) through(p *bound, i *identity, want outcome) {

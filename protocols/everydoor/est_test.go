@@ -51,6 +51,8 @@ func (d *estDoor) Carries(_ *bound, i *identity) string {
 	switch {
 	case i.evidence == byChallenge:
 		return "EST proves no names by challenges"
+	case i.evidence == bySecret:
+		return "EST lets in by password and certificate"
 	case !i.notBefore.IsZero() || !i.notAfter.IsZero():
 		return "a PKCS #10 request asks for no dates"
 	}
@@ -59,14 +61,24 @@ func (d *estDoor) Carries(_ *bound, i *identity) string {
 
 func (d *estDoor) Enroll(t *testing.T, p *bound, i *identity) outcome {
 	t.Helper()
+	var device *x509.Certificate
+	if i.evidence == byDevice {
+		device = d.g.devices[i.device].certificate
+	}
+	return d.send(t, p, d.g.csr(i, keyOfEST), d.holders[i.holder], device)
+}
+
+// send asks with a password, or with a device certificate.
+func (d *estDoor) send(t *testing.T, p *bound, csr []byte, who holder, device *x509.Certificate) outcome {
+	t.Helper()
 	q := httptest.NewRequestWithContext(t.Context(), http.MethodPost, est.Prefix+"/"+tenant+"/"+issuing+"/"+p.ID()+"/simpleenroll",
-		bytes.NewReader([]byte(base64.StdEncoding.EncodeToString(d.g.csr(i, keyOfEST)))))
+		bytes.NewReader([]byte(base64.StdEncoding.EncodeToString(csr))))
 	q.Header.Set("Content-Type", "application/pkcs10")
 	q.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true}
-	if i.evidence == byDevice {
-		q.TLS.PeerCertificates = []*x509.Certificate{d.g.devices[i.device].certificate}
+	if device != nil {
+		q.TLS.PeerCertificates = []*x509.Certificate{device}
 	} else {
-		q.SetBasicAuth(d.holders[i.holder].ID, d.holders[i.holder].secret.Text())
+		q.SetBasicAuth(who.ID, who.secret.Text())
 	}
 	d.core.refusal = nil
 	answer := httptest.NewRecorder()

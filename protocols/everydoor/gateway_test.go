@@ -20,6 +20,9 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/cryptobyte"
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
+
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/credential"
@@ -46,11 +49,11 @@ func clock() time.Time { return now }
 // bound is a profile with its endpoints.
 type bound struct {
 	*profile.Profile
-	est, acme ca.Endpoint // acme is a variant of the hub
+	est, acme, scep ca.Endpoint // acme is a variant of the hub
 }
 
-// heardAlike tells whether grants by assertion hold at both doors, or count for nothing in the subject.
-func (p *bound) heardAlike() bool {
+// heardAlike tells whether grants by assertion hold at two doors, or count for nothing in the subject.
+func (p *bound) heardAlike(one, two caller.Door) bool {
 	w := p.Written()
 	heard := func(d caller.Door) bool {
 		for _, text := range w.AssertedBy {
@@ -60,7 +63,7 @@ func (p *bound) heardAlike() bool {
 		}
 		return false
 	}
-	return heard(caller.ACME) == heard(caller.EST) || len(w.Subject.Asserted) == 0
+	return heard(one) == heard(two) || len(w.Subject.Asserted) == 0
 }
 
 // hub is the profile of the ACME endpoint that all profiles are variants of: what
@@ -119,9 +122,13 @@ func newGateway(t *testing.T, profiles []*profile.Profile) *gateway {
 	endpoints, bindings, policies := []ca.Endpoint{g.hub}, map[string]*profile.Profile{g.hub.ID: try(profile.Compile(flat[0]))(t)}, map[string]ruleset.Policy{}
 	for _, p := range profiles {
 		b := &bound{p, ca.Endpoint{ID: "est-" + p.ID(), Door: caller.EST, Tenant: tenant, CA: issuing, Profile: p.ID(), Policies: [][]caller.Method{passwords, {caller.DeviceCertificate}}},
-			ca.Endpoint{ID: "acme-" + p.ID(), Of: g.hub.ID, Door: caller.ACME, Tenant: tenant, CA: issuing, Profile: p.ID(), Policies: accounts}}
-		g.profiles, endpoints = append(g.profiles, b), append(endpoints, b.est, b.acme)
-		bindings[b.est.ID], bindings[b.acme.ID], policies[p.ID()] = p, p, p.Lint()
+			ca.Endpoint{ID: "acme-" + p.ID(), Of: g.hub.ID, Door: caller.ACME, Tenant: tenant, CA: issuing, Profile: p.ID(), Policies: accounts},
+			ca.Endpoint{ID: "scep-" + p.ID(), Door: caller.SCEP, Tenant: tenant, CA: issuing, Profile: p.ID(), Policies: [][]caller.Method{{caller.SCEPSecret}}}}
+		g.profiles = append(g.profiles, b)
+		for _, e := range []ca.Endpoint{b.est, b.acme, b.scep} {
+			endpoints, bindings[e.ID] = append(endpoints, e), p
+		}
+		policies[p.ID()] = p.Lint()
 	}
 	engine := try(profile.NewEngine(bindings))(t)
 	for _, p := range engine.Profiles() {
@@ -143,7 +150,7 @@ func newGateway(t *testing.T, profiles []*profile.Profile) *gateway {
 }
 
 // holders are what credentials were given for.
-var holders = []caller.Binding{{}, {Subject: "alice"}, {Device: "FCZ123"}, {Subject: "bob@corp.example", Device: "D-1"}}
+var holders = []caller.Binding{{}, {Subject: "alice"}, {Device: "FCZ123"}, {Subject: "bob@corp.example", Device: "D-1"}, {CommonName: "device-7"}, {Names: []string{"*.corp.example", "10.0.0.0/8"}}}
 
 // holder is a registered credential with its secret.
 type holder struct {
@@ -191,17 +198,62 @@ const (
 	keyOfGo = iota
 	keyOfEST
 	keyOfACME
+	keyOfSCEP
 	ways
 )
 
-// csr is what a client of a way in sends for an identity.
-func (g *gateway) csr(i *identity, way int) []byte {
+// csr is what a client of a way in sends for an identity; more are further
+// attributes, DER.
+func (g *gateway) csr(i *identity, way int, more ...[]byte) []byte {
 	g.Helper()
-	signer := g.keys[i.keyType][way]
-	key := try(pkix.NewPublicKey(signer.Public()))(g)
-	algorithm := try(pkix.SignatureFor(key))(g)
-	info := try(pkix.MarshalRequestInfo(i.subject, key, i.requested(g.T)))(g)
-	return try(pkix.Assemble(info, algorithm, try(signer.Sign(rand.Reader, algorithm.Digest(info), algorithm.Hash))(g)))(g)
+	return signedBy(g, requestInfo(g, i.subject, g.keys[i.keyType][way].Public(), i.requested(g.T), more...), g.keys[i.keyType][way])
+}
+
+// requestInfo is a CertificationRequestInfo (RFC 2986 section 4.1).
+func requestInfo(t testing.TB, subject pkix.RawName, public crypto.PublicKey, extensions []pkix.Extension, more ...[]byte) []byte {
+	t.Helper()
+	var b cryptobyte.Builder
+	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1Int64(0)
+		b.AddBytes(subject)
+		b.AddBytes(try(x509.MarshalPKIXPublicKey(public))(t))
+		b.AddASN1(casn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
+			for _, attribute := range more {
+				b.AddBytes(attribute)
+			}
+			if len(extensions) > 0 {
+				addExtensionRequest(b, extensions)
+			}
+		})
+	})
+	return try(b.Bytes())(t)
+}
+
+// addExtensionRequest adds the attribute of RFC 2985 section 5.4.2.
+func addExtensionRequest(b *cryptobyte.Builder, extensions []pkix.Extension) {
+	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1ObjectIdentifier(pkix.OIDExtensionRequest)
+		b.AddASN1(casn1.SET, func(b *cryptobyte.Builder) {
+			b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				for _, e := range extensions {
+					b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+						b.AddASN1ObjectIdentifier(e.ID)
+						if e.Critical {
+							b.AddASN1Boolean(true)
+						}
+						b.AddASN1OctetString(e.Value)
+					})
+				}
+			})
+		})
+	})
+}
+
+// signedBy makes a request of its info with the algorithm of a key.
+func signedBy(t testing.TB, info []byte, signer crypto.Signer) []byte {
+	t.Helper()
+	algorithm := try(pkix.SignatureFor(try(pkix.NewPublicKey(signer.Public()))(t)))(t)
+	return try(pkix.Assemble(info, algorithm, try(signer.Sign(rand.Reader, algorithm.Digest(info), algorithm.Hash))(t)))(t)
 }
 
 // devices is how many device certificates there are.

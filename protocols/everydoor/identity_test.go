@@ -16,7 +16,8 @@ import (
 type evidence string
 
 const (
-	byWord      evidence = "word"       // who asks has a credential; names are its word
+	byWord      evidence = "word"       // who asks has a password; names are its word
+	bySecret    evidence = "secret"     // the same with a challengePassword
 	byDevice    evidence = "device"     // who asks has a device certificate, which proves some names
 	byChallenge evidence = "challenges" // who asks has an account with a credential, and each name was proven
 )
@@ -37,10 +38,10 @@ type identity struct {
 	keyType    string
 }
 
-// byWordOf is the same identity where nothing is proven.
-func (i *identity) byWordOf() *identity {
+// by is the same identity where who asks has other evidence, and nothing is proven.
+func (i *identity) by(e evidence) *identity {
 	said := *i
-	said.evidence, said.proven = byWord, nil
+	said.evidence, said.proven = e, nil
 	return &said
 }
 
@@ -56,7 +57,7 @@ func (i *identity) requested(t *testing.T) []pkix.Extension {
 func (d dice) newIdentity(t *testing.T, p *profile.Profile) *identity {
 	t.Helper()
 	w := p.Written()
-	i := &identity{evidence: pick(d, byWord, byWord, byWord, byChallenge, byChallenge, byDevice), holder: d.IntN(len(holders)), device: d.IntN(devices), keyType: d.keyType(&w)}
+	i := &identity{evidence: pick(d, byWord, byWord, byWord, byChallenge, byChallenge, byDevice), holder: pick(d, 0, 0, 1, 1, 2, 2, 3, 3, 4, 5), device: d.IntN(devices), keyType: d.keyType(&w)}
 	issued := grantedKinds(&w)
 	if i.evidence == byChallenge && !d.challenged(t, i, p) {
 		i.evidence = byWord
@@ -71,7 +72,7 @@ func (d dice) newIdentity(t *testing.T, p *profile.Profile) *identity {
 				i.names = append(i.names, n)
 			}
 		}
-		cn := pick(d, "device-7", "d", "Ada Lovelace", "host1.corp.example")
+		cn := pick(d, "device-7", "device-7", "d", "Ada Lovelace", "host1.corp.example")
 		if at := slices.IndexFunc(i.names, func(n pkix.GeneralName) bool { return n.Kind == pkix.DNSName }); at >= 0 && (w.Subject.CNFromFirstDNS || d.one(3)) {
 			cn = string(i.names[at].Raw)
 		} else if w.Subject.CNFromFirstDNS && !d.one(6) {
