@@ -170,34 +170,55 @@ func (d *acmeDoor) Enroll(t *testing.T, p *bound, i *identity) outcome {
 	d.core.refusal = nil
 	d.attested = try(pkix.NewPublicKey(d.g.keys[i.keyType][keyOfACME].Public()))(t).Hash()
 	a := d.accounts[i.holder]
-	in := struct {
-		Identifiers []state.Identifier `json:"identifiers"`
-		Profile     string             `json:"profile"`
-		NotBefore   string             `json:"notBefore,omitempty"`
-		NotAfter    string             `json:"notAfter,omitempty"`
-	}{Profile: p.ID(), NotBefore: timeText(i.notBefore), NotAfter: timeText(i.notAfter)}
+	in := newOrder{Profile: p.ID(), NotBefore: timeText(i.notBefore), NotAfter: timeText(i.notAfter)}
 	for _, n := range i.proven {
 		in.Identifiers = append(in.Identifiers, identifierOf(t, n))
 	}
+	order, refused := d.order(t, a, in)
+	if refused != nil {
+		return *refused
+	}
+	return d.finalize(t, a, order, d.g.csr(i, keyOfACME))
+}
+
+type newOrder struct {
+	Identifiers []state.Identifier `json:"identifiers"`
+	Profile     string             `json:"profile"`
+	NotBefore   string             `json:"notBefore,omitempty"`
+	NotAfter    string             `json:"notAfter,omitempty"`
+}
+
+// order is one that is ready, and its address.
+type order struct {
+	url                           string
+	Status, Finalize, Certificate string
+	Authorizations                []string
+}
+
+func (d *acmeDoor) order(t *testing.T, a *account, in newOrder) (made order, refused *outcome) {
+	t.Helper()
 	answer := d.post(t, a, d.url("/new-order"), string(try(json.Marshal(in))(t)))
 	if answer.Code != http.StatusCreated {
-		return d.core.refused(fmt.Sprintf("newOrder: %d %s", answer.Code, answer.Body))
+		o := d.core.refused(fmt.Sprintf("%d %s", answer.Code, answer.Body))
+		return made, &o
 	}
-	var order struct {
-		Status, Finalize, Certificate string
-		Authorizations                []string
-	}
-	if decode(t, answer, &order); order.Status == string(state.Pending) {
-		for _, authorization := range order.Authorizations {
+	if decode(t, answer, &made); made.Status == string(state.Pending) {
+		for _, authorization := range made.Authorizations {
 			d.prove(t, a, d.post(t, a, authorization, ""))
 		}
 	}
-	answer = d.post(t, a, order.Finalize, fmt.Sprintf(`{"csr":%q}`, base64.RawURLEncoding.EncodeToString(d.g.csr(i, keyOfACME))))
+	made.url = answer.Header().Get("Location")
+	return made, nil
+}
+
+func (d *acmeDoor) finalize(t *testing.T, a *account, o order, csr []byte) outcome {
+	t.Helper()
+	answer := d.post(t, a, o.Finalize, fmt.Sprintf(`{"csr":%q}`, base64.RawURLEncoding.EncodeToString(csr)))
 	if answer.Code != http.StatusOK {
-		return d.core.refused(fmt.Sprintf("finalize: %d %s", answer.Code, answer.Body))
+		return d.core.refused(fmt.Sprintf("%d %s", answer.Code, answer.Body))
 	}
-	decode(t, answer, &order)
-	chain := d.post(t, a, order.Certificate, "")
+	decode(t, answer, &o)
+	chain := d.post(t, a, o.Certificate, "")
 	block, _ := pem.Decode(chain.Body.Bytes())
 	if block == nil {
 		t.Fatalf("certificate: %d %s", chain.Code, chain.Body)

@@ -29,6 +29,7 @@ type outcome struct {
 	refusal     *ca.Error // of the core
 	early       bool      // refused by Check, before anything was proven
 	own         string    // refused by the door alone, in its words
+	wire        string    // any refusal, in the door's words
 }
 
 func (o outcome) String() string {
@@ -85,9 +86,9 @@ func (w *witness) Enroll(ctx context.Context, requests ...*ca.Request) []ca.Resu
 // refused is what a door answered with no certificate: what the core said, if it was asked.
 func (w *witness) refused(own string) outcome {
 	if w.refusal == nil {
-		return outcome{own: own}
+		return outcome{own: own, wire: own}
 	}
-	return outcome{refusal: w.refusal, early: w.early}
+	return outcome{refusal: w.refusal, early: w.early, wire: own}
 }
 
 // goAPI is ca.Authority.Enroll with claims that are made from the same evidence

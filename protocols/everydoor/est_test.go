@@ -65,18 +65,18 @@ func (d *estDoor) Enroll(t *testing.T, p *bound, i *identity) outcome {
 	if i.evidence == byDevice {
 		device = d.g.devices[i.device].certificate
 	}
-	return d.send(t, p, d.g.csr(i, keyOfEST), d.holders[i.holder], device)
+	return d.send(t, p, "simpleenroll", d.g.csr(i, keyOfEST), d.holders[i.holder], device)
 }
 
-// send asks with a password, or with a device certificate.
-func (d *estDoor) send(t *testing.T, p *bound, csr []byte, who holder, device *x509.Certificate) outcome {
+// send asks with a password, or with a client certificate.
+func (d *estDoor) send(t *testing.T, p *bound, operation string, csr []byte, who holder, client *x509.Certificate) outcome {
 	t.Helper()
-	q := httptest.NewRequestWithContext(t.Context(), http.MethodPost, est.Prefix+"/"+tenant+"/"+issuing+"/"+p.ID()+"/simpleenroll",
+	q := httptest.NewRequestWithContext(t.Context(), http.MethodPost, est.Prefix+"/"+tenant+"/"+issuing+"/"+p.ID()+"/"+operation,
 		bytes.NewReader([]byte(base64.StdEncoding.EncodeToString(csr))))
 	q.Header.Set("Content-Type", "application/pkcs10")
 	q.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true}
-	if device != nil {
-		q.TLS.PeerCertificates = []*x509.Certificate{device}
+	if client != nil {
+		q.TLS.PeerCertificates = []*x509.Certificate{client}
 	} else {
 		q.SetBasicAuth(who.ID, who.secret.Text())
 	}

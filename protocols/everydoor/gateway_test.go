@@ -89,6 +89,7 @@ type gateway struct {
 	issuer   *testCA
 	memory   *memory.Store
 	sqlite   *sqlite.Store
+	seen     *counted
 	core     *ca.Authority // over memory
 	durable  *ca.Authority // over sqlite
 	hub      ca.Endpoint
@@ -97,11 +98,9 @@ type gateway struct {
 	keys     map[string][]crypto.Signer
 }
 
-var passwords = []caller.Method{caller.Password}
-
 func newGateway(t *testing.T, profiles []*profile.Profile) *gateway {
 	t.Helper()
-	g := &gateway{T: t, issuer: newTestCA(t), memory: memory.New(memory.Options{Clock: clock}), keys: keyPool(t)}
+	g := &gateway{T: t, issuer: newTestCA(t), seen: &counted{}, memory: memory.New(memory.Options{Clock: clock}), keys: keyPool(t)}
 	t.Cleanup(func() { g.memory.Close() })
 	path := filepath.Join(t.TempDir(), "equality.db")
 	if err := sqlite.Migrate(t.Context(), path); err != nil {
@@ -121,9 +120,9 @@ func newGateway(t *testing.T, profiles []*profile.Profile) *gateway {
 	g.hub = ca.Endpoint{ID: "acme-hub", Door: caller.ACME, Tenant: tenant, CA: issuing, Profile: "hub", Policies: accounts}
 	endpoints, bindings, policies := []ca.Endpoint{g.hub}, map[string]*profile.Profile{g.hub.ID: try(profile.Compile(flat[0]))(t)}, map[string]ruleset.Policy{}
 	for _, p := range profiles {
-		b := &bound{p, ca.Endpoint{ID: "est-" + p.ID(), Door: caller.EST, Tenant: tenant, CA: issuing, Profile: p.ID(), Policies: [][]caller.Method{passwords, {caller.DeviceCertificate}}},
+		b := &bound{p, ca.Endpoint{ID: "est-" + p.ID(), Door: caller.EST, Tenant: tenant, CA: issuing, Profile: p.ID(), Policies: [][]caller.Method{{caller.Password}, {caller.DeviceCertificate}, {caller.Certificate}}},
 			ca.Endpoint{ID: "acme-" + p.ID(), Of: g.hub.ID, Door: caller.ACME, Tenant: tenant, CA: issuing, Profile: p.ID(), Policies: accounts},
-			ca.Endpoint{ID: "scep-" + p.ID(), Door: caller.SCEP, Tenant: tenant, CA: issuing, Profile: p.ID(), Policies: [][]caller.Method{{caller.SCEPSecret}}}}
+			ca.Endpoint{ID: "scep-" + p.ID(), Door: caller.SCEP, Tenant: tenant, CA: issuing, Profile: p.ID(), Policies: [][]caller.Method{{caller.SCEPSecret}, {caller.Certificate}}}}
 		g.profiles = append(g.profiles, b)
 		for _, e := range []ca.Endpoint{b.est, b.acme, b.scep} {
 			endpoints, bindings[e.ID] = append(endpoints, e), p
@@ -140,7 +139,7 @@ func newGateway(t *testing.T, profiles []*profile.Profile) *gateway {
 			}
 		}
 	}
-	parts := ca.Parts{Endpoints: endpoints, Policy: engine, Issuers: g.issuer, Ledger: g.memory, Log: slog.New(slog.DiscardHandler), Now: clock,
+	parts := ca.Parts{Endpoints: endpoints, Policy: engine, Issuers: g.issuer, Ledger: g.memory, Log: slog.New(slog.DiscardHandler), Now: clock, Observer: g.seen,
 		Linter: try(lint.New(lint.Options{Policies: policies, Log: slog.New(slog.DiscardHandler)}))(t)}
 	g.core = try(ca.NewAuthority(parts))(t)
 	parts.Ledger = g.sqlite
@@ -148,6 +147,15 @@ func newGateway(t *testing.T, profiles []*profile.Profile) *gateway {
 	g.makeDevices()
 	return g
 }
+
+// counted is what the cores did.
+type counted struct{ issued, signed, discarded int }
+
+func (c *counted) Issued(*ca.Endpoint)               { c.issued++ }
+func (c *counted) Refused(*ca.Endpoint, ca.Kind)     {}
+func (c *counted) Signed(string, string, ca.Lane)    { c.signed++ }
+func (c *counted) Discarded(string, string)          { c.discarded++ }
+func (c *counted) Revoked(string, string, ca.Reason) {}
 
 // holders are what credentials were given for.
 var holders = []caller.Binding{{}, {Subject: "alice"}, {Device: "FCZ123"}, {Subject: "bob@corp.example", Device: "D-1"}, {CommonName: "device-7"}, {Names: []string{"*.corp.example", "10.0.0.0/8"}}}

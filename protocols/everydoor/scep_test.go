@@ -93,11 +93,17 @@ func (d *scepDoor) Carries(_ *bound, i *identity) string {
 func (d *scepDoor) Enroll(t *testing.T, p *bound, i *identity) outcome {
 	t.Helper()
 	signer, secret := d.g.keys[i.keyType][keyOfSCEP], d.holders[i.holder].secret.Text()
-	return d.send(t, p, d.g.csr(i, keyOfSCEP, challengePassword(secret)), signer, secret)
+	return d.send(t, p, pkcsReq, d.g.csr(i, keyOfSCEP, challengePassword(secret)), signer, d.client(t, signer), secret)
 }
 
-// send asks by a message that a key signs.
-func (d *scepDoor) send(t *testing.T, p *bound, csr []byte, signer crypto.Signer, secret string) outcome {
+// Types of messages (RFC 8894 section 3.2.1.2).
+const (
+	pkcsReq    = "19"
+	renewalReq = "17"
+)
+
+// client is the certificate that a key signs for itself.
+func (d *scepDoor) client(t *testing.T, signer crypto.Signer) cms.Certificate {
 	t.Helper()
 	spki := string(try(x509.MarshalPKIXPublicKey(signer.Public()))(t))
 	own, ok := d.own[spki]
@@ -105,6 +111,12 @@ func (d *scepDoor) send(t *testing.T, p *bound, csr []byte, signer crypto.Signer
 		own = selfSigned(t, signer)
 		d.own[spki] = own
 	}
+	return own
+}
+
+// send asks by a message that a key signs, named by a certificate.
+func (d *scepDoor) send(t *testing.T, p *bound, kind string, csr []byte, signer crypto.Signer, own cms.Certificate, secret string) outcome {
+	t.Helper()
 	hash := crypto.SHA256
 	if _, ok := signer.(ed25519.PrivateKey); ok {
 		hash = crypto.SHA512 // RFC 8419 section 2.3
@@ -112,7 +124,7 @@ func (d *scepDoor) send(t *testing.T, p *bound, csr []byte, signer crypto.Signer
 	d.sent++
 	envelope := try(cms.Encrypt(cms.OIDData, csr, cms.AES128CBC, cms.Floor{}, cms.KeyTransport{Certificate: d.ra.certificate}))(t)
 	message := try(cms.Sign(cms.OIDData, envelope, [][]byte{own.Raw}, nil, cms.Signer{Key: signer, Certificate: own, Hash: hash, PlainRSA: true, Attributes: cms.Attributes{
-		scepAttribute(2, casn1.PrintableString, "19"), scepAttribute(7, casn1.PrintableString, fmt.Sprintf("%d", d.sent)), scepAttribute(5, casn1.OCTET_STRING, "0123456789abcdef")}}))(t)
+		scepAttribute(2, casn1.PrintableString, kind), scepAttribute(7, casn1.PrintableString, fmt.Sprintf("%d", d.sent)), scepAttribute(5, casn1.OCTET_STRING, "0123456789abcdef")}}))(t)
 	q := httptest.NewRequestWithContext(t.Context(), http.MethodPost, scep.Prefix+"/"+tenant+"/"+issuing+"/"+p.ID()+"?operation=PKIOperation", bytes.NewReader(message))
 	d.core.refusal = nil
 	answer := httptest.NewRecorder()
@@ -122,11 +134,10 @@ func (d *scepDoor) send(t *testing.T, p *bound, csr []byte, signer crypto.Signer
 	}
 	reply := try(cms.ReadSigned(answer.Body.Bytes(), cms.Limits{}))(t)
 	if len(reply.Content) == 0 {
-		var text []byte
-		if s, err := reply.Signer(); err == nil {
-			text, _ = s.Signed.Value(pkix.OID{1, 3, 6, 1, 5, 5, 7, 24, 1}) // failInfoText
-		}
-		return d.core.refused(fmt.Sprintf("failure %s", text))
+		said := try(reply.Signer())(t).Signed
+		info, _ := said.Value(pkix.OID{2, 16, 840, 1, 113733, 1, 9, 4}) // failInfo: a PrintableString of a digit
+		why, _ := said.Value(pkix.OID{1, 3, 6, 1, 5, 5, 7, 24, 1})      // failInfoText
+		return d.core.refused(fmt.Sprintf("failInfo %s: %s", info[2:], why))
 	}
 	var key cms.Key = &cms.Password{Secret: []byte(secret)}
 	if decrypter, ok := signer.(*rsa.PrivateKey); ok {
