@@ -13,7 +13,7 @@ KILLS ?= 200
 UNRACED := $(foreach p,modernc.org/sqlite/lib modernc.org/libc crypto/internal/fips140/... github.com/alecthomas/kong regexp,-gcflags=$(p)=-race=false)
 RACED := GOFLAGS="$(GOFLAGS) $(UNRACED)" CGO_ENABLED=1
 
-.PHONY: help build run fmt check test unit interop chaos fuzz bench bench-token
+.PHONY: help build run fmt check test unit interop equality chaos fuzz bench bench-token
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ check: fmt ## fmt, vet and the tests that start no external program
 
 test: fmt ## everything CI runs: installs missing tools from apt, race detector on
 	test/tools/install.sh
-	$(MAKE) -j2 unit interop
+	$(MAKE) -j2 unit interop equality
 
 # vet takes the tests' flags: packages are compiled once.
 unit: ## everything CI runs but the tests against clients of others
@@ -48,6 +48,11 @@ interop: ## the tests against clients of others alone: certbot, lego, acmez, x/c
 	test/tools/install.sh
 	$(RACED) go -C test/interop vet -race ./...
 	$(RACED) go -C test/interop test -race -count=1 -timeout 60m ./...
+
+# Nothing runs at once in this one, so that it goes without the race detector;
+# 1,500 of its identities are among the unit tests, with it.
+equality: ## 10,000 random identities through every door that can carry them, and the Go API: the same certificates
+	go test -count=1 -timeout 60m ./protocols/everydoor -run TestEveryDoorGivesTheSameCertificate -args -identities 10000
 
 chaos: ## fault injection, the long form: KILLS (default 200) of the daemon on each store, and longer rounds of every other fault
 	test/tools/install.sh

@@ -164,7 +164,7 @@ func (d dice) keyType(w *profile.Written) string {
 		return pick(d, "ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048")
 	case !signs && slices.Contains(fit, "rsa-2048"):
 		return "rsa-2048"
-	case slices.Contains(fit, "ecdsa-p256") && !d.one(8) || len(fit) == 0:
+	case slices.Contains(fit, "ecdsa-p256") && !d.one(12) || len(fit) == 0:
 		return "ecdsa-p256"
 	}
 	return pick(d, fit...)
