@@ -75,7 +75,7 @@ func (d dice) writtenProfile(id string, builtin []profile.Written) block {
 	}
 	w["validity"], w["subject_alt_name"], w["subject"] = d.validity(), d.names(), d.subjectRule()
 	if !d.one(3) {
-		w["asserted_by"] = append([]string{pick(d, "est", "est", "est", "est", "wstep")}, some(d, 0, 3, "acme", "acme", "scep", "cmp")...)
+		w["asserted_by"] = append([]string{pick(d, "est", "est", "est", "est", "wstep")}, some(d, 1, 3, "acme", "scep", "cmp")...)
 	}
 	w["copy_cn_to_dns"] = d.one(5)
 	d.extras(w)
