@@ -32,6 +32,7 @@ type Store interface {
 	credential.Store
 	ca.PendingStore
 	ca.SupersededStore
+	ca.KeptReplies
 	Close() error
 }
 
@@ -106,7 +107,7 @@ func run(t *testing.T, cases []Case, open func(t *testing.T) *Driver) {
 // LedgerCases lists the ledger suite.
 func LedgerCases() []Case {
 	var all []Case
-	for _, part := range [][]Case{recordCases, effectCases, credentialCases, idempotencyCases, statusCases, crlCases, serviceCases, backgroundCases, sealCases, auditCases, tenantCases(), batchCases, approvalCases} {
+	for _, part := range [][]Case{recordCases, effectCases, credentialCases, idempotencyCases, statusCases, crlCases, serviceCases, backgroundCases, sealCases, auditCases, tenantCases(), batchCases, approvalCases, replyCases} {
 		all = append(all, part...)
 	}
 	return all

@@ -80,6 +80,7 @@ type Store struct {
 	unique       map[uniqueKey]holder
 	pending      map[nameKey]*pending
 	superseded   map[certKey]ca.SupersededCertificate
+	replies      map[nameKey]reply
 	trail        []trail.Batch
 }
 
@@ -96,7 +97,7 @@ func New(o Options) *Store {
 		dataKeys: map[dataKey]seal.WrappedKey{}, generations: map[genKey]ca.Generation{},
 		activations: map[genKey]ca.Activation{}, crls: map[crlKey]ca.CRL{}, crlHeads: map[scopeKey]ca.CRLHead{},
 		services: map[serviceKey]ca.ServiceCertificate{}, unique: map[uniqueKey]holder{}, pending: map[nameKey]*pending{},
-		superseded: map[certKey]ca.SupersededCertificate{}}
+		superseded: map[certKey]ca.SupersededCertificate{}, replies: map[nameKey]reply{}}
 	s.queue = commit.New(s.run, commit.Options{})
 	s.notes = trail.NewNotes(func(ctx context.Context, rows []ca.Audit) error {
 		return s.queue.Submit(ctx, &write{change: func(*tx) error { return nil }, audits: rows})

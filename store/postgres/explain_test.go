@@ -51,7 +51,7 @@ var whole = map[string]string{
 // everyStatement gives each statement of the driver by its name.
 func everyStatement() map[string]string {
 	all := map[string]string{}
-	for _, part := range []reflect.Value{reflect.ValueOf(sql), reflect.ValueOf(approving)} {
+	for _, part := range []reflect.Value{reflect.ValueOf(sql), reflect.ValueOf(approving), reflect.ValueOf(replying)} {
 		for i := range part.NumField() {
 			all[part.Type().Field(i).Name] = part.Field(i).String()
 		}

@@ -33,6 +33,7 @@ const (
 	classUnique
 	classPending
 	classSuperseded
+	classReply
 	classReplacement
 	classWindow
 	classIdempotency

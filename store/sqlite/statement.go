@@ -128,10 +128,8 @@ const (
 	selectRevocation
 	selectAuditByTrace
 	selectAuditBySerial
-
 	selectStatusPage
 	selectFeedEnd
-
 	selectCRLParts
 	insertCRLPart
 	putCRLHead
@@ -175,11 +173,14 @@ const (
 	strikeSuperseded
 	selectSuperseded
 	sweepSuperseded
+	keepReply
+	selectReply
+	sweepReplies
 
 	queries // how many there are
 )
 
-var statements = joined(approvalStatements, [queries]string{
+var statements = joined(replyStatements, joined(approvalStatements, [queries]string{
 	beginBatch:    `BEGIN IMMEDIATE`,
 	commitBatch:   `COMMIT`,
 	rollbackBatch: `ROLLBACK`,
@@ -397,4 +398,4 @@ var statements = joined(approvalStatements, [queries]string{
 	clearCertificates: `DELETE FROM certificates WHERE id IN (` + someOfMonth + `)`,
 	forgetMonth:       `DELETE FROM months WHERE month = ?`,
 	clearedMonth:      `UPDATE dropped_months SET cleared_at = ? WHERE month = ?`,
-})
+}))

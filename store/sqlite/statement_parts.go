@@ -30,4 +30,4 @@ var readStatements = []query{selectCertificate, selectDecision, selectFeed, sele
 	selectReplicas,
 	findBySerial, findBySubject, findByRequester, findByKey, findByName, findByState, selectRevocation, selectAuditByTrace, selectAuditBySerial,
 	selectStatusPage, selectFeedEnd, selectCRLParts, selectCRLHeads, selectCRL, selectMonths, selectDropped, selectMonth, nextCA, countMonth, inMonth, selectNewest,
-	selectPending, selectPendingTransaction, selectPendingPage, selectPendingApproved, selectPendingOverdue, countPending, selectSuperseded}
+	selectPending, selectPendingTransaction, selectPendingPage, selectPendingApproved, selectPendingOverdue, countPending, selectSuperseded, selectReply}

@@ -15,7 +15,7 @@ import (
 )
 
 func ledgerFlaws() []flaw {
-	return slices.Concat(recordFlaws(), statusFlaws(), statusesFlaws(), crlFlaws(), serviceFlaws(), otherFlaws(), approvalFlaws(), tenantFlaws(), hookFlaws())
+	return slices.Concat(recordFlaws(), statusFlaws(), statusesFlaws(), crlFlaws(), serviceFlaws(), otherFlaws(), approvalFlaws(), replyFlaws(), tenantFlaws(), hookFlaws())
 }
 
 type revoker struct {
