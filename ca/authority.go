@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
@@ -211,6 +212,9 @@ func (a *Authority) admit(r *Request, proven time.Time) (*Endpoint, error) {
 	if r.Renews == nil && slices.Equal(r.Caller.Methods(), []caller.Method{caller.Certificate}) {
 		return nil, Errorf(Denied, "a certificate that was issued here renews itself and gets no other one")
 	}
+	if made := r.Possession.Method() == claim.MadeHereMethod; made != (r.Operation == KeyGen) || made == (len(r.InPlaceOfKey) == 0) {
+		return nil, InternalError(errors.New("a key is made here for a request that asks for it, and for no other"))
+	}
 	for _, c := range r.Claims {
 		switch {
 		case !c.Verified():
@@ -367,7 +371,7 @@ func (a *Authority) sign(ctx context.Context, issuer Issuer, r *Request, d *Deci
 	}
 	linted := sha256.Sum256(tbs)
 	lane := LaneEnrollment
-	if r.Operation == Renew || r.Operation == Rekey {
+	if r.Operation == Renew || r.Operation == Rekey || r.Operation == KeyGen && r.Renews != nil {
 		lane = LaneRenewal
 	}
 	signature, err := issuer.Sign(ctx, lane, tbs)

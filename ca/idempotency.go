@@ -11,10 +11,16 @@ import (
 
 // idempotency derives the key and digest of a request. The digest covers what
 // was normalized (public key, claims, asserted values) and not the CSR's
-// signature, so that a client that signs its request again still matches.
+// signature, so that a client that signs its request again still matches. A key
+// that is made here is another one each time, and is not part of it.
 func idempotency(e *Endpoint, r *Request) Idempotency {
 	digest := newFieldHash("enrollgate/request/1")
-	digest.bytes(r.Possession.Key().Raw())
+	if r.Operation == KeyGen {
+		digest.text("made here")
+		digest.bytes(r.InPlaceOfKey)
+	} else {
+		digest.bytes(r.Possession.Key().Raw())
+	}
 	claims := make([]string, 0, len(r.Claims))
 	for _, c := range r.Claims {
 		claims = append(claims, string(c.Kind())+"\x00"+c.Key())

@@ -8,6 +8,7 @@ type Offer struct {
 	Keys     []string   // subject keys: as pkix.PublicKey.Algorithm writes them, and rsa>=N for N bits and more; the first is the first written
 	Subject  []pkix.OID // subject attributes that a request must bring, in the order of the profile
 	AltNames []string   // types of subject alternative names that a request must bring: "dns", "ip", ... as profiles write them
+	Made     []string   // subject keys that are made here for who asks, the first written first; empty: none
 	Manual   bool       // requests wait for an operator's approval
 }
 

@@ -45,6 +45,7 @@ type requestRecord struct {
 	Renews      []byte             `json:"renews,omitempty"`
 	RenewsKey   json.RawMessage    `json:"renews_key,omitempty"`
 	Transaction string             `json:"transaction"`
+	InPlace     []byte             `json:"in_place_of_key,omitempty"`
 	Window      time.Duration      `json:"window"`
 }
 
@@ -55,7 +56,7 @@ const requestFormat = 1
 func writeRequest(r *Request) ([]byte, error) {
 	w := requestRecord{Format: requestFormat, Trace: r.Trace, Endpoint: r.Endpoint, Operation: r.Operation, Subject: r.Asserted.Subject,
 		AltNames: r.Asserted.AltNames, Extensions: r.Asserted.Extensions, NotBefore: r.Asserted.NotBefore, NotAfter: r.Asserted.NotAfter,
-		Transaction: r.Transaction, Window: r.Window}
+		Transaction: r.Transaction, InPlace: r.InPlaceOfKey, Window: r.Window}
 	var err error
 	if w.Caller, err = caller.Record(r.Caller); err != nil {
 		return nil, InternalError(err)
@@ -95,7 +96,7 @@ func readRequest(text []byte) (*Request, error) {
 	if w.Format != requestFormat {
 		return nil, InternalError(fmt.Errorf("a parked request has format %d", w.Format))
 	}
-	r := &Request{Trace: w.Trace, Endpoint: w.Endpoint, Operation: w.Operation, Transaction: w.Transaction, Window: w.Window,
+	r := &Request{Trace: w.Trace, Endpoint: w.Endpoint, Operation: w.Operation, Transaction: w.Transaction, InPlaceOfKey: w.InPlace, Window: w.Window,
 		Asserted: Asserted{Subject: w.Subject, AltNames: w.AltNames, Extensions: w.Extensions, NotBefore: w.NotBefore, NotAfter: w.NotAfter}}
 	var err error
 	if r.Caller, err = caller.FromRecord(w.Caller); err != nil {

@@ -16,7 +16,7 @@ const (
 	Enroll Operation = "enroll" // a first certificate, or one without reference to an earlier one
 	Renew  Operation = "renew"  // same subject, same key
 	Rekey  Operation = "rekey"  // same subject, new key
-	KeyGen Operation = "keygen" // the key is made by us
+	KeyGen Operation = "keygen" // the key is made by us; with Renews, the certificate in its place is renewed
 )
 
 // Request is one enrollment, whatever the wire it came over. Doors fill it in
@@ -37,6 +37,11 @@ type Request struct {
 	Transaction string
 	// Window is how long the same transaction gets the recorded answer again.
 	Window time.Duration
+
+	// InPlaceOfKey is what a repeated KeyGen request has in common with the first:
+	// the key is another one each time. It stands in the place of the key in the
+	// digest of the request. Empty for every other operation.
+	InPlaceOfKey []byte
 
 	// Effects are committed together with the certificate, or not at all.
 	Effects []Effect

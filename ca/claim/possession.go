@@ -46,5 +46,6 @@ func (p Possession) Verified() bool { return p.method != "" }
 // Key is the proven key.
 func (p Possession) Key() pkix.PublicKey { return p.key }
 
-// Method says how: "csr-signature", "own-key", "tls-handshake", "message-signature".
+// Method says how: "csr-signature", "own-key", "tls-handshake", "message-signature",
+// "made-here".
 func (p Possession) Method() string { return p.method }

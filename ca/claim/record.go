@@ -69,7 +69,7 @@ func PossessionFromRecord(record []byte) (Possession, error) {
 	if err != nil {
 		return Possession{}, err
 	}
-	if !slices.Contains([]string{"csr-signature", "own-key", "tls-handshake", "message-signature"}, w.Method) {
+	if !slices.Contains([]string{"csr-signature", "own-key", "tls-handshake", "message-signature", MadeHereMethod}, w.Method) {
 		return Possession{}, errors.New("claim: the record does not say how possession was shown")
 	}
 	return Possession{key: key, method: w.Method}, nil

@@ -10,7 +10,7 @@ import (
 // Offer says what the profile wants and takes of requests through a door. What a
 // request merely may bring, and what the profile says itself, is not in it.
 func (p *Profile) Offer(door caller.Door) ca.Offer {
-	out := ca.Offer{Keys: slices.Clone(p.written.Keys), Manual: p.life.manual}
+	out := ca.Offer{Keys: slices.Clone(p.written.Keys), Made: p.ServerKeys(), Manual: p.life.manual}
 	for _, rdn := range p.subject.template {
 		for _, program := range rdn {
 			for _, part := range program.parts {

@@ -22,12 +22,13 @@ const (
 	RA    Purpose = "ra"    // seals the keys of registration authorities
 
 	Pending Purpose = "pending" // seals requests that wait for an operator, and the operator's word
+	Reply   Purpose = "reply"   // seals replies that are kept for clients that lose them
 	EAB     Purpose = "eab"     // seals the secrets of credentials that a protocol needs back
 	Lookup  Purpose = "lookup"  // finds one-time secrets by a keyed hash
 )
 
 // Purposes lists every purpose, for `seal rotate --purpose all`.
-func Purposes() []Purpose { return []Purpose{Nonce, Audit, RA, Pending, EAB, Lookup} }
+func Purposes() []Purpose { return []Purpose{Nonce, Audit, RA, Pending, Reply, EAB, Lookup} }
 
 // KeySize is the length of key-encryption and data keys in octets.
 const KeySize = 32

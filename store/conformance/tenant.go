@@ -82,9 +82,9 @@ var swaps = map[string]swap{
 	"PendingRequest":  {try: swapPending},
 
 	"PendingTransaction": {try: swapPendingTransaction},
-	"KeepReply":    {shared: "a row that carries its tenant; KeptReply shows what it finds"},
-	"KeptReply":    {try: swapReply},
-	"SweepReplies": {shared: "what is over is swept for every tenant"},
+	"KeepReply":          {shared: "a row that carries its tenant; KeptReply shows what it finds"},
+	"KeptReply":          {try: swapReply},
+	"SweepReplies":       {shared: "what is over is swept for every tenant"},
 }
 
 func methodsClassified(t T, _ func() *Driver) {

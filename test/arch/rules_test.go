@@ -136,6 +136,8 @@ var restrictedNames = []restricted{
 		why: "claims that nothing proved are for the offline tools of cmd alone"},
 	{name: "FromRecord", made: []string{"ca/caller", "ca/claim"}, allowed: []string{"ca"},
 		why: "what a sealed record says was proven comes back behind its seal, in the core alone"},
+	{name: "PossessionOfMade", made: []string{"ca/claim"}, allowed: []string{"ca/keygen"},
+		why: "possession of a key that is made for a client is shown where it is made"},
 	{name: "PossessionFromRecord", made: []string{"ca/claim"}, allowed: []string{"ca"},
 		why: "what a sealed record says was proven comes back behind its seal, in the core alone"},
 }
