@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/enrollgate/enrollgate/ca/pkix"
@@ -16,13 +17,28 @@ import (
 // narrowly as anybody does, in PEM armour.
 const maxBody = 2*pkix.MaxCSR + 1024
 
-// readRequest reads a body that holds a PKCS #10 request (RFC 7030 section 4.2.1,
-// RFC 8951 section 3). Content-Transfer-Encoding is not looked at.
-func readRequest(r *http.Request) ([]byte, error) {
+// mediaType is the content type of a request without its parameters; "" where
+// that cannot be read.
+func mediaType(r *http.Request) string {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) || media != "application/pkcs10" {
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		return ""
+	}
+	return media
+}
+
+// readRequest reads a body that holds a PKCS #10 request (RFC 7030 section 4.2.1,
+// RFC 8951 section 3).
+func readRequest(r *http.Request) ([]byte, error) {
+	if mediaType(r) != "application/pkcs10" {
 		return nil, fail(http.StatusUnsupportedMediaType, "the content type of a request must be application/pkcs10 (RFC 7030 section 4.2.1)")
 	}
+	return readBody(r, "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")
+}
+
+// readBody reads a body in one of its forms; labels are those of PEM.
+// Content-Transfer-Encoding is not looked at.
+func readBody(r *http.Request, labels ...string) ([]byte, error) {
 	if r.ContentLength > maxBody {
 		return nil, tooLong()
 	}
@@ -33,7 +49,7 @@ func readRequest(r *http.Request) ([]byte, error) {
 	if len(body) > maxBody {
 		return nil, tooLong()
 	}
-	der, err := decode(body)
+	der, err := decode(body, labels...)
 	if err != nil {
 		return nil, fail(http.StatusBadRequest, "%s", err)
 	}
@@ -55,18 +71,18 @@ var (
 
 // decode gives the DER of a body: base64 with or without line breaks, blanks and
 // padding, such base64 in PEM armour, or DER as it is.
-func decode(body []byte) ([]byte, error) {
+func decode(body []byte, labels ...string) ([]byte, error) {
 	if isDER(body) { // whose last octet may look like a line break
 		return body, nil
 	}
 	if body = bytes.TrimSpace(body); len(body) == 0 {
-		return nil, errors.New("the body is empty; it must be a PKCS #10 request in base64 (RFC 8951 section 3)")
+		return nil, errors.New("the body is empty; it must be a request in base64 (RFC 8951 section 3)")
 	}
 	if _, armoured, ok := bytes.Cut(body, pemBegin); ok {
 		label, rest, ok := bytes.Cut(armoured, pemDash)
 		inner, _, ended := bytes.Cut(rest, pemEnd)
-		if name := string(label); !ok || !ended || name != "CERTIFICATE REQUEST" && name != "NEW CERTIFICATE REQUEST" {
-			return nil, errors.New("the PEM text is not a whole CERTIFICATE REQUEST")
+		if !ok || !ended || !slices.Contains(labels, string(label)) {
+			return nil, errors.New("the PEM text is not a whole " + labels[0])
 		}
 		body = inner
 	}

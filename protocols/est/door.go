@@ -16,6 +16,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/credential"
+	"github.com/enrollgate/enrollgate/ca/keygen"
 	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
@@ -23,6 +24,7 @@ import (
 type Core interface {
 	Enroll(ctx context.Context, requests ...*ca.Request) []ca.Result
 	Offer(endpoint string) (ca.Offer, error)
+	Poll(ctx context.Context, c caller.Caller, id string) ca.Result
 }
 
 // Certificates finds what was issued, with its status now.
@@ -30,9 +32,22 @@ type Certificates interface {
 	Certificate(ctx context.Context, tenant, ca string, serial ca.Serial) (*ca.Certificate, error)
 }
 
-// Credentials are the users that HTTP Basic lets in.
+// Archive finds what was issued to a requester.
+type Archive interface {
+	FindCertificates(ctx context.Context, f *ca.Filter) ([]ca.Certificate, error)
+}
+
+// Replies keeps the keys that were made for clients for as long as these may ask again.
+type Replies interface {
+	KeepReply(r *ca.KeptReply) ca.Effect
+	KeptReply(ctx context.Context, tenant, id string) ([]byte, error)
+}
+
+// Credentials are the users that HTTP Basic lets in, and the keys that private
+// keys are encrypted under.
 type Credentials interface {
 	Check(ctx context.Context, tenant, id, secret string) (*credential.Credential, error)
+	Key(ctx context.Context, tenant, id string) (*credential.Credential, credential.Secret, error)
 	Burn(tenant, id string) ca.Effect
 }
 
@@ -51,6 +66,14 @@ type Options struct {
 	Log          *slog.Logger
 	Now          func() time.Time
 	Observer     Observer // nil: nobody counts
+
+	// For server-side key generation and full CMC.
+	Keys    *keygen.Maker
+	Replies Replies
+	Sealing ca.Sealing // of kept replies
+	Archive Archive
+	Signer  func(tenant, ca string) Signer // of a CA; it gives nil where there is none
+	Waiting time.Duration                  // how long a request can wait for an operator
 }
 
 // Own is what an endpoint has of its own.
@@ -58,6 +81,8 @@ type Own struct {
 	DeviceRoots []*x509.Certificate // that device certificates are verified to
 	Binding     Binding             // of requests to their TLS connection; "" is BindingOff
 	Unfolded    bool                // answers are base64 in one line
+
+	ServerKeygen bool // keys are made for clients
 }
 
 // Door serves every EST endpoint of the configuration.
@@ -76,6 +101,8 @@ type endpoint struct {
 	roots      *x509.CertPool // nil: none
 	attributes []byte         // DER of what a request must hold; empty: nothing
 	window     time.Duration  // how long the same request gets the same answer
+	made       []string       // types of keys that are made for clients
+	signer     Signer         // nil: none
 }
 
 // Label is the one path segment that names an endpoint, for clients that can
@@ -91,7 +118,8 @@ const (
 
 // New checks the options and builds the endpoints.
 func New(o Options) (*Door, error) {
-	if o.Core == nil || o.Issuers == nil || o.Generations == nil || o.Certificates == nil || o.Credentials == nil || o.Log == nil || o.Now == nil {
+	if o.Core == nil || o.Issuers == nil || o.Generations == nil || o.Certificates == nil || o.Credentials == nil || o.Log == nil || o.Now == nil ||
+		o.Keys == nil || o.Replies == nil || o.Sealing == nil || o.Archive == nil || o.Signer == nil {
 		return nil, errors.New("est: a part is missing")
 	}
 	if o.Observer == nil {
@@ -142,6 +170,10 @@ func (d *Door) newEndpoint(e ca.Endpoint) (*endpoint, error) {
 	if offer.Manual {
 		out.window = approvalWindow
 	}
+	out.made, out.signer = offer.Made, d.Signer(e.Tenant, e.CA)
+	if out.ServerKeygen && len(out.made) == 0 {
+		return nil, fmt.Errorf("est: endpoint %s makes keys for clients, and its profile names none that are made", e.ID)
+	}
 	out.attributes, err = marshalAttributes(offer, out.Binding == BindingRequired)
 	return out, err
 }
@@ -159,6 +191,8 @@ var operations = []struct {
 	{"csrattrs", http.MethodGet, func(d *Door) handler { return d.csrattrs }},
 	{"simpleenroll", http.MethodPost, func(d *Door) handler { return d.simpleenroll }},
 	{"simplereenroll", http.MethodPost, func(d *Door) handler { return d.simplereenroll }},
+	{"serverkeygen", http.MethodPost, func(d *Door) handler { return d.serverkeygen }},
+	{"fullcmc", http.MethodPost, func(d *Door) handler { return d.fullcmc }},
 }
 
 // Operations lists the names of the operations that are served.
@@ -228,7 +262,7 @@ func (d *Door) serve(operation string, h handler, find func(*http.Request) *endp
 		}()
 		if find != nil {
 			if r.endpoint = find(hr); r.endpoint == nil {
-				d.refuse(w, r, fail(http.StatusNotFound, "there is no such EST endpoint or operation"))
+				d.refuse(w, r, missing())
 				return
 			}
 		}

@@ -279,7 +279,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		der, err := decode(body)
+		der, err := decode(body, "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")
 		if err != nil {
 			return
 		}

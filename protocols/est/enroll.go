@@ -16,7 +16,7 @@ func (d *Door) simpleenroll(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	q, _, err := d.read(r, id)
+	q, err := d.read(r, id)
 	if err != nil {
 		return err
 	}
@@ -31,10 +31,71 @@ func (d *Door) simplereenroll(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	q, csr, err := d.read(r, id)
+	q, err := d.read(r, id)
 	if err != nil {
 		return err
 	}
+	if err := d.renewal(q, id); err != nil {
+		return err
+	}
+	return d.enroll(w, r, q)
+}
+
+// read makes the core's request of what a client posted.
+func (d *Door) read(r *request, id *identity) (*ca.Request, error) {
+	der, err := readRequest(r.Request)
+	if err != nil {
+		return nil, err
+	}
+	csr, possession, err := claim.VerifyCSR(der, false)
+	if err != nil {
+		return nil, fail(http.StatusBadRequest, "%s", err)
+	}
+	return d.requestOf(r, id, csr, possession)
+}
+
+// requestOf makes it of a PKCS #10 request and a key whose possession was shown.
+func (d *Door) requestOf(r *request, id *identity, csr *pkix.CSR, possession claim.Possession) (*ca.Request, error) {
+	if err := r.endpoint.Binding.bound(r.TLS, csr); err != nil {
+		return nil, err
+	}
+	return &ca.Request{Trace: r.trace, Client: httpx.ClientAddress(r.RemoteAddr), Endpoint: r.endpoint.ID, Caller: id.caller, Possession: possession, Claims: id.claims,
+		Asserted: ca.Asserted{Subject: csr.Subject, AltNames: csr.AltNames, Extensions: csr.Extensions},
+		Window:   r.endpoint.window, Effects: id.effects, Parked: id.effects}, nil
+}
+
+// enroll has the certificate issued and gives it, alone (RFC 7030 section 4.2.3).
+func (d *Door) enroll(w http.ResponseWriter, r *request, q *ca.Request) error {
+	result, err := d.issue(r, q)
+	if err != nil {
+		return err
+	}
+	der, err := cms.Degenerate([][]byte{result.Certificate.DER}, nil)
+	if err != nil {
+		return ca.InternalError(err)
+	}
+	return r.answer(w, typeCertificate, der)
+}
+
+// issue has the certificate issued, or finds the one that the same request got
+// before.
+func (d *Door) issue(r *request, q *ca.Request) (ca.Result, error) {
+	return standing(d.Core.Enroll(r.Context(), q)[0])
+}
+
+// standing refuses an answer that does not stand any more.
+func standing(result ca.Result) (ca.Result, error) {
+	if result.Err != nil {
+		return result, result.Err
+	}
+	if c := result.Certificate; result.Replayed && c.State != ca.Issued {
+		return result, fail(http.StatusConflict, "this very request was answered with a certificate that is %s now; make another key", c.State)
+	}
+	return result, nil
+}
+
+// renewal makes a request one that renews the client certificate of the connection.
+func (d *Door) renewal(q *ca.Request, id *identity) error {
 	old, err := pkix.ParseCertificate(id.owned)
 	if err != nil {
 		return ca.InternalError(err)
@@ -44,42 +105,10 @@ func (d *Door) simplereenroll(w http.ResponseWriter, r *request) error {
 		return ca.InternalError(err)
 	}
 	q.Renews = &ca.Renewal{Certificate: id.owned, Possession: possession}
-	if q.Operation = ca.Rekey; csr.Key.Hash() == old.Key.Hash() {
-		q.Operation = ca.Renew
+	if q.Operation != ca.KeyGen {
+		if q.Operation = ca.Rekey; q.Possession.Key().Hash() == old.Key.Hash() {
+			q.Operation = ca.Renew
+		}
 	}
-	return d.enroll(w, r, q)
-}
-
-// read makes the core's request of what a client posted.
-func (d *Door) read(r *request, id *identity) (*ca.Request, *pkix.CSR, error) {
-	der, err := readRequest(r.Request)
-	if err != nil {
-		return nil, nil, err
-	}
-	csr, possession, err := claim.VerifyCSR(der, false)
-	if err != nil {
-		return nil, nil, fail(http.StatusBadRequest, "%s", err)
-	}
-	if err := r.endpoint.Binding.bound(r.TLS, csr); err != nil {
-		return nil, nil, err
-	}
-	return &ca.Request{Trace: r.trace, Client: httpx.ClientAddress(r.RemoteAddr), Endpoint: r.endpoint.ID, Caller: id.caller, Possession: possession, Claims: id.claims,
-		Asserted: ca.Asserted{Subject: csr.Subject, AltNames: csr.AltNames, Extensions: csr.Extensions},
-		Window:   r.endpoint.window, Effects: id.effects, Parked: id.effects}, csr, nil
-}
-
-// enroll has the certificate issued and gives it, alone (RFC 7030 section 4.2.3).
-func (d *Door) enroll(w http.ResponseWriter, r *request, q *ca.Request) error {
-	result := d.Core.Enroll(r.Context(), q)[0]
-	if result.Err != nil {
-		return result.Err
-	}
-	if c := result.Certificate; result.Replayed && c.State != ca.Issued {
-		return fail(http.StatusConflict, "this very request was answered with a certificate that is %s now; make another key", c.State)
-	}
-	der, err := cms.Degenerate([][]byte{result.Certificate.DER}, nil)
-	if err != nil {
-		return ca.InternalError(err)
-	}
-	return r.answer(w, typeCertificate, der)
+	return nil
 }

@@ -36,6 +36,11 @@ func fail(status int, format string, args ...any) *refusal {
 	return &refusal{status: status, text: fmt.Sprintf(format, args...)}
 }
 
+// missing is the answer where nothing is served, whatever the reason.
+func missing() *refusal {
+	return fail(http.StatusNotFound, "there is no such EST endpoint or operation")
+}
+
 // wire is the one table from the core's kinds to statuses (RFC 7030 section 4.2.3).
 var wire = map[ca.Kind]int{
 	ca.Internal:    http.StatusInternalServerError,
@@ -66,6 +71,18 @@ func refusalOf(err error) *refusal {
 // refuse answers with a sentence and the trace id under which the log has the
 // rest (RFC 7030 section 4.2.3: text/plain).
 func (d *Door) refuse(w http.ResponseWriter, r *request, err error) {
+	a := d.refused(w, r, err)
+	body := a.text + " [trace " + r.trace + "]\n"
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(a.status)
+	w.Write([]byte(body)) // an error means that the client is gone
+}
+
+// refused logs a refusal and sets the headers that every form of it has.
+func (d *Door) refused(w http.ResponseWriter, r *request, err error) *refusal {
 	a := refusalOf(err)
 	level := slog.LevelInfo
 	switch {
@@ -83,12 +100,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *request, err error) {
 	if a.retry > 0 || a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests || a.status == http.StatusAccepted {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(max(a.retry, time.Second).Seconds())))) // delta-seconds: a date breaks deployed clients
 	}
-	body := a.text + " [trace " + r.trace + "]\n"
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(a.status)
-	w.Write([]byte(body)) // an error means that the client is gone
+	return a
 }
 
 func clip(s string) string {

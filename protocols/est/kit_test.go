@@ -33,6 +33,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/issuer"
+	"github.com/enrollgate/enrollgate/ca/keygen"
 	"github.com/enrollgate/enrollgate/ca/keys"
 	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/profile"
@@ -56,6 +57,7 @@ var (
 var authorities struct {
 	sync.Once
 	issuers *issuer.Registry
+	ra      *Signatory
 	err     error
 }
 
@@ -92,6 +94,8 @@ type kit struct {
 	seen     *observed
 	change   func(*profile.Written) // of the profile signing
 	adapt    func(*Options)
+	logged   logbook
+	archived []ca.Certificate // what the archive has
 }
 
 // observed counts replies.
@@ -158,7 +162,10 @@ func newKit(t *testing.T, prepare func(*kit), endpoints ...ca.Endpoint) *kit {
 	if endpoints == nil {
 		endpoints = []ca.Endpoint{endpointOf("one", "issuing", signing), endpointOf("two", "issuing", signing), endpointOf("one", "issuing", other), endpointOf("one", "spare", signing)}
 	}
-	authorities.Do(func() { authorities.issuers, authorities.err = makeAuthorities(t) })
+	authorities.Do(func() {
+		authorities.issuers, authorities.err = makeAuthorities(t)
+		authorities.ra = newRA(t)
+	})
 	issuers, err := authorities.issuers, authorities.err
 	if err != nil {
 		t.Fatal(err)
@@ -183,14 +190,15 @@ func newKit(t *testing.T, prepare func(*kit), endpoints ...ca.Endpoint) *kit {
 			t.Fatal(err)
 		}
 	}
-	log := slog.New(slog.DiscardHandler)
+	log := slog.New(slog.NewTextHandler(&k.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	k.core, err = ca.NewAuthority(ca.Parts{Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: issuers, Ledger: k.store, Log: log, Now: k.now,
 		Approvals: &ca.Approvals{Store: k.store, Leases: k.store, Sealing: sealing{ring}, Lifetime: time.Hour, Completions: map[caller.Door]ca.Completion{caller.EST: Completion{}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := Options{Endpoints: endpoints, Default: endpoints[0].ID, Own: map[string]Own{}, Core: k.core, Issuers: issuers, Generations: issuers.All, Certificates: k.store,
-		Credentials: k.registry, Callers: caller.NewVerifier(caller.EST), Claims: claim.NewVerifier(caller.EST), Log: log, Now: k.now, Observer: k.seen}
+		Credentials: k.registry, Callers: caller.NewVerifier(caller.EST), Claims: claim.NewVerifier(caller.EST), Log: log, Now: k.now, Observer: k.seen,
+		Keys: keygen.New(claim.NewVerifier(caller.EST), 1), Replies: k.store, Sealing: replySealing{ring}, Archive: archive{k}, Signer: registrationAuthority, Waiting: time.Hour}
 	if k.adapt != nil {
 		k.adapt(&o)
 	}
