@@ -2,6 +2,7 @@ package est
 
 import (
 	"errors"
+	"math/big"
 
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -129,7 +130,7 @@ func (p *pkiData) control(in *cryptobyte.String, seen map[uint32]bool) error {
 	switch {
 	case kind.Equal(oidTransactionID):
 		var number []byte
-		if p.transaction != nil || !value.ReadASN1Bytes(&number, casn1.INTEGER) || !value.Empty() || len(number) == 0 || len(number) > maxTransactionID {
+		if minimal := value; p.transaction != nil || !minimal.ReadASN1Integer(new(big.Int)) || !value.ReadASN1Bytes(&number, casn1.INTEGER) || !value.Empty() || len(number) == 0 || len(number) > maxTransactionID {
 			return wrong
 		}
 		p.transaction = number

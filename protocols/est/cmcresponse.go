@@ -71,7 +71,9 @@ func (p *pkiResponse) addStatus(b *cryptobyte.Builder) {
 		b.AddASN1Int64(int64(p.status))
 		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1Int64(int64(p.part)) })
 		if p.text != "" {
-			b.AddASN1(casn1.UTF8String, func(b *cryptobyte.Builder) { b.AddBytes([]byte(strings.ToValidUTF8(p.text[:min(len(p.text), maxStatusText)], ""))) })
+			b.AddASN1(casn1.UTF8String, func(b *cryptobyte.Builder) {
+				b.AddBytes([]byte(strings.ToValidUTF8(p.text[:min(len(p.text), maxStatusText)], "")))
+			})
 		}
 		switch p.status {
 		case cmcSuccess:
