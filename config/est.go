@@ -17,6 +17,7 @@ type ESTEndpoint struct {
 	DeviceRoots    []string // absolute paths of PEM files with roots of device certificates
 	ChannelBinding string   // "off", "accepted" or "required"
 	Unfolded       bool     // answers are base64 in one line
+	ServerKeygen   bool     // keys are made for clients (RFC 7030 section 4.4)
 }
 
 type writtenEST struct {
@@ -34,7 +35,7 @@ func ChannelBindings() []string { return []string{"off", "accepted", "required"}
 // estEndpoint checks what only EST endpoints have.
 func (c *checker) estEndpoint(item string, w *writtenEndpoint) (out ESTEndpoint) {
 	if w.Protocol != string(caller.EST) {
-		for _, key := range []string{"device_roots", "channel_binding", "unfolded"} {
+		for _, key := range []string{"device_roots", "channel_binding", "unfolded", "server_keygen"} {
 			if _, written := c.places[item+"."+key]; written {
 				c.problem(item+"."+key, "only an endpoint of protocol est has this")
 			}
@@ -42,6 +43,7 @@ func (c *checker) estEndpoint(item string, w *writtenEndpoint) (out ESTEndpoint)
 		return out
 	}
 	out.ChannelBinding, out.Unfolded = c.oneOf(item+".channel_binding", w.ChannelBinding, "off", ChannelBindings()), w.Unfolded
+	out.ServerKeygen = w.ServerKeygen
 	for i, path := range w.DeviceRoots {
 		at := c.items[item+".device_roots"][i]
 		if c.absolute(at, path) != "" && slices.Contains(out.DeviceRoots, path) {
@@ -84,6 +86,9 @@ func (c *checker) est(w *writtenFile, config *Config) (out EST) {
 			c.problem(item, "its label %s is that of endpoint %q, too; clients that can say no more than a label could not tell them apart: change an id", quote(label), other)
 		}
 		labels[label] = e.ID
+		if p := config.Profiles[e.Profile]; config.ESTOf[e.ID].ServerKeygen && p != nil && len(p.ServerKeys()) == 0 {
+			c.problem(item+".server_keygen", "profile %s has no server_keys: it does not say which keys are made", quote(e.Profile))
+		}
 		if config.ESTOf[e.ID].ChannelBinding == "required" && len(config.Listen.TrustedProxies) > 0 {
 			c.problem(item+".channel_binding", "behind a proxy that ends TLS (listen.trusted_proxies) requests are never bound to the client's connection")
 		}

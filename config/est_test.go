@@ -43,6 +43,11 @@ func TestEST(t *testing.T) {
 			t.Errorf("%s: %v, the digest has to change with it", change[1], err)
 		}
 	}
+	made := strings.NewReplacer("profile: est-non-repudiation", "profile: est-made\n    server_keygen: true").Replace(withEST) +
+		"profiles:\n  - {id: est-made, extends: est-digital-signature, server_keys: [ecdsa-p256]}\n"
+	if keys, err := Parse("f", []byte(made), Options{}); err != nil || !keys.ESTOf["signers"].ServerKeygen || keys.ESTOf["devices"].ServerKeygen {
+		t.Errorf("keys that are made: %v", err)
+	}
 	off, err := Parse("f", []byte(strings.Replace(withEST, "protocol: est", "enabled: false\n    protocol: est", 1)), Options{})
 	if err != nil || off.EST.Default != "" || len(off.Endpoints) != 2 {
 		t.Errorf("a default that is switched off: %+v, %v", off, err)
@@ -59,6 +64,8 @@ func TestESTMistakes(t *testing.T) {
 		"an unknown default":       {"default: devices", "default: divices", `"divices" does not name an endpoint of protocol est; did you mean "devices"?`},
 		"a default of ACME":        {"default: devices", "default: e", "does not name an endpoint of protocol est"},
 		"bound behind a proxy":     {"listen:\n", "listen:\n  trusted_proxies: [10.0.0.1/32]\n", ""},
+		"no keys to make":          {"[/a.pem]", "[/a.pem]\n    server_keygen: true", "profile \"est-non-repudiation\" has no server_keys"},
+		"keys made by ACME":        {"[[acme-account]]", "[[acme-account]]\n    server_keygen: true", "only an endpoint of protocol est has this"},
 		"terms of service":         {"[/a.pem]", "[/a.pem]\n    terms_of_service: https://a.example/", "terms of service are for endpoints"},
 		"what ACME has":            {"[/a.pem]", "[/a.pem]\n    resolvers: [192.0.2.1]", "only an endpoint of protocol acme has this"},
 		"what EST has":             {"[[acme-account]]", "[[acme-account]]\n    unfolded: true", "only an endpoint of protocol est has this"},

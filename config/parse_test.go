@@ -101,7 +101,7 @@ func TestBroken(t *testing.T) {
 			"f:25: the file holds a second YAML document; write everything into one",
 		}},
 		{"unknown keys at every level", "    authentication: [[acme-account]]\n", "    authentication: [[acme-account]]\n    authentification: x\nlog:\n  levle: info\nlistenn: {}\n", []string{
-			`f:25: endpoints[e].authentification: unknown key; did you mean "authentication"? (allowed: id, protocol, tenant, ca, profile, authentication, terms_of_service, enabled, profiles, resolvers, caa, drafts, dns_persist_issuers, attestation, subdomains, vantages, quorum, device_roots, channel_binding, unfolded, static_secret, addresses, ca_certificates, legacy, quirks)`,
+			`f:25: endpoints[e].authentification: unknown key; did you mean "authentication"? (allowed: id, protocol, tenant, ca, profile, authentication, terms_of_service, enabled, profiles, resolvers, caa, drafts, dns_persist_issuers, attestation, subdomains, vantages, quorum, device_roots, channel_binding, unfolded, server_keygen, static_secret, addresses, ca_certificates, legacy, quirks)`,
 			`f:27: log.levle: unknown key; did you mean "level"? (allowed: level, format)`,
 			`f:28: listenn: unknown key; did you mean "listen"? (allowed: listen, base_url, tls, store, seal, pkcs11, tenants, cas, foreign_cas, profiles, endpoints, acme, est, scep, approvals, retention, log, admin, drain_timeout)`,
 		}},

@@ -135,6 +135,7 @@ type writtenEndpoint struct {
 	DeviceRoots    []string `yaml:"device_roots"`
 	ChannelBinding string   `yaml:"channel_binding"`
 	Unfolded       bool     `yaml:"unfolded"`
+	ServerKeygen   bool     `yaml:"server_keygen"`
 
 	StaticSecret   string   `yaml:"static_secret"`
 	Addresses      []string `yaml:"addresses"`

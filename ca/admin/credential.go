@@ -46,6 +46,11 @@ type NewCredential struct {
 	// Administrator makes a user who fetches one-time secrets of SCEP for others,
 	// and is bound to nothing but endpoints and a profile.
 	Administrator bool
+
+	// DecryptKey makes a secret that keys which EST makes for clients are encrypted
+	// under (RFC 7030 section 4.4.1.1). It lets nobody in, has no limit of uses and
+	// is bound to nothing but endpoints and a profile.
+	DecryptKey bool
 }
 
 // CreateCredential registers a credential with its audit row. Its secret is in
@@ -71,6 +76,10 @@ func CreateCredential(ctx context.Context, registry *credential.Registry, n NewC
 		return fail("an administrator fetches one-time secrets of SCEP: protocol %q has none", n.Door)
 	case n.Administrator && (n.Uses != credential.Unlimited || n.Device != "" || len(n.Names) > 0 || n.CommonName != "" || n.KeyHash != ""):
 		return fail("an administrator gets no certificate: it is bound to endpoints and a profile alone, and has uses without limit")
+	case n.DecryptKey && n.Door != caller.EST:
+		return fail("keys are encrypted for clients of EST alone: protocol %q has no decrypt keys", n.Door)
+	case n.DecryptKey && (n.Uses != credential.Unlimited || n.Device != "" || len(n.Names) > 0 || n.CommonName != "" || n.KeyHash != ""):
+		return fail("a decrypt key gets no certificate: it is bound to endpoints and a profile alone, and has uses without limit")
 	case len(n.Names) > maxPatterns:
 		return fail("a credential has at most %d name patterns", maxPatterns)
 	}
@@ -96,8 +105,11 @@ func CreateCredential(ctx context.Context, registry *credential.Registry, n NewC
 	if len(hash) == 0 {
 		hash = nil
 	}
-	if n.Administrator {
+	switch {
+	case n.Administrator:
 		kind = credential.Password
+	case n.DecryptKey:
+		kind = credential.Code
 	}
 	c := credential.Credential{Tenant: n.Tenant, ID: ca.RandomID(16), Kind: kind, Door: n.Door, Endpoints: n.Endpoints, Granted: n.Uses, Left: n.Uses,
 		Expires: n.Now.Add(n.Lifetime).UTC().Truncate(time.Microsecond),

@@ -33,6 +33,7 @@ func TestCreateCredential(t *testing.T) {
 		return CreateCredential(t.Context(), registry, n)
 	}
 	administrator := func(n *NewCredential) { n.Administrator, n.Uses = true, credential.Unlimited }
+	decrypt := func(n *NewCredential) { n.DecryptKey, n.Uses, n.Door = true, credential.Unlimited, caller.EST }
 	for what, c := range map[string]struct {
 		change func(*NewCredential)
 		kind   credential.Kind // "": BadRequest
@@ -42,6 +43,11 @@ func TestCreateCredential(t *testing.T) {
 		"scep":                       {func(*NewCredential) {}, credential.OneTime},
 		"a common name":              {func(n *NewCredential) { n.CommonName = "Router 7 (Zürich)" }, credential.OneTime},
 		"an administrator":           {administrator, credential.Password},
+		"a decrypt key":              {decrypt, credential.Code},
+		"a decrypt key of scep":      {func(n *NewCredential) { decrypt(n); n.Door = caller.SCEP }, ""},
+		"a decrypt key, once":        {func(n *NewCredential) { decrypt(n); n.Uses = 1 }, ""},
+		"a decrypt key's device":     {func(n *NewCredential) { decrypt(n); n.Device = "d" }, ""},
+		"a decrypt key's names":      {func(n *NewCredential) { decrypt(n); n.Names = []string{"a.example"} }, ""},
 		"no door":                    {func(n *NewCredential) { n.Door = caller.Operator }, ""},
 		"an administrator of est":    {func(n *NewCredential) { administrator(n); n.Door = caller.EST }, ""},
 		"an administrator of acme":   {func(n *NewCredential) { administrator(n); n.Door = caller.ACME }, ""},
@@ -61,7 +67,7 @@ func TestCreateCredential(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || made.Kind != c.kind || made.Administrator() != (what == "an administrator") {
+		if err != nil || made.Kind != c.kind || made.Administrator() != (what == "an administrator") || made.DecryptKey() != (what == "a decrypt key") {
 			t.Errorf("%s: %+v, %v", what, made, err)
 		}
 	}

@@ -85,6 +85,10 @@ func (c *Credential) Serves(e *ca.Endpoint) bool {
 		(len(c.Endpoints) == 0 || slices.Contains(c.Endpoints, e.ID))
 }
 
+// DecryptKey tells whether the credential enrolls nobody: keys that are made for
+// clients of EST are encrypted under it.
+func (c *Credential) DecryptKey() bool { return c.Kind == Code && c.Door == caller.EST }
+
 // Administrator tells whether the credential enrolls nobody: its holder fetches
 // one-time secrets of SCEP for others.
 func (c *Credential) Administrator() bool { return c.Kind == Password && c.Door == caller.SCEP }

@@ -37,7 +37,8 @@ type credentialCreateCmd struct {
 	CommonName    string   `name:"common-name" help:"The one CN that the subject must have, letter by letter. Default: with --name, a CN is one of those names; without, what the profile allows." placeholder:"TEXT"`
 	KeyHash       string   `name:"key-hash" help:"The one key that may be certified: SHA-256 of its SubjectPublicKeyInfo, in hexadecimal." placeholder:"HEX"`
 	Administrator bool     `help:"Make a user (with --protocol scep) who fetches challenge passwords for others from the NDES-shaped page; it enrolls nothing itself."`
-	Uses          string   `help:"How often it can be used: a number, or unlimited. An EST password of one use is an enrollment code. Default: 1; of an administrator: unlimited." placeholder:"N"`
+	DecryptKey    bool     `name:"decrypt-key" help:"Make a secret (with --protocol est) that keys which are made for clients are encrypted under, where these ask for it (RFC 7030 section 4.4.1.1); it lets nobody in."`
+	Uses          string   `help:"How often it can be used: a number, or unlimited. An EST password of one use is an enrollment code. Default: 1; of an administrator and a decrypt key: unlimited." placeholder:"N"`
 	TTL           string   `name:"ttl" help:"How long it can be used: 12h, P30D." default:"P30D" placeholder:"PERIOD"`
 	JSON          bool     `name:"json" help:"Print one JSON object."`
 }
@@ -61,6 +62,7 @@ type (
 		CommonName    string   `json:"common_name"`
 		KeyHash       string   `json:"key_hash"`
 		Administrator bool     `json:"administrator"`
+		DecryptKey    bool     `json:"decrypt_key"`
 		Uses          int      `json:"uses"`
 		TTL           string   `json:"ttl"`
 	}
@@ -72,7 +74,8 @@ type (
 
 // describedCredential is a credential as it is printed. Its secret is there
 // once, when it is made: KID and HMAC of ACME's, Username and Password of EST's and
-// of an administrator's, Challenge of SCEP's.
+// of an administrator's, Challenge of SCEP's, Secret (base64url, as a password) and
+// SecretHex (as an AES-256 key) of a decrypt key, whose id clients name.
 type describedCredential struct {
 	Tenant        string           `json:"tenant"`
 	ID            string           `json:"id"`
@@ -97,6 +100,9 @@ type describedCredential struct {
 	Password      string           `json:"password,omitempty"`
 	Challenge     string           `json:"challenge,omitempty"`
 	Administrator bool             `json:"administrator,omitempty"`
+	DecryptKey    bool             `json:"decrypt_key,omitempty"`
+	Secret        string           `json:"secret,omitempty"`
+	SecretHex     string           `json:"secret_hex,omitempty"`
 }
 
 func describeCredential(c *credential.Credential, now time.Time) describedCredential {
@@ -108,7 +114,7 @@ func describeCredential(c *credential.Credential, now time.Time) describedCreden
 	}
 	out := describedCredential{Tenant: c.Tenant, ID: c.ID, Protocol: c.Door, Kind: c.Kind, State: c.At(now), Profile: c.Binding.Profile,
 		Endpoints: c.Endpoints, Subject: c.Binding.Subject, Device: c.Binding.Device, Names: c.Binding.Names, CommonName: c.Binding.CommonName, Administrator: c.Administrator(), KeyHash: hex.EncodeToString(c.Binding.KeyHash),
-		Uses: count(c.Granted), Left: count(c.Left), Expires: c.Expires, Created: c.CreatedAt}
+		DecryptKey: c.DecryptKey(), Uses: count(c.Granted), Left: count(c.Left), Expires: c.Expires, Created: c.CreatedAt}
 	if !c.RevokedAt.IsZero() {
 		out.Revoked = &c.RevokedAt
 	}
@@ -122,11 +128,11 @@ func (cmd *credentialCreateCmd) Run(c console) error {
 		return err
 	}
 	in := credentialCreateIn{Protocol: cmd.Protocol, Profile: cmd.Profile, Endpoints: cmd.Endpoint, Subject: cmd.Subject, Device: cmd.Device,
-		Names: cmd.Name, CommonName: cmd.CommonName, KeyHash: cmd.KeyHash, Administrator: cmd.Administrator, Uses: credential.Unlimited, TTL: cmd.TTL}
+		Names: cmd.Name, CommonName: cmd.CommonName, KeyHash: cmd.KeyHash, Administrator: cmd.Administrator, DecryptKey: cmd.DecryptKey, Uses: credential.Unlimited, TTL: cmd.TTL}
 	if in.Tenant, err = oneTenant(cfg, cmd.Tenant); err != nil {
 		return err
 	}
-	if cmd.Uses == "" && !cmd.Administrator {
+	if cmd.Uses == "" && !cmd.Administrator && !cmd.DecryptKey {
 		in.Uses = 1
 	} else if cmd.Uses != "" && cmd.Uses != unlimitedUses {
 		if in.Uses, err = strconv.Atoi(cmd.Uses); err != nil || in.Uses < 1 {
@@ -153,6 +159,8 @@ func (cmd *credentialCreateCmd) Run(c console) error {
 		names, values = [2]string{"username", "password"}, [2]string{out.Username, out.Password}
 	case out.Challenge != "":
 		names, values = [2]string{"id", "challenge"}, [2]string{out.ID, out.Challenge}
+	case out.Secret != "":
+		names, values = [2]string{"key id", "secret"}, [2]string{out.ID, out.Secret + " (as a password), " + out.SecretHex + " (as an AES-256 key)"}
 	}
 	_, err = fmt.Fprintf(c.out, "%-10s %s\n%-10s %s\nuses:      %s until %s\nThe %s is shown once and cannot be read again.\n",
 		names[0]+":", values[0], names[1]+":", values[1], out.Uses, out.Expires.Format(time.RFC3339), names[1])
@@ -188,7 +196,7 @@ func (d *daemon) createCredential(ctx context.Context, cfg *config.Config, in cr
 	}
 	made, secret, err := core.CreateCredential(ctx, credential.NewRegistry(d.store, d.sealing), core.NewCredential{Tenant: in.Tenant,
 		Door: caller.Door(in.Protocol), Profile: in.Profile, Endpoints: in.Endpoints, Subject: in.Subject, Device: in.Device, Names: in.Names,
-		CommonName: in.CommonName, KeyHash: in.KeyHash, Administrator: in.Administrator, Uses: in.Uses, Lifetime: period.From(now).Sub(now), Actor: actor, Now: now})
+		CommonName: in.CommonName, KeyHash: in.KeyHash, Administrator: in.Administrator, DecryptKey: in.DecryptKey, Uses: in.Uses, Lifetime: period.From(now).Sub(now), Actor: actor, Now: now})
 	if err != nil {
 		return out, err
 	}
@@ -198,6 +206,8 @@ func (d *daemon) createCredential(ctx context.Context, cfg *config.Config, in cr
 		out.Username, out.Password = made.ID, secret.Text()
 	case credential.OneTime:
 		out.Challenge = secret.Text()
+	case credential.Code:
+		out.Secret, out.SecretHex = secret.Text(), hex.EncodeToString(secret.Octets())
 	default:
 		out.KID, out.HMAC = made.ID, secret.Text()
 	}
@@ -221,9 +231,16 @@ func taken(cfg *config.Config, in credentialCreateIn) error {
 	if !ok {
 		return ca.Errorf(ca.BadRequest, "protocol %q has no credentials", in.Protocol)
 	}
+	want := "its authentication must name " + by.policy
+	if in.DecryptKey {
+		want = "it must say server_keygen: true"
+	}
 	takes := func(e *ca.Endpoint) bool {
+		if in.DecryptKey && !cfg.ESTOf[e.ID].ServerKeygen {
+			return false
+		}
 		return e.Tenant == in.Tenant && string(e.Door) == in.Protocol && (in.Profile == "" || e.Profile == in.Profile) &&
-			slices.ContainsFunc(e.Policies, func(set []caller.Method) bool { return slices.Contains(set, by.method) })
+			(in.DecryptKey || slices.ContainsFunc(e.Policies, func(set []caller.Method) bool { return slices.Contains(set, by.method) }))
 	}
 	var ids []string
 	for i := range cfg.Endpoints {
@@ -233,11 +250,11 @@ func taken(cfg *config.Config, in credentialCreateIn) error {
 	}
 	for _, id := range in.Endpoints {
 		if !slices.Contains(ids, id) {
-			return ca.Errorf(ca.NotFound, "tenant %s has no endpoint %s of protocol %q that takes such a credential; its authentication must name %s", in.Tenant, id, in.Protocol, by.policy)
+			return ca.Errorf(ca.NotFound, "tenant %s has no endpoint %s of protocol %q that takes such a credential; %s", in.Tenant, id, in.Protocol, want)
 		}
 	}
 	if len(ids) == 0 {
-		return ca.Errorf(ca.NotFound, "tenant %s has no endpoint of protocol %q and profile %q that takes such a credential; its authentication must name %s", in.Tenant, in.Protocol, in.Profile, by.policy)
+		return ca.Errorf(ca.NotFound, "tenant %s has no endpoint of protocol %q and profile %q that takes such a credential; %s", in.Tenant, in.Protocol, in.Profile, want)
 	}
 	return nil
 }

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"runtime"
+	"slices"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -16,6 +20,10 @@ import (
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/credential"
+	"github.com/enrollgate/enrollgate/ca/keygen"
+	"github.com/enrollgate/enrollgate/ca/keys"
+	"github.com/enrollgate/enrollgate/ca/seal"
+	"github.com/enrollgate/enrollgate/config"
 	"github.com/enrollgate/enrollgate/protocols/est"
 	"github.com/enrollgate/enrollgate/protocols/scep"
 )
@@ -34,7 +42,7 @@ func (d *daemon) assembleEST(p *policy) error {
 		if err != nil {
 			return fmt.Errorf("endpoint %s: %w", e.ID, err)
 		}
-		own[e.ID] = est.Own{DeviceRoots: roots, Binding: est.Binding(written.ChannelBinding), Unfolded: written.Unfolded}
+		own[e.ID] = est.Own{DeviceRoots: roots, Binding: est.Binding(written.ChannelBinding), Unfolded: written.Unfolded, ServerKeygen: written.ServerKeygen}
 		endpoints = append(endpoints, e)
 	}
 	if len(endpoints) == 0 {
@@ -43,12 +51,60 @@ func (d *daemon) assembleEST(p *policy) error {
 	}
 	door, err := est.New(est.Options{Endpoints: endpoints, Default: p.cfg.EST.Default, Own: own, Core: p.authority, Issuers: d.issuers, Generations: d.issuers.All,
 		Certificates: d.store, Credentials: credential.NewRegistry(d.store, d.sealing), Callers: caller.NewVerifier(caller.EST), Claims: claim.NewVerifier(caller.EST),
-		Log: d.log, Now: time.Now, Observer: d.metrics.EST()})
+		Log: d.log, Now: time.Now, Observer: d.metrics.EST(),
+		Keys: keygen.New(claim.NewVerifier(caller.EST), runtime.GOMAXPROCS(0)/2), Replies: d.store, Sealing: replySeal{d.sealing}, Archive: d.store, Signer: d.estSigner,
+		Waiting: p.cfg.Approvals.Lifetime})
 	if err != nil {
 		return err
 	}
 	p.est = d.routes(door.Routes, elsewhere...)
 	return nil
+}
+
+// replySeal seals kept replies with the data keys of their purpose.
+type replySeal struct{ ring *seal.Keyring }
+
+// Seal implements ca.Sealing.
+func (s replySeal) Seal(ctx context.Context, tenant, id string, plaintext []byte) ([]byte, error) {
+	return s.ring.Seal(ctx, seal.Reply, tenant, id, plaintext)
+}
+
+// Open implements ca.Sealing.
+func (s replySeal) Open(ctx context.Context, tenant, id string, sealed []byte) ([]byte, error) {
+	return s.ring.Open(ctx, seal.Reply, tenant, id, sealed)
+}
+
+// estSigner is the registration authority of a CA; nil where it has none.
+func (d *daemon) estSigner(tenant, id string) est.Signer {
+	if !slices.ContainsFunc(d.cfg.CAs, func(c config.CA) bool { return c.Tenant == tenant && c.ID == id && c.RA.Enabled }) {
+		return nil
+	}
+	return estSigner{d, tenant, id}
+}
+
+// estSigner signs with the certificate that a registration authority has now.
+type estSigner struct {
+	d      *daemon
+	tenant string
+	ca     string
+}
+
+// signTimeout bounds how long a signature of a registration authority may take.
+const signTimeout = 10 * time.Second
+
+// Signatory implements est.Signer.
+func (s estSigner) Signatory(ctx context.Context) (*est.Signatory, error) {
+	for _, r := range s.d.ras {
+		if r.Tenant != s.tenant || r.CA != s.ca {
+			continue
+		}
+		k, err := r.Current(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &est.Signatory{Certificates: append([][]byte{k.Certificate.Raw}, k.Chain...), Key: keys.Standard(k.Key, ca.LaneEnrollment, s.tenant, signTimeout)}, nil
+	}
+	return nil, ca.UnavailableError(errors.New("the registration authority is not open yet"), time.Second)
 }
 
 // maxRootsFile bounds a file of roots, in octets.

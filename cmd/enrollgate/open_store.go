@@ -38,6 +38,7 @@ type store interface {
 	ca.Replicas
 	ca.PendingStore
 	ca.SupersededStore
+	ca.KeptReplies
 	ca.Renewals
 	state.Upkeep
 	state.Rates

@@ -76,7 +76,7 @@ func (d *daemon) startUpkeep(ctx context.Context) error {
 			func(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 				return d.store.ForgetReplicas(ctx, l, replicasKept, limit)
 			},
-			d.store.SweepUnique,
+			d.store.SweepUnique, d.store.SweepReplies,
 			func(ctx context.Context, l *ca.Lease, limit int) (int64, error) {
 				return d.store.SweepPending(ctx, l, requestsKept, limit)
 			}),

@@ -30,7 +30,7 @@ func (d *Door) sharedKey(r *request, name string) ([]cms.Recipient, error) {
 	if err != nil {
 		return nil, err
 	}
-	if known.Kind != credential.Code || !known.Serves(&r.endpoint.Endpoint) || known.At(d.Now()) != credential.Live {
+	if !known.DecryptKey() || !known.Serves(&r.endpoint.Endpoint) || known.At(d.Now()) != credential.Live {
 		return nil, unknown
 	}
 	return []cms.Recipient{&cms.KEK{ID: []byte(name), Key: secret.Octets()}, &cms.Password{Secret: []byte(secret.Text())}}, nil
