@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/http"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -71,17 +72,21 @@ func (d *Door) wrapping(r *request, id *identity, csr *pkix.CSR) (*wrapping, err
 	return w, err
 }
 
-// keyIdentifier reads an attribute of one OCTET STRING; nil where there is none.
-func keyIdentifier(csr *pkix.CSR, attribute pkix.OID) (id []byte, err error) {
+// keyIdentifier reads an attribute of one OCTET STRING, or of the text that
+// OpenSSL writes in its place; nil where there is none.
+func keyIdentifier(csr *pkix.CSR, attribute pkix.OID) ([]byte, error) {
 	value, err := oneValue(csr, attribute)
 	if value == nil || err != nil {
 		return nil, err
 	}
 	in := cryptobyte.String(value)
-	if !in.ReadASN1Bytes(&id, casn1.OCTET_STRING) || !in.Empty() || len(id) == 0 || len(id) > maxKeyID {
+	var octets cryptobyte.String
+	var tag casn1.Tag
+	texts := []casn1.Tag{casn1.OCTET_STRING, casn1.UTF8String, casn1.PrintableString, casn1.IA5String}
+	if !in.ReadAnyASN1(&octets, &tag) || !in.Empty() || !slices.Contains(texts, tag) || len(octets) == 0 || len(octets) > maxKeyID {
 		return nil, fail(http.StatusBadRequest, "the identifier of the key to encrypt under is not an OCTET STRING of 1 to %d octets (RFC 7030 section 4.4.1)", maxKeyID)
 	}
-	return id, nil
+	return octets, nil
 }
 
 // oneValue gives the one value of an attribute, or nil where there is none.

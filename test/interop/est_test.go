@@ -24,6 +24,7 @@ type estUser struct{ Username, Password string }
 type estDoor struct {
 	*site
 	url  string
+	keys string // URL of the endpoint that makes keys
 	kept string // folder of what clients have
 }
 
@@ -33,20 +34,27 @@ func TestEST(t *testing.T) {
 	for store, lines := range stores {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel() // clients mostly wait
-			d := &estDoor{site: start(t, lines(t)), kept: t.TempDir()}
-			var list []struct{ Protocol, URL string }
+			d := &estDoor{site: start(t, lines(t)+madeKeys), kept: t.TempDir()}
+			var list []struct{ Protocol, Profile, URL string }
 			if err := json.Unmarshal(enrollgate(t, append([]string{"urls", "--json"}, d.flags...)...), &list); err != nil {
 				t.Fatal(err)
 			}
 			for _, e := range list {
-				if e.Protocol == "est" {
+				switch e.Profile {
+				case "est-digital-signature":
 					d.url = e.URL
+				case "est-made-keys":
+					d.keys = e.URL
 				}
 			}
 			t.Run("the printed command", d.pasted)
 			t.Run("curl and openssl", d.curl)
 			t.Run("an enrollment code", d.code)
 			t.Run("globalsign", d.globalsign)
+			t.Run("a key made here", d.made)
+			t.Run("an encrypted key", d.encrypted)
+			t.Run("a key for a certificate", d.encryptedTo)
+			t.Run("full CMC", d.cmc)
 		})
 	}
 }
