@@ -89,6 +89,12 @@ func TestDocumentedConfiguration(t *testing.T) {
 	if c, err := config.ParseOver(text, "docs/est.md", []byte(block), config.Options{}); !found || err != nil || c.EST.Default != "est-devices" {
 		t.Errorf("docs/est.md: %v, %v", found, err)
 	}
+	_, rest, _ = strings.Cut(string(page), "<!-- keys -->\n```yaml\n")
+	block, _, found = strings.Cut(rest, "```")
+	listener := "listen: {est: \":9443\"}\nbase_url: {est: \"https://pki.example.com:9443\"}\n"
+	if c, err := config.ParseOver(text, "docs/est.md", []byte(listener+block), config.Options{}); !found || err != nil || !c.ESTOf["est-keys"].ServerKeygen {
+		t.Errorf("docs/est.md, keys: %v, %v", found, err)
+	}
 	if page, err = os.ReadFile(filepath.Join(treeRoot, "docs", "status.md")); err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +120,13 @@ var elsewhere = map[string]struct{ test, why string }{
 	"curl --cacert root.pem":      {test: "TestEST"},
 	"estclient enroll":            {test: "TestEST"},
 	"estclient reenroll":          {test: "TestEST"},
+	"estclient serverkeygen":      {test: "TestEST"},
+	"curl -sf --cacert root.pem":  {test: "TestEST"},
+	"tr -d":                       {test: "TestEST"},
+	"printf ":                     {test: "TestEST"},
+	"openssl pkey -inform DER":    {test: "TestEST"},
+	"openssl cms -decrypt":        {test: "TestEST"},
+	"openssl asn1parse":           {test: "TestEST"},
 	"estclient -e":                {why: "libest's client of the same name: est.md says that it is not run by us"},
 	"pki --est":                   {why: "est.md says that it is not run by us"},
 	"softhsm2-util --init-token":  {test: "TestSoftHSM"},

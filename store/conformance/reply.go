@@ -7,7 +7,13 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 )
 
-var replyCases = []Case{{"KeptReply", together(replyKept, replyWithItsCertificate, replySwept)}}
+var replyCases = []Case{
+	{"KeptReply", keptReplies},
+}
+
+func keptReplies(t T, open func() *Driver) {
+	together(replyKept, replyWithItsCertificate, replySwept)(t, open)
+}
 
 func reply(tenant string, keep time.Duration) *ca.KeptReply {
 	return &ca.KeptReply{Tenant: tenant, ID: ca.ReplyID(random32()), Sealed: randomBytes(900), Keep: keep}

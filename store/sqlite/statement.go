@@ -66,7 +66,6 @@ const (
 	insertService
 	selectServices
 	forgetService
-
 	selectNonce
 	selectUncovered
 	selectLastCheckpoint

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/enrollgate/enrollgate/test/harness"
 )
 
 // madeKeys is an endpoint that makes keys for its clients.
@@ -44,10 +46,13 @@ func (d *estDoor) in(t *testing.T, folder, command string) string {
 	return sh(t, "cd "+folder+"\n"+strings.NewReplacer("BASE", d.keys, "root.pem", d.File("root.pem")).Replace(command))
 }
 
-// The commands of docs/est.md; the page is held against them by documented_test.go.
+// The commands of docs/est.md, which the page is held against.
 const (
 	splitReply = `tr -d '\r' < reply.txt | awk '/^--/{n++; next} n==1 && NF && !/: /' | openssl base64 -d > key.der
 tr -d '\r' < reply.txt | awk '/^--/{n++; next} n==2 && NF && !/: /' | openssl base64 -d | openssl pkcs7 -inform DER -print_certs -out device.pem
+`
+	makeRequest = `printf 'oid_section=oids\n[oids]\ndecryptKeyID=1.2.840.113549.1.9.16.2.37\n[req]\nprompt=no\ndistinguished_name=dn\nattributes=asked\n[dn]\nCN=device-10\n[asked]\ndecryptKeyID=KEYID\n' > device.cnf
+openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout throwaway.key -config device.cnf -outform DER | openssl base64 > device.b64
 `
 	unpackKey = `openssl asn1parse -inform DER -in signed.der -strparse $(openssl asn1parse -inform DER -in signed.der | awk -F: '/OCTET STRING/ {print $1; exit}') -noout -out package.der
 openssl asn1parse -inform DER -in package.der -strparse $(openssl asn1parse -inform DER -in package.der | awk -F: '/d=1/ {print $1; exit}') -noout -out key.der
@@ -64,6 +69,12 @@ func (d *estDoor) paired(t *testing.T, folder string) {
 
 // made has curl and openssl, and the client of globalsign, ask for keys.
 func (d *estDoor) made(t *testing.T) {
+	page := read(t, filepath.Join(harness.ModuleRoot(t), "docs", "est.md"))
+	for _, commands := range []string{splitReply, unpackKey, makeRequest} {
+		if !strings.Contains(page, commands) {
+			t.Errorf("docs/est.md lacks what is run here:\n%s", commands)
+		}
+	}
 	u, folder := d.keyUser(t), t.TempDir()
 	ask := `curl -sf --cacert root.pem --user ` + u.Username + ":" + u.Password + ` -H "Content-Type: application/pkcs10" --data-binary @device.b64 BASE/serverkeygen -o reply.txt` + "\n"
 	d.in(t, folder, `openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout throwaway.key -subj /CN=device-8 -addext subjectAltName=DNS:device-8.example -outform DER | openssl base64 > device.b64
@@ -104,9 +115,7 @@ func (d *estDoor) decryptKey(t *testing.T) (out struct {
 // encrypted has openssl open a key as a password and as a key-encryption key.
 func (d *estDoor) encrypted(t *testing.T) {
 	u, k, folder := d.keyUser(t), d.decryptKey(t), t.TempDir()
-	d.in(t, folder, `printf 'oid_section=oids\n[oids]\ndecryptKeyID=1.2.840.113549.1.9.16.2.37\n[req]\nprompt=no\ndistinguished_name=dn\nattributes=asked\n[dn]\nCN=device-10\n[asked]\ndecryptKeyID=`+k.ID+`\n' > device.cnf
-openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout throwaway.key -config device.cnf -outform DER | openssl base64 > device.b64
-curl -sf --cacert root.pem --user `+u.Username+":"+u.Password+` -H "Content-Type: application/pkcs10" --data-binary @device.b64 BASE/serverkeygen -o reply.txt
+	d.in(t, folder, strings.Replace(makeRequest, "KEYID", k.ID, 1)+`curl -sf --cacert root.pem --user `+u.Username+":"+u.Password+` -H "Content-Type: application/pkcs10" --data-binary @device.b64 BASE/serverkeygen -o reply.txt
 grep -q 'smime-type=server-generated-key' reply.txt
 `+splitReply+`mv key.der envelope.der`)
 	for name, how := range map[string]string{"password": "-pwri_password " + k.Secret, "key": "-secretkey " + k.SecretHex + " -secretkeyid " + hex.EncodeToString([]byte(k.ID))} {
