@@ -10,13 +10,10 @@ import (
 // again, such as a key that was made for a client, sealed.
 type KeptReply struct {
 	Tenant string
-	ID     string        // 64 hexadecimal digits; see ReplyID
-	Sealed []byte        // at most MaxKeptReply octets
+	ID     string // 64 hexadecimal digits; see ReplyID
+	Sealed []byte
 	Keep   time.Duration // from the commit on
 }
-
-// MaxKeptReply bounds what is kept of one reply, in octets.
-const MaxKeptReply = 64 << 10
 
 // ReplyID names a kept reply by the key that it carries, so that it is found
 // from the recorded certificate of that key.
