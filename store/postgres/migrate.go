@@ -59,7 +59,7 @@ var grants = map[string]string{
 	"unique_values":    "select, insert, update, delete",
 	"pending_requests": "select, insert, update, delete",
 	"superseded":       "select, insert, update, delete",
-	"kept_replies":     "select, insert, delete",
+	"kept_replies":     "select, insert, update, delete", // nothing is updated: rows are locked while they are swept
 
 	"acme_accounts":       "select, insert, update",
 	"acme_orders":         "select, insert, update, delete",
