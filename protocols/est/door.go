@@ -67,13 +67,16 @@ type Options struct {
 	Now          func() time.Time
 	Observer     Observer // nil: nobody counts
 
-	// For server-side key generation and full CMC.
+	// Signer gives that of a CA, or nil where it has none: full CMC is not served
+	// then, and no key encrypted. Nil: none has one.
+	Signer func(tenant, ca string) Signer
+
+	// For endpoints that make keys; needed where there is one.
 	Keys    *keygen.Maker
 	Replies Replies
 	Sealing ca.Sealing // of kept replies
 	Archive Archive
-	Signer  func(tenant, ca string) Signer // of a CA; it gives nil where there is none
-	Waiting time.Duration                  // how long a request can wait for an operator
+	Waiting time.Duration // how long a request can wait for an operator
 }
 
 // Own is what an endpoint has of its own.
@@ -118,8 +121,7 @@ const (
 
 // New checks the options and builds the endpoints.
 func New(o Options) (*Door, error) {
-	if o.Core == nil || o.Issuers == nil || o.Generations == nil || o.Certificates == nil || o.Credentials == nil || o.Log == nil || o.Now == nil ||
-		o.Keys == nil || o.Replies == nil || o.Sealing == nil || o.Archive == nil || o.Signer == nil {
+	if o.Core == nil || o.Issuers == nil || o.Generations == nil || o.Certificates == nil || o.Credentials == nil || o.Log == nil || o.Now == nil {
 		return nil, errors.New("est: a part is missing")
 	}
 	if o.Observer == nil {
@@ -170,9 +172,15 @@ func (d *Door) newEndpoint(e ca.Endpoint) (*endpoint, error) {
 	if offer.Manual {
 		out.window = approvalWindow
 	}
-	out.made, out.signer = offer.Made, d.Signer(e.Tenant, e.CA)
-	if out.ServerKeygen && len(out.made) == 0 {
+	if out.made = offer.Made; d.Signer != nil {
+		out.signer = d.Signer(e.Tenant, e.CA)
+	}
+	switch {
+	case !out.ServerKeygen:
+	case len(out.made) == 0:
 		return nil, fmt.Errorf("est: endpoint %s makes keys for clients, and its profile names none that are made", e.ID)
+	case d.Keys == nil || d.Replies == nil || d.Sealing == nil || d.Archive == nil:
+		return nil, fmt.Errorf("est: endpoint %s makes keys for clients, and a part for that is missing", e.ID)
 	}
 	out.attributes, err = marshalAttributes(offer, out.Binding == BindingRequired)
 	return out, err

@@ -144,6 +144,10 @@ func TestServerKeygenOff(t *testing.T) {
 	if _, err := New(o); err == nil || !strings.Contains(err.Error(), "names none that are made") {
 		t.Errorf("an endpoint that could make no key: %v", err)
 	}
+	o.Own, o.Keys = map[string]Own{o.Endpoints[0].ID: {ServerKeygen: true}}, nil
+	if _, err := New(o); err == nil || !strings.Contains(err.Error(), "a part for that is missing") {
+		t.Errorf("an endpoint without what makes keys: %v", err)
+	}
 }
 
 // decrypting makes a key that private keys are encrypted under.
