@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"net/http"
 
 	"golang.org/x/crypto/acme"
 )
@@ -17,6 +18,10 @@ var advice = map[Step]string{
 	Challenge: "The gateway must reach this machine under the name: see where it resolves to, which port acme.http01.port or acme.tlsalpn01.port asks, and whether acme.allow_targets lists the address if it is private.",
 	Finalize:  "Look for the trace id with `enrollgate explain` and in the daemon's log.",
 	Download:  "Look for the trace id in the daemon's log.",
+	CACerts:   "See that the daemon runs, that base_url.est leads to it from here, past no proxy that ends TLS, and that this URL is one of `enrollgate urls`.",
+	CSRAttrs:  "Look for the trace id in the daemon's log.",
+	Enroll:    "The endpoint's profile must let the name through; give another by --name, or look at `enrollgate profile show`; `enrollgate explain` knows the trace id.",
+	Renew:     "The endpoint must let certificates in (authentication: [certificate]) and its profile take renewals at any time (renewal.window); where it shall not, give --no-renew.",
 	Chain:     "Look at the certificate with `enrollgate cert show`, and at the CA with `enrollgate ca list`.",
 	OCSP:      "Relying parties ask this address: see that base_url.http leads to the http listener, and what `enrollgate doctor` says.",
 	CRL:       "Relying parties ask this address: see that base_url.http leads to the http listener, and what `enrollgate doctor` says.",
@@ -31,6 +36,7 @@ func adviceOf(step Step, err error) string {
 	var name x509.HostnameError
 	var dns *net.DNSError
 	var p *acme.Error
+	var refused *refusal
 	switch {
 	case errors.As(err, &own):
 		return own.Do
@@ -43,6 +49,10 @@ func adviceOf(step Step, err error) string {
 	case errors.As(err, &p) && p.ProblemType == "urn:ietf:params:acme:error:rateLimited":
 		return "A limit of acme.rate_limits was reached: probe less often, or raise it."
 	case errors.As(err, &p) && p.StatusCode >= 500:
+		return "The gateway failed inside: look for the trace id in its log, and at /readyz."
+	case errors.As(err, &refused) && refused.status == http.StatusUnauthorized:
+		return "Give a credential that is good for this endpoint and for many uses: `enrollgate credential create --uses unlimited`, --est-user and --est-password-file."
+	case errors.As(err, &refused) && refused.status >= 500:
 		return "The gateway failed inside: look for the trace id in its log, and at /readyz."
 	}
 	return advice[step]

@@ -5,7 +5,9 @@
 // 6.3). Each step is timed, so that a run is a smoke test and a row of runs a canary.
 //
 // It knows nothing that a client does not know: no store, no key, no core. A door
-// is one implementation of Door; ACME (RFC 8555) is there, with http-01 and
-// tls-alpn-01 (RFC 8737). Left out: dns-01, identifiers that are no DNS names, OCSP
-// answers by GET, stapling, delta CRLs, and OCSP answers signed with Ed25519.
+// is one implementation of Door; there are ACME (RFC 8555), with http-01 and
+// tls-alpn-01 (RFC 8737), and EST (RFC 7030), with cacerts, csrattrs, simpleenroll
+// by HTTP Basic and simplereenroll by certificate. Left out: dns-01, identifiers that are no DNS
+// names, device certificates, channel binding, OCSP answers by GET, stapling, delta CRLs, and
+// OCSP answers signed with Ed25519.
 package probe

@@ -26,12 +26,13 @@ type Getter interface {
 	Do(*http.Request) (*http.Response, error)
 }
 
-// NewClient makes a client that trusts roots for TLS. One request takes at most
+// NewClient makes a client that trusts roots for TLS and shows certificates of its
+// own to who asks for them. One request takes at most
 // 30 s and 3 redirects, none of them from https to http; a reply is cut at the
 // length of the longest CRL that is read.
-func NewClient(roots *x509.CertPool) *http.Client {
+func NewClient(roots *x509.CertPool, own ...tls.Certificate) *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, Certificates: own}
 	t.ResponseHeaderTimeout, t.MaxResponseHeaderBytes = oneRequest, 64<<10
 	return &http.Client{Transport: t, Timeout: oneRequest, CheckRedirect: func(q *http.Request, via []*http.Request) error {
 		switch {

@@ -20,6 +20,13 @@ type Door interface {
 	Revoke(ctx context.Context, s *Steps, e *Enrolled) error
 }
 
+// Renewer is a Door whose certificates renew themselves.
+type Renewer interface {
+	// Renew gets another certificate for the same names and another key, which the
+	// one that Enroll gave authenticates. It leaves nothing open.
+	Renew(ctx context.Context, e *Enrolled) (*Enrolled, error)
+}
+
 // Enrolled is what a client got.
 type Enrolled struct {
 	Chain [][]byte         // DER, the leaf first, as the gateway gave them
@@ -30,9 +37,10 @@ type Enrolled struct {
 // Target is an endpoint that is probed.
 type Target struct {
 	Endpoint string // a metric's label: the endpoint's id, or its URL
-	Protocol string // "acme"
+	Protocol string // "acme", "est"
 	URL      string
 	Door     Door
+	Renew    bool // the certificate by itself, too, where Door is a Renewer
 }
 
 // Options say what certificates are held against.
@@ -82,6 +90,9 @@ func (out *Result) run(ctx context.Context, t *Target, o *Options, s *Steps) err
 	out.Serial, out.NotAfter = p.leaf.SerialNumber.Text(16), p.leaf.NotAfter.UTC()
 	err = errors.Join(s.Do(OCSP, func() (string, error) { return o.good(ctx, p) }),
 		s.Do(CRL, func() (string, error) { return o.notListed(ctx, p) }))
+	if r, ok := t.Door.(Renewer); ok && t.Renew && err == nil {
+		err = s.Do(Renew, func() (string, error) { return o.renew(ctx, r, e) })
+	}
 	if !o.Revoke {
 		return err
 	}
@@ -93,4 +104,17 @@ func (out *Result) run(ctx context.Context, t *Target, o *Options, s *Steps) err
 		return errors.Join(err, revoking)
 	}
 	return errors.Join(err, s.Do(Revoked, func() (string, error) { return o.seeRevoked(ctx, p) }))
+}
+
+// renew gets another certificate and checks it as the first one.
+func (o *Options) renew(ctx context.Context, r Renewer, e *Enrolled) (note string, err error) {
+	next, err := r.Renew(ctx, e)
+	if err != nil {
+		return "", err
+	}
+	p, note, err := o.check(next)
+	if err != nil {
+		return "", err
+	}
+	return "certificate " + p.leaf.SerialNumber.Text(16) + ", " + note, nil
 }

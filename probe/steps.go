@@ -9,7 +9,7 @@ import (
 type Step string
 
 // The steps, in the order in which a run takes them. A door has some of those up
-// to Download, and maybe Revoke.
+// to Enroll, and maybe Renew and Revoke.
 const (
 	Directory Step = "directory"
 	Nonce     Step = "nonce"
@@ -18,9 +18,13 @@ const (
 	Challenge Step = "challenge"
 	Finalize  Step = "finalize"
 	Download  Step = "download"
+	CACerts   Step = "cacerts"
+	CSRAttrs  Step = "csrattrs"
+	Enroll    Step = "enroll"
 	Chain     Step = "chain"
 	OCSP      Step = "ocsp"
 	CRL       Step = "crl"
+	Renew     Step = "renew"
 	Revoke    Step = "revoke"
 	Revoked   Step = "revoked" // seen to be, by OCSP
 )

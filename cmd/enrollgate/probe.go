@@ -22,6 +22,7 @@ const shortestInterval = 10 * time.Second
 type probeCmd struct {
 	source
 	Directory  string        `help:"Probe this ACME directory instead of a configuration's, from any machine." placeholder:"URL"`
+	ESTURL     string        `name:"est-url" help:"Probe this EST endpoint instead of a configuration's: the address without the operation." placeholder:"URL"`
 	Endpoint   []string      `help:"Probe only these endpoints of the configuration; may be repeated. Default: all." placeholder:"ID"`
 	Root       []string      `help:"Trust anchors that certificates must chain to, PEM; may be repeated. With --dev: its own." type:"path" placeholder:"FILE"`
 	TLSRoot    []string      `name:"tls-root" help:"Further trust anchors of the gateway's TLS certificate, beside the system's and --root." type:"path" placeholder:"FILE"`
@@ -31,7 +32,10 @@ type probeCmd struct {
 	EABKID     string        `name:"eab-kid" help:"Key identifier of an external account." placeholder:"KEYID"`
 	EABKeyFile string        `name:"eab-key-file" help:"File that has its HMAC key, in base64url." type:"path" placeholder:"FILE"`
 	AccountKey string        `name:"account-key" help:"File of the account's key, made where there is none. Default: a new account for each start." type:"path" placeholder:"FILE"`
-	Revoke     bool          `help:"Revoke the certificate at the end and see it revoked."`
+	ESTUser    string        `name:"est-user" help:"User name for EST endpoints, of a credential for many uses. With --dev: its own." placeholder:"NAME"`
+	ESTPwFile  string        `name:"est-password-file" help:"File that has its password." type:"path" placeholder:"FILE"`
+	Renew      bool          `help:"Renew EST certificates by themselves, too, where the endpoint lets them." default:"true" negatable:""`
+	Revoke     bool          `help:"Revoke the certificate at the end and see it revoked, where the protocol has that (ACME)."`
 	Patience   time.Duration `help:"How long a revocation may take to be seen." default:"30s"`
 	Timeout    time.Duration `help:"Bound of one endpoint's run." default:"2m"`
 	Interval   time.Duration `help:"Probe again and again, this often; at least 10s." placeholder:"DURATION"`
@@ -89,6 +93,10 @@ func (cmd *probeCmd) check() error {
 	switch {
 	case cmd.Directory != "" && (cmd.Dev || cmd.Config != "" || len(cmd.Endpoint) > 0):
 		return fmt.Errorf("%w: --directory stands instead of --config, --dev and --endpoint", errUsage)
+	case cmd.ESTURL != "" && (cmd.Dev || cmd.Config != "" || len(cmd.Endpoint) > 0):
+		return fmt.Errorf("%w: --est-url stands instead of --config, --dev and --endpoint", errUsage)
+	case (cmd.ESTUser == "") != (cmd.ESTPwFile == ""):
+		return fmt.Errorf("%w: --est-user and --est-password-file belong together", errUsage)
 	case (cmd.EABKID == "") != (cmd.EABKeyFile == ""):
 		return fmt.Errorf("%w: --eab-kid and --eab-key-file belong together", errUsage)
 	case cmd.HTTP01 != "" && cmd.TLSALPN01 != "":
@@ -200,4 +208,4 @@ func (p *canary) print(r *probe.Result) {
 	}
 }
 
-var errNothing = errors.New("nothing to probe: the configuration has no endpoint of a door that can be probed; give --directory URL, or other --endpoint ids")
+var errNothing = errors.New("nothing to probe: the configuration has no endpoint of a door that can be probed; give --directory URL or --est-url URL, or other --endpoint ids")

@@ -31,7 +31,7 @@ const maxProbeFile = 1 << 20
 // prepare makes the clients.
 func (cmd *probeCmd) prepare(c console) (*canary, error) {
 	var cfg *config.Config
-	if cmd.Directory == "" {
+	if cmd.Directory == "" && cmd.ESTURL == "" {
 		var err error
 		if cfg, err = cmd.load(); err != nil {
 			return nil, err
@@ -57,14 +57,16 @@ func (cmd *probeCmd) prepare(c console) (*canary, error) {
 	client := probe.NewClient(trusted)
 	p := &canary{options: probe.Options{Roots: anchors, HTTP: client, Now: time.Now, Revoke: cmd.Revoke, Patience: cmd.Patience},
 		timeout: cmd.Timeout, metrics: probe.NewMetrics(), file: cmd.Metrics, json: cmd.JSON, console: c}
-	o := probe.ACMEOptions{Names: lower(cmd.Name), HTTP: client, Solver: cmd.solver(cfg)}
+	doors := &probedDoors{canary: p, est: probe.ESTOptions{Names: lower(cmd.Name), Roots: trusted}}
+	o := &doors.acme
+	*o = probe.ACMEOptions{Names: lower(cmd.Name), HTTP: client, Solver: cmd.solver(cfg)}
 	if o.Key, err = cmd.accountKey(); err != nil {
 		return nil, err
 	}
 	if o.External, err = cmd.external(); err != nil {
 		return nil, err
 	}
-	if err := cmd.targets(p, cfg, o); err != nil {
+	if err := cmd.targets(doors, cfg); err != nil {
 		return nil, err
 	}
 	for i := range p.targets {
@@ -86,17 +88,33 @@ func (cmd *probeCmd) devDefaults(cfg *config.Config) {
 	}
 }
 
-// targets lists the endpoints with a door that can be probed. That of another
-// protocol (EST, SCEP) is one more case here with its own implementation of probe.Door.
-func (cmd *probeCmd) targets(p *canary, cfg *config.Config, o probe.ACMEOptions) error {
-	add := func(id, url string) error {
-		o.Directory = url
-		door, err := probe.NewACME(o)
-		p.targets = append(p.targets, probe.Target{Endpoint: id, Protocol: string(caller.ACME), URL: url, Door: door})
+// probedDoors makes targets; what all endpoints of a door share is in its options.
+type probedDoors struct {
+	*canary
+	acme probe.ACMEOptions
+	est  probe.ESTOptions
+}
+
+// add makes one.
+func (d *probedDoors) add(t probe.Target, err error) error {
+	if err != nil {
 		return err
 	}
+	d.targets = append(d.targets, t)
+	return nil
+}
+
+func (d *probedDoors) addACME(id, url string) error {
+	d.acme.Directory = url
+	door, err := probe.NewACME(d.acme)
+	return d.add(probe.Target{Endpoint: id, Protocol: string(caller.ACME), URL: url, Door: door}, err)
+}
+
+// targets lists the endpoints with a door that can be probed. That of another
+// protocol (SCEP) is one more case here with its own implementation of probe.Door.
+func (cmd *probeCmd) targets(d *probedDoors, cfg *config.Config) error {
 	if cfg == nil {
-		return add(cmd.Directory, cmd.Directory)
+		return cmd.addressed(d)
 	}
 	unknown := slices.Clone(cmd.Endpoint)
 	for i := range cfg.Endpoints {
@@ -105,20 +123,37 @@ func (cmd *probeCmd) targets(p *canary, cfg *config.Config, o probe.ACMEOptions)
 			continue
 		}
 		unknown = slices.DeleteFunc(unknown, func(id string) bool { return id == e.ID })
-		if e.Door != caller.ACME {
-			continue
+		var err error
+		switch {
+		case e.Door == caller.ACME:
+			err = d.addACME(e.ID, cfg.URL(e))
+		case e.Door == caller.EST && alone(e, caller.Password):
+			err = cmd.addEST(d, e.ID, cfg.URL(e), alone(e, caller.Certificate))
 		}
-		if err := add(e.ID, cfg.URL(e)); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	if len(unknown) > 0 {
 		return fmt.Errorf("%w: there is no endpoint %q; `enrollgate check` and `enrollgate urls` know which there are", errUsage, unknown[0])
 	}
-	if len(p.targets) == 0 {
+	if len(d.targets) == 0 {
 		return errNothing
 	}
 	return nil
+}
+
+// addressed takes the endpoints that the command line names by their URLs.
+func (cmd *probeCmd) addressed(d *probedDoors) error {
+	if cmd.Directory != "" {
+		if err := d.addACME(cmd.Directory, cmd.Directory); err != nil {
+			return err
+		}
+	}
+	if cmd.ESTURL == "" {
+		return nil
+	}
+	return cmd.addEST(d, cmd.ESTURL, cmd.ESTURL, true)
 }
 
 // solver answers challenges where the gateway asks.

@@ -16,12 +16,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/probe"
 )
@@ -71,8 +73,11 @@ func TestProbe(t *testing.T) {
 		t.Fatal(err)
 	}
 	hmac, key, metrics := filepath.Join(dir, "hmac"), filepath.Join(dir, "account.pem"), filepath.Join(dir, "probe.prom")
-	if err := os.WriteFile(hmac, []byte(credentials.ACME.HMAC+"\n"), 0o600); err != nil {
-		t.Fatal(err)
+	password := filepath.Join(dir, "password")
+	for name, text := range map[string]string{hmac: credentials.ACME.HMAC, password: credentials.EST.Password} {
+		if err := os.WriteFile(name, []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 
 	t.Run("every door", func(t *testing.T) {
@@ -80,7 +85,7 @@ func TestProbe(t *testing.T) {
 		var results []probe.Result
 		speaks := 0
 		for _, e := range r.cfg.Endpoints {
-			if e.Door == caller.ACME {
+			if e.Door == caller.ACME || e.Door == caller.EST {
 				speaks++
 			}
 		}
@@ -92,33 +97,50 @@ func TestProbe(t *testing.T) {
 			for _, s := range one.Steps {
 				steps = append(steps, string(s.Step))
 			}
-			if got := strings.Join(steps, " "); one.Endpoint != r.cfg.Endpoints[i].ID || got != "directory nonce account order challenge finalize download chain ocsp crl revoke revoked" {
+			want := map[string]struct{ steps, state string }{"acme": {"directory nonce account order challenge finalize download chain ocsp crl revoke revoked", "superseded"},
+				"est": {"cacerts csrattrs enroll chain ocsp crl renew", "issued"}}[one.Protocol]
+			if got := strings.Join(steps, " "); one.Endpoint != r.cfg.Endpoints[i].ID || got != want.steps {
 				t.Errorf("%s: %s", one.Endpoint, got)
 			}
 			code, shown, _ := shownBy(t, dev, one.Serial)
-			if code != exitOK || !strings.Contains(shown, "superseded") {
+			if code != exitOK || !strings.Contains(shown, want.state) {
 				t.Errorf("the gateway knows of %s: %d %s", one.Serial, code, shown)
 			}
 		}
 		samples, err := os.ReadFile(metrics)
-		if err != nil || !strings.Contains(string(samples), `enrollgate_probe_success{door="acme",endpoint="acme-server"} 1`) {
-			t.Errorf("%v\n%s", err, samples)
+		for _, want := range []string{`{door="acme",endpoint="acme-server"} 1`, `{door="est",endpoint="est-digital-signature"} 1`} {
+			if err != nil || !strings.Contains(string(samples), "enrollgate_probe_success"+want) {
+				t.Errorf("no %s: %v\n%s", want, err, samples)
+			}
 		}
 		if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("the account's key: %v, %v", info, err)
 		}
-		if strings.Contains(out+said+string(samples), credentials.ACME.HMAC) {
-			t.Error("the HMAC key is told")
+		for _, secret := range []string{credentials.ACME.HMAC, credentials.EST.Password} {
+			if strings.Contains(out+said+string(samples), secret) {
+				t.Error("a secret is told")
+			}
 		}
 	})
 	url := r.cfg.URL(&r.cfg.Endpoints[1])
 	root := filepath.Join(data, "root.pem")
 	elsewhere := []string{"--directory", url, "--name", "Far.localhost", "--http-01", r.web.Addr, "--account-key", key}
+	device := slices.IndexFunc(r.cfg.Endpoints, func(e ca.Endpoint) bool { return e.Door == caller.EST })
+	est := []string{"--est-url", r.cfg.URL(&r.cfg.Endpoints[device]), "--root", root, "--name", "canary.example", "--est-user", credentials.EST.Username, "--est-password-file"}
 	for name, test := range map[string]struct {
 		args []string
 		code int
 		want []string // on stdout or stderr
 	}{
+		"EST from another machine":     {append(est, password), exitOK, []string{"ok    renew"}},
+		"EST without renewal":          {append(est, password, "--no-renew"), exitOK, []string{"ok    crl"}},
+		"EST with a wrong password":    {append(est, hmac), exitFailed, []string{"FAIL  enroll", "401", "credential create"}},
+		"EST with no password":         {append(est, os.DevNull), exitFailed, []string{"has no password"}},
+		"EST by plain http":            {append(est, password, "--est-url", "http://localhost/"), exitFailed, []string{"no https URL"}},
+		"EST without a user":           {[]string{"--est-url", "https://localhost/", "--root", root, "--name", "a.localhost"}, exitUsage, []string{"--est-user"}},
+		"half a user":                  {append(dev, "--est-user", "x"), exitUsage, []string{"belong together"}},
+		"two sources, one of them EST": {append(est, password, "--dev"), exitUsage, []string{"--est-url stands instead"}},
+
 		"from another machine":   {append(elsewhere, "--root", root), exitOK, []string{"there already", "http-01", "certificates to"}},
 		"another root":           {append(elsewhere, "--root", strangeRoot(t), "--tls-root", root), exitFailed, []string{"FAIL  chain", "unknown authority", "by --root"}},
 		"TLS that nobody trusts": {append(elsewhere, "--root", strangeRoot(t)), exitFailed, []string{"FAIL  directory", "by --root or --tls-root"}},
