@@ -18,7 +18,7 @@ var b64 = base64.RawURLEncoding
 
 // account is one ACME client: a key, a nonce and a connection.
 type account struct {
-	wire       *wire
+	peer
 	site       string // https://host, which every URL must start with
 	directory  directory
 	key        *ecdsa.PrivateKey
@@ -26,9 +26,7 @@ type account struct {
 	thumbprint string
 	url        string // its kid
 	nonce      string
-	posts      int
-	name       string // of its last certificate
-	renewalID  string // of that
+	renewalID  string // of its last certificate
 }
 
 type directory struct {
@@ -49,7 +47,7 @@ func register(w *wire, url string) (*account, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &account{wire: w, site: site}
+	a := &account{peer: peer{wire: w}, site: site}
 	r, err := w.do("GET", path, nil)
 	if err != nil {
 		return nil, err

@@ -2,44 +2,94 @@ package main
 
 import (
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // flow is what a client does again and again.
 type flow struct {
 	name   string
-	do     func(a *account, j job, answers *responder) error
-	issues bool // a certificate each; else an account each
-	same   bool // a client's names stay the same
+	door   string
+	do     func(c client, j job, answers *responder) error
+	issues bool             // a certificate each; else an account each
+	same   bool             // a client's names stay the same
+	shows  bool             // a client certificate
+	text   *base64.Encoding // of requests
+}
+
+const (
+	acmeDoor = "acme"
+	estDoor  = "est"
+)
+
+// client is one that goes through flows of one door.
+type client interface{ at() *peer }
+
+// peer is what clients of all doors have.
+type peer struct {
+	wire  *wire
+	posts int
+	name  string // of its last certificate
+}
+
+func (p *peer) at() *peer { return p }
+
+// by has clients of one kind go through a flow.
+func by[C client](f func(C, job, *responder) error) func(client, job, *responder) error {
+	return func(c client, j job, answers *responder) error { return f(c.(C), j, answers) }
 }
 
 // flows are those that can be measured, the first one by default of everything
 // that only wants certificates.
 var flows = []flow{
-	{name: "enroll", do: (*account).enroll, issues: true},
-	{name: "renew", do: (*account).renew, issues: true, same: true},
-	{name: "account", do: func(a *account, _ job, _ *responder) error {
+	{name: "enroll", door: acmeDoor, do: by((*account).enroll), issues: true, text: b64},
+	{name: "renew", door: acmeDoor, do: by((*account).renew), issues: true, same: true, text: b64},
+	{name: "account", door: acmeDoor, do: by(func(a *account, _ job, _ *responder) error {
 		a.posts++
 		_, err := register(a.wire, a.site+directoryPath)
 		return err
-	}},
+	})},
+	{name: "est", door: estDoor, do: by((*device).enroll), issues: true, text: base64.StdEncoding},
+	{name: "est-renew", door: estDoor, do: by((*device).reenroll), issues: true, same: true, shows: true, text: base64.StdEncoding},
+}
+
+func flowOf(name string) flow {
+	return flows[slices.IndexFunc(flows, func(f flow) bool { return f.name == name })]
+}
+
+func flowNames() string {
+	var names []string
+	for _, f := range flows {
+		names = append(names, f.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// warmed is the flow that clients go through before they are measured.
+func (f flow) warmed() flow {
+	if f.door == acmeDoor {
+		return flows[0]
+	}
+	return f
 }
 
 // jobs are the first n of a load.
-func (f flow) jobs(n int, clients []*account) ([]job, error) {
+func (f flow) jobs(n int, clients []client) ([]job, error) {
 	if !f.issues {
 		return make([]job, n), nil
 	}
 	var names []string
 	if f.same {
 		for _, c := range clients {
-			names = append(names, c.name)
+			names = append(names, c.at().name)
 		}
 	}
-	return newJobs(n, names)
+	return newJobs(n, names, f.text)
 }
 
 // left checks what a number of flows left in the store, and how often the
@@ -49,7 +99,7 @@ func (f flow) left(n int, c counts, fetched int64) error {
 	if f.issues {
 		want = counts{Certificates: int64(n), Decisions: int64(n), Audits: int64(n), Commits: c.Commits}
 	}
-	if c != want || f.issues && fetched < int64(n) {
+	if c != want || f.issues && f.door == acmeDoor && fetched < int64(n) {
 		return fmt.Errorf("%d flows left %d certificates, %d decisions, %d audit rows, %d accounts and asked %d times for a proof",
 			n, c.Certificates, c.Decisions, c.Audits, c.Accounts, fetched)
 	}

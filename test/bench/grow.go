@@ -26,10 +26,10 @@ const (
 // happens on the machine hits all alike.
 func grow(ctx context.Context, h *host, e engine, sizes []int, answers *responder, length time.Duration) (growth, error) {
 	g := growth{Store: e.name, Scans: map[string]int64{}}
-	sites, clients := make([]*site, len(sizes)), make([][]*account, len(sizes))
+	sites, clients := make([]*site, len(sizes)), make([][]client, len(sizes))
 	for i, size := range sizes {
 		s := start(h, e.make(h), answers)
-		accounts, err := s.accounts(growAccounts)
+		accounts, err := s.clients(flows[0], growAccounts)
 		if err != nil {
 			return g, err
 		}
@@ -45,7 +45,7 @@ func grow(ctx context.Context, h *host, e engine, sizes []int, answers *responde
 	}
 	for i, s := range sites {
 		for _, a := range clients[i] {
-			a.wire.hangUp() // the daemon has, of connections that were idle for so long
+			a.at().wire.hangUp() // the daemon has, of connections that were idle for so long
 		}
 		if err := s.warm(ctx, clients[i], flows[0], 2); err != nil { // pages and plans
 			return g, err

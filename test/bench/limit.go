@@ -52,7 +52,7 @@ func limits(ctx context.Context, dir string) (all []limit, err error) {
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := newJobs(1, nil)
+	jobs, err := newJobs(1, nil, b64)
 	if err != nil {
 		return nil, err
 	}
@@ -206,15 +206,18 @@ func askStatic(pid int, w *wire) (all []limit, err error) {
 }
 
 // floor is what a flow of so many POSTs and commits costs at least, by the
-// limits: each POST a JWS and an HTTP exchange, one CSR, one signature and its
+// limits: each POST an HTTP exchange, and by ACME a JWS, one CSR, one signature and its
 // check. What is not in it: the outgoing request, names, JSON, the database.
-func floor(all []limit, posts, commits float64, fresh bool) float64 {
+func floor(all []limit, m row) float64 {
 	ms := map[string]float64{}
 	for _, l := range all {
 		ms[l.Name] = l.CPU
 	}
-	sum := posts*(ms[limitJWS]+ms[limitTLS]) + ms[limitCSR] + ms[limitSign] + ms[limitJWS] + commits*ms[limitCommit]
-	if fresh {
+	sum := m.Posts*ms[limitTLS] + ms[limitCSR] + ms[limitSign] + ms[limitJWS] + m.Commits*ms[limitCommit]
+	if flowOf(m.Flow).door == acmeDoor {
+		sum += m.Posts * ms[limitJWS]
+	}
+	if m.Connections == "new" {
 		sum += ms[limitDial] - ms[limitTLS]
 	}
 	return sum

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,8 +27,8 @@ var (
 )
 
 // newJobs makes a fresh P-256 key for each flow, and a fresh name, or the next of
-// names.
-func newJobs(n int, names []string) ([]job, error) {
+// names. Requests are DER in that form of base64.
+func newJobs(n int, names []string, text *base64.Encoding) ([]job, error) {
 	jobs := make([]job, n)
 	for i := range jobs {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -42,7 +43,7 @@ func newJobs(n int, names []string) ([]job, error) {
 		if err != nil {
 			return nil, err
 		}
-		jobs[i] = job{name, b64.EncodeToString(der)}
+		jobs[i] = job{name, text.EncodeToString(der)}
 	}
 	return jobs, nil
 }
@@ -72,7 +73,7 @@ func (d done) percentile(p float64) float64 {
 // run has every client go through flows, one after the other, until the load is
 // done: client i of n takes the jobs i, i+n, i+2n. The first error ends it: a flow
 // that fails is a bug, not a figure.
-func (s *site) run(ctx context.Context, clients []*account, l load) (d done, err error) {
+func (s *site) run(ctx context.Context, clients []client, l load) (d done, err error) {
 	jobs, err := l.flow.jobs(l.flows, clients)
 	if err != nil {
 		return d, err
@@ -87,7 +88,7 @@ func (s *site) run(ctx context.Context, clients []*account, l load) (d done, err
 			for n := i; n < len(jobs) && ctx.Err() == nil && (l.time == 0 || time.Since(begin) < l.time); n += len(clients) {
 				from := time.Now()
 				if l.fresh {
-					c.wire.hangUp()
+					c.at().wire.hangUp()
 				}
 				if err := l.flow.do(c, jobs[n], s.answers); err != nil {
 					stop(fmt.Errorf("%s %s: %w", l.flow.name, jobs[n].name, err))

@@ -1,5 +1,5 @@
 // The command bench measures what a certificate costs: it builds the daemon,
-// starts it on each store, enrolls by ACME as fast as a number of accounts can,
+// starts it on each store, enrolls as fast as a number of clients can,
 // and holds the processor time of daemon and database against what the machine
 // cannot do for less.
 //
@@ -7,7 +7,9 @@
 // request (answered here), finalize with a fresh P-256 key, and the download.
 // Two others are measured beside it: a renewal, which asks for its window and
 // orders the same name by "replaces", and the creation of an account, with the
-// directory and the nonce that a client needs for it.
+// directory and the nonce that a client needs for it. By EST there are a first
+// enrollment by HTTP Basic with a password for many uses, and a re-enrollment by
+// client certificate, each with a fresh P-256 key.
 //
 // Every check of the daemon is on, every commit durable; afterwards the
 // certificates, decisions and audit rows in the store must be as many as the
@@ -45,9 +47,9 @@ func main() {
 	var o options
 	flags.StringVar(&o.store, "store", "both", "sqlite, postgres or both")
 	flags.DurationVar(&o.time, "time", 10*time.Second, "length of each measurement")
-	flags.IntVar(&o.accounts, "accounts", 0, "accounts that enroll at once (0: 4, then 32)")
+	flags.IntVar(&o.accounts, "accounts", 0, "clients that enroll at once (0: 4, then 32)")
 	flags.StringVar(&o.fresh, "connections", "both", "kept, new (one a flow) or both")
-	flags.StringVar(&o.flow, "flow", "all", "enroll, renew, account or all")
+	flags.StringVar(&o.flow, "flow", "all", "all, or one of "+flowNames())
 	flags.StringVar(&o.grow, "grow", "", "compare sizes instead: small (10^3 and 10^5 certificates) or full (10^6 too)")
 	flags.StringVar(&o.json, "json", "", "write the figures to this file too")
 	flags.BoolVar(&o.hold, "pids", false, "print the process ids of daemon and database, for a profiler")
@@ -131,18 +133,18 @@ func run(o options) (err error) {
 	return r.table(os.Stdout)
 }
 
-// one measures one shape with accounts of its own.
+// one measures one shape with clients of its own.
 func one(ctx context.Context, s *site, name string, sh shape, length time.Duration) (row, error) {
-	clients, err := s.accounts(sh.accounts)
+	clients, err := s.clients(sh.flow, sh.accounts)
 	if err != nil {
 		return row{}, err
 	}
 	defer func() {
 		for _, c := range clients {
-			c.wire.hangUp()
+			c.at().wire.hangUp()
 		}
 	}()
-	if err := s.warm(ctx, clients, flows[0], 4); err != nil {
+	if err := s.warm(ctx, clients, sh.flow.warmed(), 4); err != nil {
 		return row{}, err
 	}
 	r, err := s.measure(ctx, name, clients, sh, length)
@@ -172,7 +174,7 @@ func (o options) shapes() (all []shape, err error) {
 		}
 	}
 	if all == nil {
-		return nil, fmt.Errorf("-flow is enroll, renew, account or all, not %q", o.flow)
+		return nil, fmt.Errorf("-flow is all or one of %s, not %q", flowNames(), o.flow)
 	}
 	return all, nil
 }

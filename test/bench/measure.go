@@ -53,11 +53,11 @@ func (s shape) connections() string {
 }
 
 // maxRate bounds the flows that are made ready for a second.
-const maxRate = 1500
+const maxRate = 3000
 
 // measure runs one load against a site and holds what the store has afterwards
 // against the flows that clients saw.
-func (s *site) measure(ctx context.Context, name string, clients []*account, sh shape, length time.Duration) (r row, err error) {
+func (s *site) measure(ctx context.Context, name string, clients []client, sh shape, length time.Duration) (r row, err error) {
 	before, err := s.store.count(ctx)
 	if err != nil {
 		return r, err
@@ -68,7 +68,7 @@ func (s *site) measure(ctx context.Context, name string, clients []*account, sh 
 	}
 	posts := 0
 	for _, c := range clients {
-		posts -= c.posts
+		posts -= c.at().posts
 	}
 	fetched := s.answers.fetched.Load()
 	server, database, own := cpuOf(s.pid), cpuOf(s.store.pid()), ownCPU()
@@ -80,7 +80,7 @@ func (s *site) measure(ctx context.Context, name string, clients []*account, sh 
 	}
 	fetched = s.answers.fetched.Load() - fetched
 	for _, c := range clients {
-		posts += c.posts
+		posts += c.at().posts
 	}
 	after, err := s.store.count(ctx)
 	if err != nil {
@@ -132,7 +132,7 @@ const watchFlows = 8
 
 // addStatements counts the statements of a few more flows, apart from the
 // measurement because counting them costs.
-func (s *site) addStatements(ctx context.Context, clients []*account, f flow, r *row) error {
+func (s *site) addStatements(ctx context.Context, clients []client, f flow, r *row) error {
 	n := watchFlows * len(clients)
 	all, err := s.store.watch(ctx, func() error { return s.warm(ctx, clients, f, watchFlows) })
 	if err != nil || all == nil {

@@ -66,7 +66,7 @@ func (r *report) rows(w io.Writer, rows []row) error {
 	for _, m := range rows {
 		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\t%d\t%.0f\t%.3f\t%s\t%.3f\t%.3f\t%.3f\t%.2f\t%.2f\t%.2f\t%s\t%s\t%.2f\t%.1f\t%.1f\t%.0f\t\n",
 			m.Flow, m.Store, m.Stored, m.Accounts, m.Connections, m.Flows, m.PerSecond, m.ServerCPU, known(m.DatabaseCPU, 3), m.TotalCPU,
-			floor(r.Limits, m.Posts, m.Commits, m.Connections == "new"), m.ClientCPU, m.Commits, m.Members, m.PerBatch,
+			floor(r.Limits, m), m.ClientCPU, m.Commits, m.Members, m.PerBatch,
 			known(m.Statements, 1), known(m.Pages, 0), m.Posts, m.P50, m.P99, m.PeakRSS)
 	}
 	return t.Flush()

@@ -20,6 +20,7 @@ type site struct {
 	admin   string
 	host    string
 	roots   *x509.CertPool
+	est     estSite
 }
 
 const directoryPath = "/acme/default/issuing/privatessl-tls-server/directory"
@@ -39,23 +40,29 @@ func start(h *host, s store, answers *responder) *site {
 	}
 	_, port, _ := cutLast(out.address, ":")
 	out.host = "localhost:" + port
+	out.est = newESTSite(h, daemon, file)
 	return out
 }
 
-// accounts registers n clients.
-func (s *site) accounts(n int) ([]*account, error) {
-	all := make([]*account, n)
+// clients makes n that can go through a flow.
+func (s *site) clients(f flow, n int) ([]client, error) {
+	all := make([]client, n)
 	for i := range all {
 		var err error
-		if all[i], err = register(newWire(s.address, s.host, s.roots), "https://"+s.host+directoryPath); err != nil {
-			return nil, fmt.Errorf("register account %d: %w", i+1, err)
+		if f.door == estDoor {
+			all[i], err = s.device(f.shows)
+		} else {
+			all[i], err = register(newWire(s.address, s.host, s.roots), "https://"+s.host+directoryPath)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("client %d: %w", i+1, err)
 		}
 	}
 	return all, nil
 }
 
 // warm runs flows that nobody measures.
-func (s *site) warm(ctx context.Context, clients []*account, f flow, each int) error {
+func (s *site) warm(ctx context.Context, clients []client, f flow, each int) error {
 	_, err := s.run(ctx, clients, load{flows: each * len(clients), flow: f})
 	return err
 }

@@ -19,6 +19,7 @@ import (
 type wire struct {
 	address string // what is dialled
 	host    string // what the certificate and the Host header say
+	head    string // header lines of what has a body
 	config  *tls.Config
 	conn    *tls.Conn
 	in      *bufio.Reader
@@ -44,7 +45,7 @@ func newWire(address, host string, roots *x509.CertPool) *wire {
 	if err != nil {
 		name = host
 	}
-	return &wire{address: address, host: host, config: &tls.Config{RootCAs: roots, ServerName: name, MinVersion: tls.VersionTLS13}}
+	return &wire{address: address, host: host, head: "Content-Type: application/jose+json\r\n", config: &tls.Config{RootCAs: roots, ServerName: name, MinVersion: tls.VersionTLS13}}
 }
 
 // hangUp ends the connection; the next request opens another one.
@@ -88,7 +89,7 @@ func (w *wire) do(method, path string, body []byte) (r reply, err error) {
 	w.out.Reset()
 	fmt.Fprintf(&w.out, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: enrollgate-bench\r\n", method, path, w.host)
 	if body != nil {
-		fmt.Fprintf(&w.out, "Content-Type: application/jose+json\r\nContent-Length: %d\r\n", len(body))
+		fmt.Fprintf(&w.out, "%sContent-Length: %d\r\n", w.head, len(body))
 	}
 	w.out.WriteString("\r\n")
 	w.out.Write(body)
