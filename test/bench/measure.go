@@ -53,7 +53,7 @@ func (s shape) connections() string {
 }
 
 // maxRate bounds the flows that are made ready for a second.
-const maxRate = 3000
+const maxRate = 2000
 
 // measure runs one load against a site and holds what the store has afterwards
 // against the flows that clients saw.
