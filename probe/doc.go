@@ -7,7 +7,8 @@
 // It knows nothing that a client does not know: no store, no key, no core. A door
 // is one implementation of Door; there are ACME (RFC 8555), with http-01 and
 // tls-alpn-01 (RFC 8737), and EST (RFC 7030), with cacerts, csrattrs, simpleenroll
-// by HTTP Basic and simplereenroll by certificate. Left out: dns-01, identifiers that are no DNS
+// by HTTP Basic and simplereenroll by certificate, and SCEP (RFC 8894), with GetCACaps,
+// GetCACert, PKCSReq by challengePassword and RenewalReq. Left out: dns-01, identifiers that are no DNS
 // names, device certificates, channel binding, OCSP answers by GET, stapling, delta CRLs, and
 // OCSP answers signed with Ed25519.
 package probe

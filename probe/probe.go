@@ -37,7 +37,7 @@ type Enrolled struct {
 // Target is an endpoint that is probed.
 type Target struct {
 	Endpoint string // a metric's label: the endpoint's id, or its URL
-	Protocol string // "acme", "est"
+	Protocol string // "acme", "est", "scep"
 	URL      string
 	Door     Door
 	Renew    bool // the certificate by itself, too, where Door is a Renewer

@@ -20,6 +20,8 @@ const (
 	Download  Step = "download"
 	CACerts   Step = "cacerts"
 	CSRAttrs  Step = "csrattrs"
+	CACaps    Step = "cacaps"
+	CACert    Step = "cacert"
 	Enroll    Step = "enroll"
 	Chain     Step = "chain"
 	OCSP      Step = "ocsp"

@@ -23,6 +23,7 @@ type probeCmd struct {
 	source
 	Directory  string        `help:"Probe this ACME directory instead of a configuration's, from any machine." placeholder:"URL"`
 	ESTURL     string        `name:"est-url" help:"Probe this EST endpoint instead of a configuration's: the address without the operation." placeholder:"URL"`
+	SCEPURL    string        `name:"scep-url" help:"Probe this SCEP endpoint instead of a configuration's: the address without a query." placeholder:"URL"`
 	Endpoint   []string      `help:"Probe only these endpoints of the configuration; may be repeated. Default: all." placeholder:"ID"`
 	Root       []string      `help:"Trust anchors that certificates must chain to, PEM; may be repeated. With --dev: its own." type:"path" placeholder:"FILE"`
 	TLSRoot    []string      `name:"tls-root" help:"Further trust anchors of the gateway's TLS certificate, beside the system's and --root." type:"path" placeholder:"FILE"`
@@ -34,7 +35,8 @@ type probeCmd struct {
 	AccountKey string        `name:"account-key" help:"File of the account's key, made where there is none. Default: a new account for each start." type:"path" placeholder:"FILE"`
 	ESTUser    string        `name:"est-user" help:"User name for EST endpoints, of a credential for many uses. With --dev: its own." placeholder:"NAME"`
 	ESTPwFile  string        `name:"est-password-file" help:"File that has its password." type:"path" placeholder:"FILE"`
-	Renew      bool          `help:"Renew EST certificates by themselves, too, where the endpoint lets them." default:"true" negatable:""`
+	SCEPSecret string        `name:"scep-secret-file" help:"File that has the challengePassword for SCEP endpoints, good for many uses. With --dev: its own." type:"path" placeholder:"FILE"`
+	Renew      bool          `help:"Renew EST and SCEP certificates by themselves, too, where the endpoint lets them." default:"true" negatable:""`
 	Revoke     bool          `help:"Revoke the certificate at the end and see it revoked, where the protocol has that (ACME)."`
 	Patience   time.Duration `help:"How long a revocation may take to be seen." default:"30s"`
 	Timeout    time.Duration `help:"Bound of one endpoint's run." default:"2m"`
@@ -95,6 +97,8 @@ func (cmd *probeCmd) check() error {
 		return fmt.Errorf("%w: --directory stands instead of --config, --dev and --endpoint", errUsage)
 	case cmd.ESTURL != "" && (cmd.Dev || cmd.Config != "" || len(cmd.Endpoint) > 0):
 		return fmt.Errorf("%w: --est-url stands instead of --config, --dev and --endpoint", errUsage)
+	case cmd.SCEPURL != "" && (cmd.Dev || cmd.Config != "" || len(cmd.Endpoint) > 0):
+		return fmt.Errorf("%w: --scep-url stands instead of --config, --dev and --endpoint", errUsage)
 	case (cmd.ESTUser == "") != (cmd.ESTPwFile == ""):
 		return fmt.Errorf("%w: --est-user and --est-password-file belong together", errUsage)
 	case (cmd.EABKID == "") != (cmd.EABKeyFile == ""):
@@ -208,4 +212,4 @@ func (p *canary) print(r *probe.Result) {
 	}
 }
 
-var errNothing = errors.New("nothing to probe: the configuration has no endpoint of a door that can be probed; give --directory URL or --est-url URL, or other --endpoint ids")
+var errNothing = errors.New("nothing to probe: the configuration has no endpoint of a door that can be probed; give --directory, --est-url or --scep-url, or other --endpoint ids")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -28,28 +29,44 @@ func (cmd *probeCmd) addEST(d *probedDoors, id, url string, renews bool) error {
 func (cmd *probeCmd) estUser(o *probe.ESTOptions) error {
 	switch {
 	case cmd.ESTUser != "":
-		text, err := readProbeFile(cmd.ESTPwFile)
-		if err != nil {
-			return err
-		}
-		if o.User, o.Password = cmd.ESTUser, strings.TrimRight(string(text), "\r\n"); o.Password == "" {
-			return fmt.Errorf("%s has no password, as `enrollgate credential create` prints it", cmd.ESTPwFile)
-		}
-		return nil
+		password, err := readSecret(cmd.ESTPwFile)
+		o.User, o.Password = cmd.ESTUser, password
+		return err
 	case !cmd.Dev:
 		return fmt.Errorf("%w: EST wants a credential: give --est-user and --est-password-file, or name the other endpoints by --endpoint", errUsage)
 	}
-	name := filepath.Join(cmd.Data, "dev-credentials.json")
-	text, err := readProbeFile(name)
+	all, err := cmd.devCredentials()
+	if err == nil && all.EST == nil {
+		err = errors.New("there is no credential for EST; start the daemon once more to make it")
+	}
 	if err != nil {
 		return err
 	}
-	var all devCredentials
-	if err := json.Unmarshal(text, &all); err != nil || all.EST == nil {
-		return fmt.Errorf("%s has no credential for EST; start the daemon once more to make it", name)
-	}
 	o.User, o.Password = all.EST.Username, all.EST.Password
 	return nil
+}
+
+// devCredentials reads what serve --dev has made.
+func (cmd *probeCmd) devCredentials() (all devCredentials, err error) {
+	name := filepath.Join(cmd.Data, "dev-credentials.json")
+	text, err := readProbeFile(name)
+	if err == nil {
+		err = json.Unmarshal(text, &all)
+	}
+	if err != nil {
+		return all, fmt.Errorf("credentials of --dev: %w", err)
+	}
+	return all, nil
+}
+
+// readSecret reads the one line of a file.
+func readSecret(name string) (string, error) {
+	text, err := readProbeFile(name)
+	secret := strings.TrimRight(string(text), "\r\n")
+	if err == nil && secret == "" {
+		err = fmt.Errorf("%s has no secret, as `enrollgate credential create` prints it", name)
+	}
+	return secret, err
 }
 
 // alone tells whether one method lets in by itself.

@@ -31,7 +31,7 @@ const maxProbeFile = 1 << 20
 // prepare makes the clients.
 func (cmd *probeCmd) prepare(c console) (*canary, error) {
 	var cfg *config.Config
-	if cmd.Directory == "" && cmd.ESTURL == "" {
+	if cmd.Directory == "" && cmd.ESTURL == "" && cmd.SCEPURL == "" {
 		var err error
 		if cfg, err = cmd.load(); err != nil {
 			return nil, err
@@ -57,7 +57,8 @@ func (cmd *probeCmd) prepare(c console) (*canary, error) {
 	client := probe.NewClient(trusted)
 	p := &canary{options: probe.Options{Roots: anchors, HTTP: client, Now: time.Now, Revoke: cmd.Revoke, Patience: cmd.Patience},
 		timeout: cmd.Timeout, metrics: probe.NewMetrics(), file: cmd.Metrics, json: cmd.JSON, console: c}
-	doors := &probedDoors{canary: p, est: probe.ESTOptions{Names: lower(cmd.Name), Roots: trusted}}
+	doors := &probedDoors{canary: p, est: probe.ESTOptions{Names: lower(cmd.Name), Roots: trusted},
+		scep: probe.SCEPOptions{Names: lower(cmd.Name), HTTP: client, Roots: anchors}}
 	o := &doors.acme
 	*o = probe.ACMEOptions{Names: lower(cmd.Name), HTTP: client, Solver: cmd.solver(cfg)}
 	if o.Key, err = cmd.accountKey(); err != nil {
@@ -93,6 +94,7 @@ type probedDoors struct {
 	*canary
 	acme probe.ACMEOptions
 	est  probe.ESTOptions
+	scep probe.SCEPOptions
 }
 
 // add makes one.
@@ -111,7 +113,7 @@ func (d *probedDoors) addACME(id, url string) error {
 }
 
 // targets lists the endpoints with a door that can be probed. That of another
-// protocol (SCEP) is one more case here with its own implementation of probe.Door.
+// protocol is one more case here with its own implementation of probe.Door.
 func (cmd *probeCmd) targets(d *probedDoors, cfg *config.Config) error {
 	if cfg == nil {
 		return cmd.addressed(d)
@@ -129,6 +131,8 @@ func (cmd *probeCmd) targets(d *probedDoors, cfg *config.Config) error {
 			err = d.addACME(e.ID, cfg.URL(e))
 		case e.Door == caller.EST && alone(e, caller.Password):
 			err = cmd.addEST(d, e.ID, cfg.URL(e), alone(e, caller.Certificate))
+		case e.Door == caller.SCEP && (alone(e, caller.SCEPSecret) || alone(e, caller.StaticSCEPSecret)):
+			err = cmd.addSCEP(d, e.ID, cfg.URL(e), alone(e, caller.Certificate))
 		}
 		if err != nil {
 			return err
@@ -150,10 +154,15 @@ func (cmd *probeCmd) addressed(d *probedDoors) error {
 			return err
 		}
 	}
-	if cmd.ESTURL == "" {
+	if cmd.ESTURL != "" {
+		if err := cmd.addEST(d, cmd.ESTURL, cmd.ESTURL, true); err != nil {
+			return err
+		}
+	}
+	if cmd.SCEPURL == "" {
 		return nil
 	}
-	return cmd.addEST(d, cmd.ESTURL, cmd.ESTURL, true)
+	return cmd.addSCEP(d, cmd.SCEPURL, cmd.SCEPURL, true)
 }
 
 // solver answers challenges where the gateway asks.

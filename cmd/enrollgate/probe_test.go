@@ -73,8 +73,8 @@ func TestProbe(t *testing.T) {
 		t.Fatal(err)
 	}
 	hmac, key, metrics := filepath.Join(dir, "hmac"), filepath.Join(dir, "account.pem"), filepath.Join(dir, "probe.prom")
-	password := filepath.Join(dir, "password")
-	for name, text := range map[string]string{hmac: credentials.ACME.HMAC, password: credentials.EST.Password} {
+	password, secret := filepath.Join(dir, "password"), filepath.Join(dir, "secret")
+	for name, text := range map[string]string{hmac: credentials.ACME.HMAC, password: credentials.EST.Password, secret: credentials.SCEP.Challenge} {
 		if err := os.WriteFile(name, []byte(text+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ func TestProbe(t *testing.T) {
 		var results []probe.Result
 		speaks := 0
 		for _, e := range r.cfg.Endpoints {
-			if e.Door == caller.ACME || e.Door == caller.EST {
+			if e.Door == caller.ACME || e.Door == caller.EST || e.Door == caller.SCEP {
 				speaks++
 			}
 		}
@@ -98,7 +98,8 @@ func TestProbe(t *testing.T) {
 				steps = append(steps, string(s.Step))
 			}
 			want := map[string]struct{ steps, state string }{"acme": {"directory nonce account order challenge finalize download chain ocsp crl revoke revoked", "superseded"},
-				"est": {"cacerts csrattrs enroll chain ocsp crl renew", "issued"}}[one.Protocol]
+				"est":  {"cacerts csrattrs enroll chain ocsp crl renew", "issued"},
+				"scep": {"cacaps cacert enroll chain ocsp crl renew", "issued"}}[one.Protocol]
 			if got := strings.Join(steps, " "); one.Endpoint != r.cfg.Endpoints[i].ID || got != want.steps {
 				t.Errorf("%s: %s", one.Endpoint, got)
 			}
@@ -116,7 +117,7 @@ func TestProbe(t *testing.T) {
 		if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("the account's key: %v, %v", info, err)
 		}
-		for _, secret := range []string{credentials.ACME.HMAC, credentials.EST.Password} {
+		for _, secret := range []string{credentials.ACME.HMAC, credentials.EST.Password, credentials.SCEP.Challenge} {
 			if strings.Contains(out+said+string(samples), secret) {
 				t.Error("a secret is told")
 			}
@@ -127,19 +128,26 @@ func TestProbe(t *testing.T) {
 	elsewhere := []string{"--directory", url, "--name", "Far.localhost", "--http-01", r.web.Addr, "--account-key", key}
 	device := slices.IndexFunc(r.cfg.Endpoints, func(e ca.Endpoint) bool { return e.Door == caller.EST })
 	est := []string{"--est-url", r.cfg.URL(&r.cfg.Endpoints[device]), "--root", root, "--name", "canary.example", "--est-user", credentials.EST.Username, "--est-password-file"}
+	device = slices.IndexFunc(r.cfg.Endpoints, func(e ca.Endpoint) bool { return e.Door == caller.SCEP })
+	scep := []string{"--scep-url", r.cfg.URL(&r.cfg.Endpoints[device]), "--name", "canary.example", "--root"}
 	for name, test := range map[string]struct {
 		args []string
 		code int
 		want []string // on stdout or stderr
 	}{
-		"EST from another machine":     {append(est, password), exitOK, []string{"ok    renew"}},
-		"EST without renewal":          {append(est, password, "--no-renew"), exitOK, []string{"ok    crl"}},
-		"EST with a wrong password":    {append(est, hmac), exitFailed, []string{"FAIL  enroll", "401", "credential create"}},
-		"EST with no password":         {append(est, os.DevNull), exitFailed, []string{"has no password"}},
-		"EST by plain http":            {append(est, password, "--est-url", "http://localhost/"), exitFailed, []string{"no https URL"}},
-		"EST without a user":           {[]string{"--est-url", "https://localhost/", "--root", root, "--name", "a.localhost"}, exitUsage, []string{"--est-user"}},
-		"half a user":                  {append(dev, "--est-user", "x"), exitUsage, []string{"belong together"}},
-		"two sources, one of them EST": {append(est, password, "--dev"), exitUsage, []string{"--est-url stands instead"}},
+		"EST from another machine":      {append(est, password), exitOK, []string{"ok    renew"}},
+		"SCEP from another machine":     {append(scep, root, "--scep-secret-file", secret), exitOK, []string{"ok    renew"}},
+		"SCEP with a wrong secret":      {append(scep, root, "--scep-secret-file", hmac), exitFailed, []string{"FAIL  enroll", "failInfo", "[trace "}},
+		"SCEP of another CA":            {append(scep, strangeRoot(t), "--scep-secret-file", secret), exitFailed, []string{"FAIL  cacert", "by --root"}},
+		"SCEP without a secret":         {append(scep, root), exitUsage, []string{"--scep-secret-file"}},
+		"two sources, one of them SCEP": {append(scep, root, "--dev"), exitUsage, []string{"--scep-url stands instead"}},
+		"EST without renewal":           {append(est, password, "--no-renew"), exitOK, []string{"ok    crl"}},
+		"EST with a wrong password":     {append(est, hmac), exitFailed, []string{"FAIL  enroll", "401", "credential create"}},
+		"EST with no password":          {append(est, os.DevNull), exitFailed, []string{"has no secret"}},
+		"EST by plain http":             {append(est, password, "--est-url", "http://localhost/"), exitFailed, []string{"no https URL"}},
+		"EST without a user":            {[]string{"--est-url", "https://localhost/", "--root", root, "--name", "a.localhost"}, exitUsage, []string{"--est-user"}},
+		"half a user":                   {append(dev, "--est-user", "x"), exitUsage, []string{"belong together"}},
+		"two sources, one of them EST":  {append(est, password, "--dev"), exitUsage, []string{"--est-url stands instead"}},
 
 		"from another machine":   {append(elsewhere, "--root", root), exitOK, []string{"there already", "http-01", "certificates to"}},
 		"another root":           {append(elsewhere, "--root", strangeRoot(t), "--tls-root", root), exitFailed, []string{"FAIL  chain", "unknown authority", "by --root"}},

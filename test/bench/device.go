@@ -31,21 +31,28 @@ const estPath = "/.well-known/est/default/issuing/est-digital-signature/"
 
 // newESTSite makes a password for many uses, as an operator would.
 func newESTSite(h *host, daemon *harness.Process, config string) (e estSite) {
+	made := newCredential(h, daemon, config, estDoor, "est-digital-signature")
+	e.user, e.password = made.Username, made.Password
+	e.address = daemon.Addresses().EST
+	_, port, _ := cutLast(e.address, ":")
+	e.host = "localhost:" + port
+	return e
+}
+
+// credential is what `credential create --json` gives.
+type credential struct{ Username, Password, Challenge string }
+
+func newCredential(h *host, daemon *harness.Process, config, door, profile string) (made credential) {
 	cmd := exec.Command(harness.PlainBinary(h), "credential", "create", "--dev", "--data", daemon.File(""), "--config", config,
-		"--protocol", estDoor, "--profile", "est-digital-signature", "--uses", "unlimited", "--ttl", "P1D", "--json")
+		"--protocol", door, "--profile", profile, "--uses", "unlimited", "--ttl", "P1D", "--json")
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
 		h.Fatalf("make a credential: %v: %s", err, said.Bytes())
 	}
-	var made struct{ Username, Password string }
 	h.check("read the credential", json.Unmarshal(out, &made))
-	e.user, e.password = made.Username, made.Password
-	e.address = daemon.Addresses().EST
-	_, port, _ := cutLast(e.address, ":")
-	e.host = "localhost:" + port
-	return e
+	return made
 }
 
 // device makes a client that sends the password, or has enrolled a certificate and

@@ -20,11 +20,13 @@ type flow struct {
 	same   bool             // a client's names stay the same
 	shows  bool             // a client certificate
 	text   *base64.Encoding // of requests
+	rate   int              // bounds the flows that are made ready for a second; 0: maxRate
 }
 
 const (
 	acmeDoor = "acme"
 	estDoor  = "est"
+	scepDoor = "scep"
 )
 
 // client is one that goes through flows of one door.
@@ -55,6 +57,7 @@ var flows = []flow{
 		return err
 	})},
 	{name: "est", door: estDoor, do: by((*device).enroll), issues: true, text: base64.StdEncoding},
+	{name: "scep", door: scepDoor, do: by((*gear).enroll), issues: true, rate: 300},
 	{name: "est-renew", door: estDoor, do: by((*device).reenroll), issues: true, same: true, shows: true, text: base64.StdEncoding},
 }
 
@@ -82,6 +85,9 @@ func (f flow) warmed() flow {
 func (f flow) jobs(n int, clients []client) ([]job, error) {
 	if !f.issues {
 		return make([]job, n), nil
+	}
+	if f.door == scepDoor {
+		return newMessages(n, clients[0].(*gear))
 	}
 	var names []string
 	if f.same {

@@ -90,7 +90,7 @@ func limits(ctx context.Context, dir string) (all []limit, err error) {
 		}
 		all = append(all, l)
 	}
-	for _, f := range []func() ([]limit, error){func() ([]limit, error) { return durable(dir) }, func() ([]limit, error) { return static(ctx) }} {
+	for _, f := range []func() ([]limit, error){rsaLimits, func() ([]limit, error) { return durable(dir) }, func() ([]limit, error) { return static(ctx) }} {
 		more, err := f()
 		if err != nil {
 			return nil, err
@@ -101,12 +101,15 @@ func limits(ctx context.Context, dir string) (all []limit, err error) {
 }
 
 const (
-	limitSign   = "P-256 signature"
-	limitCSR    = "CSR parsed and verified (P-256)"
-	limitJWS    = "JWS verified (ES256: base64, SHA-256, P-256)"
-	limitCommit = "durable write (1.5 kB, fdatasync)"
-	limitTLS    = "static net/http answer over TLS, kept connection"
-	limitDial   = "static net/http answer over TLS, new connection"
+	limitSign       = "P-256 signature"
+	limitCSR        = "CSR parsed and verified (P-256)"
+	limitJWS        = "JWS verified (ES256: base64, SHA-256, P-256)"
+	limitCommit     = "durable write (1.5 kB, fdatasync)"
+	limitRSASign    = "RSA-2048 signature"
+	limitRSADecrypt = "RSA-2048 decryption"
+	limitRSACSR     = "CSR parsed and verified (RSA-2048)"
+	limitTLS        = "static net/http answer over TLS, kept connection"
+	limitDial       = "static net/http answer over TLS, new connection"
 )
 
 // verifyJWS does what every JWS costs at least; the strings that account.sign
@@ -207,15 +210,21 @@ func askStatic(pid int, w *wire) (all []limit, err error) {
 
 // floor is what a flow of so many POSTs and commits costs at least, by the
 // limits: each POST an HTTP exchange, and by ACME a JWS, one CSR, one signature and its
-// check. What is not in it: the outgoing request, names, JSON, the database.
+// check. What is not in it: the outgoing request, names, JSON, the database, and
+// for SCEP its HTTP exchange, which is without TLS.
 func floor(all []limit, m row) float64 {
 	ms := map[string]float64{}
 	for _, l := range all {
 		ms[l.Name] = l.CPU
 	}
-	sum := m.Posts*ms[limitTLS] + ms[limitCSR] + ms[limitSign] + ms[limitJWS] + m.Commits*ms[limitCommit]
-	if flowOf(m.Flow).door == acmeDoor {
-		sum += m.Posts * ms[limitJWS]
+	sum := ms[limitSign] + ms[limitJWS] + m.Commits*ms[limitCommit]
+	switch flowOf(m.Flow).door {
+	case acmeDoor:
+		sum += m.Posts*(ms[limitJWS]+ms[limitTLS]) + ms[limitCSR]
+	case estDoor:
+		sum += m.Posts*ms[limitTLS] + ms[limitCSR]
+	case scepDoor: // the message's signature is checked as the CSR's is
+		return sum + ms[limitRSADecrypt] + ms[limitRSASign] + 2*ms[limitRSACSR]
 	}
 	if m.Connections == "new" {
 		sum += ms[limitDial] - ms[limitTLS]

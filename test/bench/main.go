@@ -9,7 +9,9 @@
 // orders the same name by "replaces", and the creation of an account, with the
 // directory and the nonce that a client needs for it. By EST there are a first
 // enrollment by HTTP Basic with a password for many uses, and a re-enrollment by
-// client certificate, each with a fresh P-256 key.
+// client certificate, each with a fresh P-256 key; by SCEP a first enrollment over
+// plain HTTP, with RSA-2048 keys that the clients take in turn, because making one
+// takes longer than everything else.
 //
 // Every check of the daemon is on, every commit durable; afterwards the
 // certificates, decisions and audit rows in the store must be as many as the

@@ -72,7 +72,11 @@ func (s *site) measure(ctx context.Context, name string, clients []client, sh sh
 	}
 	fetched := s.answers.fetched.Load()
 	server, database, own := cpuOf(s.pid), cpuOf(s.store.pid()), ownCPU()
-	l := load{flows: max(64, int(maxRate*length.Seconds())), time: length, fresh: sh.fresh, flow: sh.flow}
+	rate := sh.flow.rate
+	if rate == 0 {
+		rate = maxRate
+	}
+	l := load{flows: max(64, int(float64(rate)*length.Seconds())), time: length, fresh: sh.fresh, flow: sh.flow}
 	d, err := s.run(ctx, clients, l)
 	server, database, own = cpuOf(s.pid)-server, cpuOf(s.store.pid())-database, ownCPU()-own
 	if err != nil {

@@ -21,6 +21,7 @@ type site struct {
 	host    string
 	roots   *x509.CertPool
 	est     estSite
+	scep    scepSite
 }
 
 const directoryPath = "/acme/default/issuing/privatessl-tls-server/directory"
@@ -40,7 +41,7 @@ func start(h *host, s store, answers *responder) *site {
 	}
 	_, port, _ := cutLast(out.address, ":")
 	out.host = "localhost:" + port
-	out.est = newESTSite(h, daemon, file)
+	out.est, out.scep = newESTSite(h, daemon, file), newSCEPSite(h, daemon, file)
 	return out
 }
 
@@ -49,9 +50,12 @@ func (s *site) clients(f flow, n int) ([]client, error) {
 	all := make([]client, n)
 	for i := range all {
 		var err error
-		if f.door == estDoor {
+		switch f.door {
+		case estDoor:
 			all[i], err = s.device(f.shows)
-		} else {
+		case scepDoor:
+			all[i], err = s.gear()
+		default:
 			all[i], err = register(newWire(s.address, s.host, s.roots), "https://"+s.host+directoryPath)
 		}
 		if err != nil {

@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// wire is one client's connection to the daemon: HTTP/1.1 over TLS, written by
+// wire is one client's connection to the daemon: HTTP/1.1, over TLS or not, written by
 // hand so that the generator takes little of the machine that it measures.
 type wire struct {
-	address string // what is dialled
-	host    string // what the certificate and the Host header say
-	head    string // header lines of what has a body
-	config  *tls.Config
-	conn    *tls.Conn
+	address string      // what is dialled
+	host    string      // what the certificate and the Host header say
+	head    string      // header lines of what has a body
+	config  *tls.Config // nil: plain HTTP
+	conn    net.Conn
 	in      *bufio.Reader
 	out     bytes.Buffer
 }
@@ -56,11 +56,19 @@ func (w *wire) hangUp() {
 	}
 }
 
+func (w *wire) dial() (net.Conn, error) {
+	d := &net.Dialer{Timeout: requestTimeout}
+	if w.config == nil {
+		return d.Dial("tcp", w.address)
+	}
+	return tls.DialWithDialer(d, "tcp", w.address, w.config)
+}
+
 func (w *wire) connect() error {
 	if w.conn != nil {
 		return nil
 	}
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: requestTimeout}, "tcp", w.address, w.config)
+	conn, err := w.dial()
 	if err != nil {
 		return err
 	}
