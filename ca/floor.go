@@ -113,22 +113,3 @@ func inSubgroup(residue, p int64) bool {
 		}
 	}
 }
-
-// closePrimes runs Fermat's factorization for a few steps.
-func closePrimes(n *big.Int) bool {
-	one := big.NewInt(1)
-	a := new(big.Int).Sqrt(n)
-	if new(big.Int).Mul(a, a).Cmp(n) < 0 {
-		a.Add(a, one)
-	}
-	b2 := new(big.Int)
-	root := new(big.Int)
-	for range closePrimesStep {
-		b2.Mul(a, a).Sub(b2, n)
-		if root.Sqrt(b2); new(big.Int).Mul(root, root).Cmp(b2) == 0 {
-			return true
-		}
-		a.Add(a, one)
-	}
-	return false
-}
