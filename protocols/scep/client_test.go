@@ -78,17 +78,10 @@ func (r *csr) der(t testing.TB) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	subject, err := pkix.MarshalName([]pkix.RDN{{{Type: pkix.OID{2, 5, 4, 3}, Tag: uint8(casn1.PrintableString), Value: []byte(r.cn)}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.cn == "" {
-		subject = pkix.EmptyName
-	}
 	var b cryptobyte.Builder
 	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(0)
-		b.AddBytes(subject)
+		b.AddBytes(nameOf(t, r.cn))
 		b.AddBytes(spki)
 		b.AddASN1(casn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
 			if r.challenge != "" {

@@ -1,6 +1,8 @@
 package scep
 
 import (
+	"time"
+
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
@@ -33,7 +35,7 @@ func (d *Door) find(r *request, o *opened) (*reply, error) {
 	if err != nil {
 		return nil, ca.InternalError(err)
 	}
-	if !o.inForce() && parsed.Key.Hash() != o.certificate.Key.Hash() {
+	if !o.inForce(d.Now()) && parsed.Key.Hash() != o.certificate.Key.Hash() {
 		return nil, missing
 	}
 	return o.deliver(r.endpoint, to, [][]byte{c.DER}, nil)
@@ -46,7 +48,7 @@ func (d *Door) list(r *request, o *opened) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !o.inForce() {
+	if !o.inForce(d.Now()) {
 		return nil, reject(badMessageCheck, "the list is sent to holders of a certificate of this CA; everybody gets it where its certificates say (cRLDistributionPoints)")
 	}
 	issuer := d.generation(r.endpoint, named.Issuer)
@@ -74,5 +76,8 @@ func (d *Door) named(r *request, o *opened) (cms.Recipient, cms.Identifier, erro
 	return to, named, err
 }
 
-// inForce tells whether the message was signed by a certificate of the CA that is in force.
-func (o *opened) inForce() bool { return o.issued != nil && o.issued.State == ca.Issued }
+// inForce tells whether the message was signed by a certificate of the CA that is
+// in force: neither revoked, nor on hold, nor ended.
+func (o *opened) inForce(at time.Time) bool {
+	return o.issued != nil && o.issued.State == ca.Issued && !at.After(o.issued.NotAfter)
+}

@@ -35,7 +35,6 @@ import (
 	"github.com/enrollgate/enrollgate/ca/issuer"
 	"github.com/enrollgate/enrollgate/ca/keys"
 	"github.com/enrollgate/enrollgate/ca/lint"
-	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/ca/seal"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
@@ -111,37 +110,6 @@ func once(t *testing.T) {
 	}
 }
 
-// authority is a registration authority with one key.
-type authority struct {
-	der  []byte
-	own  cms.Certificate
-	key  *rsa.PrivateKey
-	err  error // of every question
-	uses atomic.Int64
-}
-
-// Decrypt counts what is done with the key.
-func (a *authority) Decrypt(random io.Reader, msg []byte, opts crypto.DecrypterOpts) ([]byte, error) {
-	a.uses.Add(1)
-	return a.key.Decrypt(random, msg, opts)
-}
-
-func (a *authority) Public() crypto.PublicKey { return a.key.Public() }
-
-func (a *authority) Current(context.Context) (*RAKey, error) {
-	if a.err != nil {
-		return nil, a.err
-	}
-	return &RAKey{a.der, a.key, func(context.Context) crypto.Decrypter { return a }}, nil
-}
-
-func (a *authority) ByRecipient(ctx context.Context, issuer pkix.RawName, serial, keyID []byte) (*RAKey, error) {
-	if !(cms.Identifier{Issuer: issuer, Serial: serial, SubjectKeyID: keyID}).Matches(a.own) {
-		return nil, ca.Errorf(ca.NotFound, "another certificate")
-	}
-	return a.Current(ctx)
-}
-
 // kit is a door over the real core and a store in memory.
 type kit struct {
 	*testing.T
@@ -153,46 +121,10 @@ type kit struct {
 	door     *Door
 	server   *httptest.Server
 	seen     *observed
+	reached  reached
 	lists    map[string][]byte      // by CA id: what CRL gives
 	change   func(*profile.Written) // of the profile dual
 	adapt    func(*Options)
-}
-
-// observed counts what the door says of itself.
-type observed struct {
-	mu      sync.Mutex
-	replies map[string]int // "ENDPOINT operation outcome"
-	legacy  map[string]int
-	panics  int
-}
-
-func (o *observed) Answered(e *ca.Endpoint, operation, outcome string, _ time.Duration) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	id := "none"
-	if e != nil {
-		id = e.ID
-	}
-	o.replies[id+" "+operation+" "+outcome]++
-}
-
-func (o *observed) Legacy(_ *ca.Endpoint, algorithm string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.legacy[algorithm]++
-}
-
-func (o *observed) Panicked() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.panics++
-}
-
-// count tells how many replies of a kind there were.
-func (o *observed) count(reply string) int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.replies[reply]
 }
 
 type sealing struct{ *seal.Keyring }
@@ -264,6 +196,7 @@ func newKit(t *testing.T, prepare func(*kit), endpoints ...ca.Endpoint) *kit {
 	o := Options{Endpoints: endpoints, Own: map[string]Own{}, Core: k.core, Issuers: made.issuers, Generations: made.issuers.All, RAs: func(string, string) RA { return k.ra },
 		CRL:          func(i ca.Issuer) ([]byte, bool) { der, ok := k.lists[i.Facts().CA]; return der, ok },
 		Certificates: k.store, Credentials: k.registry, Callers: caller.NewVerifier(caller.SCEP), Claims: claim.NewVerifier(caller.SCEP), Log: log, Now: k.now, Observer: k.seen}
+	k.reached.watch(&o)
 	if k.adapt != nil {
 		k.adapt(&o)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"net/http"
 
@@ -120,13 +121,10 @@ func (d *Door) open(r *request, o *opened) error {
 	}
 	o.cipher = envelope.Cipher
 	o.content, err = envelope.Decrypt(r.endpoint.floor, cms.RSAKey{Certificate: own, Decrypter: key.Decrypter(r.Context())})
-	switch {
-	case err == nil:
-		return nil
-	case ca.IsKind(err, ca.Unavailable), rejectionOf(err) != nil && rejectionOf(err).fail == badAlg:
-		return err
+	if errors.Is(err, cms.ErrDecrypt) || errors.Is(err, cms.ErrSyntax) {
+		return d.spoiled(r, o, err)
 	}
-	return d.spoiled(r, o, err)
+	return err // an algorithm that is not taken, or a key that cannot be asked now
 }
 
 // keyOf finds the key that one of the recipients of an envelope is named for.

@@ -1,0 +1,82 @@
+package scep
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"testing"
+
+	"golang.org/x/crypto/cryptobyte"
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/enrollgate/enrollgate/ca/credential"
+	"github.com/enrollgate/enrollgate/ca/pkix"
+	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+)
+
+// about is the content of a CertPoll (RFC 8894 section 3.3.3): tenant one's CA
+// issuing, and the CN that was asked for.
+func (k *kit) about(cn string) []byte {
+	k.Helper()
+	issuer, err := made.issuers.Issuer("one", "issuing")
+	if err != nil {
+		k.Fatal(err)
+	}
+	var b cryptobyte.Builder
+	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddBytes(issuer.Facts().Subject)
+		b.AddBytes(nameOf(k, cn))
+	})
+	return b.BytesOrPanic() // names always encode
+}
+
+// nameOf is a subject of one CN; of none where it is empty.
+func nameOf(t testing.TB, cn string) pkix.RawName {
+	t.Helper()
+	if cn == "" {
+		return pkix.EmptyName
+	}
+	name, err := pkix.MarshalName([]pkix.RDN{{{Type: pkix.OID{2, 5, 4, 3}, Tag: uint8(casn1.PrintableString), Value: []byte(cn)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// number is the content of GetCert and GetCRL (RFC 8894 section 3.3.4).
+func number(t testing.TB, der []byte) []byte {
+	t.Helper()
+	c, err := cms.ReadCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := cms.MarshalIssuerAndSerial(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func parsed(t testing.TB, der []byte) *x509.Certificate {
+	t.Helper()
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// certificateLike is one that a key signs for itself under the issuer, the subject
+// and the serial number of another.
+func certificateLike(t testing.TB, key *rsa.PrivateKey, c *x509.Certificate) []byte {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: c.SerialNumber, RawSubject: c.RawSubject, NotBefore: c.NotBefore, NotAfter: c.NotAfter}
+	der, err := x509.CreateCertificate(rand.Reader, template, &x509.Certificate{RawSubject: c.RawIssuer}, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// ofTwo makes a credential one of tenant two.
+func ofTwo(c *credential.Credential) { c.Tenant = "two" }

@@ -1,0 +1,159 @@
+package scep
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/credential"
+	"github.com/enrollgate/enrollgate/ca/pkix"
+	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+)
+
+// authority is a registration authority with one key.
+type authority struct {
+	der  []byte
+	own  cms.Certificate
+	key  *rsa.PrivateKey
+	err  error // of every question
+	uses atomic.Int64
+}
+
+// Decrypt counts what is done with the key.
+func (a *authority) Decrypt(random io.Reader, msg []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+	a.uses.Add(1)
+	return a.key.Decrypt(random, msg, opts)
+}
+
+func (a *authority) Public() crypto.PublicKey { return a.key.Public() }
+
+func (a *authority) Current(context.Context) (*RAKey, error) {
+	if a.err != nil {
+		return nil, a.err
+	}
+	return &RAKey{a.der, a.key, func(context.Context) crypto.Decrypter { return a }}, nil
+}
+
+func (a *authority) ByRecipient(ctx context.Context, issuer pkix.RawName, serial, keyID []byte) (*RAKey, error) {
+	if !(cms.Identifier{Issuer: issuer, Serial: serial, SubjectKeyID: keyID}).Matches(a.own) {
+		return nil, ca.Errorf(ca.NotFound, "another certificate")
+	}
+	return a.Current(ctx)
+}
+
+// observed counts what the door says of itself.
+type observed struct {
+	mu      sync.Mutex
+	replies map[string]int // "ENDPOINT operation outcome"
+	legacy  map[string]int
+	panics  int
+}
+
+func (o *observed) Answered(e *ca.Endpoint, operation, outcome string, _ time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	id := "none"
+	if e != nil {
+		id = e.ID
+	}
+	o.replies[id+" "+operation+" "+outcome]++
+}
+
+func (o *observed) Legacy(_ *ca.Endpoint, algorithm string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.legacy[algorithm]++
+}
+
+func (o *observed) Panicked() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.panics++
+}
+
+// count tells how many replies of a kind there were.
+func (o *observed) count(reply string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.replies[reply]
+}
+
+// reached counts what the door asks of the core, the registry and the record.
+type reached struct {
+	enroll, poll, secrets, certificates atomic.Int64
+}
+
+// watch puts the counters between the door and its parts.
+func (r *reached) watch(o *Options) {
+	o.Core, o.Credentials, o.Certificates = watchedCore{o.Core, r}, watchedSecrets{o.Credentials, r}, watchedRecord{o.Certificates, r}
+}
+
+// total is everything that was asked.
+func (r *reached) total() int64 {
+	return r.enroll.Load() + r.poll.Load() + r.secrets.Load() + r.certificates.Load()
+}
+
+type watchedCore struct {
+	Core
+	r *reached
+}
+
+func (w watchedCore) Enroll(ctx context.Context, requests ...*ca.Request) []ca.Result {
+	w.r.enroll.Add(int64(len(requests)))
+	return w.Core.Enroll(ctx, requests...)
+}
+
+func (w watchedCore) PollTransaction(ctx context.Context, c caller.Caller, transaction string) ca.Result {
+	w.r.poll.Add(1)
+	return w.Core.PollTransaction(ctx, c, transaction)
+}
+
+type watchedSecrets struct {
+	Credentials
+	r *reached
+}
+
+func (w watchedSecrets) Find(ctx context.Context, tenant, secret string) (*credential.Credential, error) {
+	w.r.secrets.Add(1)
+	return w.Credentials.Find(ctx, tenant, secret)
+}
+
+type watchedRecord struct {
+	Certificates
+	r *reached
+}
+
+func (w watchedRecord) Certificate(ctx context.Context, tenant, issuer string, serial ca.Serial) (*ca.Certificate, error) {
+	w.r.certificates.Add(1)
+	return w.Certificates.Certificate(ctx, tenant, issuer, serial)
+}
+
+// events counts the rows of the audit trail by their event.
+func (k *kit) events() map[string]int {
+	all := map[string]int{}
+	for _, batch := range k.store.Trail() {
+		for _, row := range batch.Rows {
+			all[row.Event]++
+		}
+	}
+	return all
+}
+
+// burnt tells how many uses of a tenant's credentials are taken.
+func (k *kit) burnt(tenant string) (n int) {
+	k.Helper()
+	all, err := k.registry.Credentials(k.Context(), tenant, "", 1000)
+	if err != nil {
+		k.Fatal(err)
+	}
+	for _, c := range all {
+		n += c.Granted - c.Left
+	}
+	return n
+}
