@@ -80,3 +80,30 @@ func certificateLike(t testing.TB, key *rsa.PrivateKey, c *x509.Certificate) []b
 
 // ofTwo makes a credential one of tenant two.
 func ofTwo(c *credential.Credential) { c.Tenant = "two" }
+
+// spread writes DER as BER senders do: SEQUENCEs, SETs and tagged ones with
+// indefinite lengths, OCTET STRINGs and encrypted content in pieces, and other
+// lengths in more octets than they need.
+func spread(t testing.TB, der []byte) (ber []byte) {
+	t.Helper()
+	for in := cryptobyte.String(der); !in.Empty(); {
+		var content cryptobyte.String
+		var tag casn1.Tag
+		if !in.ReadAnyASN1(&content, &tag) {
+			t.Fatal("not DER")
+		}
+		switch encrypted := casn1.Tag(0).ContextSpecific(); {
+		case (tag == casn1.OCTET_STRING || tag == encrypted) && len(content) > 1:
+			ber = append(ber, byte(tag)|0x20, 0x80)
+			for _, piece := range [][]byte{content[:len(content)/2], content[len(content)/2:]} {
+				ber = append(append(ber, 4, 0x83, byte(len(piece)>>16), byte(len(piece)>>8), byte(len(piece))), piece...)
+			}
+			ber = append(ber, 0, 0)
+		case tag&0x20 != 0:
+			ber = append(append(append(ber, byte(tag), 0x80), spread(t, content)...), 0, 0)
+		default:
+			ber = append(append(ber, byte(tag), 0x83, byte(len(content)>>16), byte(len(content)>>8), byte(len(content))), content...)
+		}
+	}
+	return ber
+}
