@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"net/http"
+	"slices"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
@@ -73,15 +74,21 @@ func (b Bundle) of(issuer ca.Issuer) [][]byte {
 }
 
 // next is the generation of a CA that will sign after the one that does now; nil
-// where there is none yet.
+// where there is none yet. A cross-certificate is a generation, too, and none that
+// follows the one whose name and key it has.
 func (d *Door) next(e *endpoint) ca.Issuer {
 	now, err := d.Issuers.Issuer(e.Tenant, e.CA)
 	if err != nil {
 		return nil
 	}
 	var next ca.Issuer
-	for _, other := range d.Generations(e.Tenant, e.CA) {
-		if f := other.Facts(); f.Generation > now.Facts().Generation && d.Now().Before(f.NotAfter) {
+	all := d.Generations(e.Tenant, e.CA)
+	for i, other := range all {
+		f := other.Facts()
+		cross := slices.ContainsFunc(all[:i], func(i ca.Issuer) bool {
+			return bytes.Equal(i.Facts().Subject, f.Subject) && bytes.Equal(i.Facts().KeyID, f.KeyID)
+		})
+		if !cross && f.Generation > now.Facts().Generation && d.Now().Before(f.NotAfter) {
 			next = other
 		}
 	}

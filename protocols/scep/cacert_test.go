@@ -53,7 +53,7 @@ func TestCACertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	facts := issuer.Facts()
-	for bundle, want := range map[Bundle][][]byte{"": facts.Chain, BundleChain: facts.Chain, BundleIssuer: facts.Chain[:1], BundleFull: append(slices.Clone(facts.Chain), facts.Root)} {
+	for bundle, want := range map[Bundle][][]byte{"": append(slices.Clone(facts.Chain), facts.Root), BundleChain: facts.Chain, BundleIssuer: facts.Chain[:1], BundleFull: append(slices.Clone(facts.Chain), facts.Root)} {
 		k := only(t, Own{Certificates: bundle})
 		a := k.get(at + "?operation=GetCACert")
 		all, lists, err := cms.ReadDegenerate(a.body, cms.Limits{})
@@ -128,6 +128,14 @@ func TestNextCACertificate(t *testing.T) {
 	k.late(2 * time.Hour)
 	none("one that has ended", at)
 	k.late(0)
+	today, err := made.issuers.Issuer("one", "issuing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cross := *facts
+	cross.Subject, cross.KeyID = today.Facts().Subject, today.Facts().KeyID
+	staged.Store(&cross)
+	none("a cross-certificate of the one of today", at)
 	past := *facts
 	past.Generation = 1
 	staged.Store(&past)

@@ -51,7 +51,10 @@ func (d *Door) list(r *request, o *opened) (*reply, error) {
 	if !o.inForce(d.Now()) {
 		return nil, reject(badMessageCheck, "the list is sent to holders of a certificate of this CA; everybody gets it where its certificates say (cRLDistributionPoints)")
 	}
-	issuer := d.generation(r.endpoint, named.Issuer)
+	issuer, err := d.issuerOf(r, named)
+	if err != nil {
+		return nil, err
+	}
 	if issuer == nil {
 		return nil, reject(badCertID, "the certificate is not one of this CA")
 	}
@@ -63,6 +66,23 @@ func (d *Door) list(r *request, o *opened) (*reply, error) {
 		return nil, reject(badRequest, "the list is longer than %d octets; fetch it where certificates say (cRLDistributionPoints)", maxList)
 	}
 	return o.deliver(r.endpoint, to, nil, [][]byte{der})
+}
+
+// issuerOf finds the generation that issued a certificate: by the record, since
+// some have one name and two keys, else by the name alone; nil for none.
+func (d *Door) issuerOf(r *request, named cms.Identifier) (ca.Issuer, error) {
+	issuer := d.generation(r.endpoint, named.Issuer)
+	if issuer == nil || len(named.Serial) != ca.SerialSize {
+		return issuer, nil
+	}
+	c, err := d.Certificates.Certificate(r.Context(), r.endpoint.Tenant, r.endpoint.CA, ca.Serial(named.Serial))
+	if ca.IsKind(err, ca.NotFound) {
+		return issuer, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.Issuers.IssuerOf(c)
 }
 
 // named reads which certificate is meant, once it is clear that the reply can be

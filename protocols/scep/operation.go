@@ -171,14 +171,15 @@ func (d *Door) issued(r *request, der []byte) (*ca.Certificate, error) {
 // signs tells whether a name is that of a generation of the endpoint's CA.
 func (d *Door) signs(e *endpoint, issuer pkix.RawName) bool { return d.generation(e, issuer) != nil }
 
-// generation finds the newest generation of the endpoint's CA with a name; nil for none.
-func (d *Door) generation(e *endpoint, issuer pkix.RawName) (found ca.Issuer) {
+// generation finds the first generation of the endpoint's CA with a name; nil for
+// none. Later ones with its key are its cross-certificates.
+func (d *Door) generation(e *endpoint, issuer pkix.RawName) ca.Issuer {
 	for _, i := range d.Generations(e.Tenant, e.CA) {
 		if bytes.Equal(i.Facts().Subject, issuer) {
-			found = i
+			return i
 		}
 	}
-	return found
+	return nil
 }
 
 // transactionOf is the id of a transaction in the record: the client's, which is
