@@ -2,6 +2,7 @@ package ca
 
 import (
 	"context"
+	"strings"
 
 	"github.com/enrollgate/enrollgate/ca/caller"
 )
@@ -17,13 +18,16 @@ func (a *Authority) Poll(ctx context.Context, c caller.Caller, id string) Result
 // PollTransaction is Poll for the newest request of a protocol's transaction id at
 // the caller's endpoint (SCEP: RFC 8894 section 3.3.3). It answers who has shown to
 // hold the key of the request (Caller.HeldKey), too: a poll can be signed by a
-// certificate that the request's own key made.
+// certificate that the request's own key made. And it answers the holder of the
+// certificate that a request came with, though a secret that was sent with it has
+// let it in, too (caller.Together): polls have no place for one.
 func (a *Authority) PollTransaction(ctx context.Context, c caller.Caller, transaction string) Result {
 	return a.poll(ctx, c, func(s PendingStore) (*PendingRequest, error) {
 		return s.PendingTransaction(ctx, c.Tenant(), c.Endpoint(), transaction)
 	}, func(p *PendingRequest) bool {
 		key, held := c.HeldKey()
-		return p.Requester == c.ID() || held && p.KeyHash == key
+		_, shown := c.Shown()
+		return p.Requester == c.ID() || held && p.KeyHash == key || shown && strings.HasPrefix(p.Requester, c.ID()+"+")
 	})
 }
 
