@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"math/big"
 	"testing"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -106,4 +107,9 @@ func spread(t testing.TB, der []byte) (ber []byte) {
 		}
 	}
 	return ber
+}
+
+// withSerial is a certificate's facts under another serial number.
+func withSerial(c *x509.Certificate, n int64) *x509.Certificate {
+	return &x509.Certificate{SerialNumber: big.NewInt(n), RawSubject: c.RawSubject, RawIssuer: c.RawIssuer, NotBefore: c.NotBefore, NotAfter: c.NotAfter}
 }

@@ -19,22 +19,34 @@ func (d *Door) poll(r *request, o *opened) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := d.poller(r, o)
+	callers, err := d.pollers(r, o)
 	if err != nil {
 		return nil, err
 	}
-	return o.answered(d.Core.PollTransaction(r.Context(), who, transactionOf(o.message)), r.endpoint, to)
+	var result ca.Result
+	for _, who := range callers {
+		if result = d.Core.PollTransaction(r.Context(), who, transactionOf(o.message)); !ca.IsKind(result.Err, ca.NotFound) {
+			break
+		}
+	}
+	return o.answered(result, r.endpoint, to)
 }
 
-func (d *Door) poller(r *request, o *opened) (caller.Caller, error) {
-	if o.issued != nil && o.issued.State == ca.Issued {
-		return d.holder(r, o)
-	}
+// pollers is who asks: whoever has the key that signed the poll, and the holder of
+// a certificate of ours, which need not be what let the request in.
+func (d *Door) pollers(r *request, o *opened) (all []caller.Caller, err error) {
 	who, err := caller.FromRequestKey(d.Callers, caller.PollSignature{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, SignatureKey: o.certificate.Key.Hash(), At: d.Now()})
 	if err != nil {
-		return who, ca.InternalError(err)
+		return nil, ca.InternalError(err)
 	}
-	return who, nil
+	all = append(all, who)
+	if o.issued != nil && o.issued.State == ca.Issued {
+		if who, err = d.holder(r, o); err != nil {
+			return nil, err
+		}
+		all = append(all, who)
+	}
+	return all, nil
 }
 
 // checkIssuerAndSubject reads IssuerAndSubject (RFC 8894 section 3.3.3). Which
