@@ -1,6 +1,7 @@
 package scep
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -112,4 +113,48 @@ func spread(t testing.TB, der []byte) (ber []byte) {
 // withSerial is a certificate's facts under another serial number.
 func withSerial(c *x509.Certificate, n int64) *x509.Certificate {
 	return &x509.Certificate{SerialNumber: big.NewInt(n), RawSubject: c.RawSubject, RawIssuer: c.RawIssuer, NotBefore: c.NotBefore, NotAfter: c.NotAfter}
+}
+
+// edit writes DER anew with the contents of its primitive elements as f gives them.
+func edit(t testing.TB, der []byte, f func(tag casn1.Tag, content []byte) []byte) []byte {
+	t.Helper()
+	var out cryptobyte.Builder
+	for in := cryptobyte.String(der); !in.Empty(); {
+		var content cryptobyte.String
+		var tag casn1.Tag
+		if !in.ReadAnyASN1(&content, &tag) {
+			t.Fatal("not DER")
+		}
+		inner := []byte(content)
+		if tag&0x20 != 0 {
+			inner = edit(t, inner, f)
+		} else {
+			inner = f(tag, inner)
+		}
+		out.AddASN1(tag, func(b *cryptobyte.Builder) { b.AddBytes(inner) })
+	}
+	return out.BytesOrPanic() // what was DER encodes again
+}
+
+// Where an envelope has the encrypted key and the encrypted content.
+const (
+	encryptedKey     = casn1.OCTET_STRING
+	encryptedContent = casn1.Tag(0 | 0x80)
+)
+
+// broken changes one of both in an envelope.
+func broken(t testing.TB, envelope []byte, where casn1.Tag, f func([]byte) []byte) []byte {
+	t.Helper()
+	found := 0
+	out := edit(t, envelope, func(tag casn1.Tag, content []byte) []byte {
+		if tag != where || where == encryptedKey && len(content) != 256 {
+			return content
+		}
+		found++
+		return f(bytes.Clone(content))
+	})
+	if found != 1 {
+		t.Fatalf("%d were changed", found)
+	}
+	return out
 }

@@ -1,6 +1,7 @@
 package scep
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rsa"
@@ -23,28 +24,37 @@ type authority struct {
 	key  *rsa.PrivateKey
 	err  error // of every question
 	uses atomic.Int64
+
+	signing, decrypting error // of the key to sign with, and of a decryption
 }
 
 // Decrypt counts what is done with the key.
 func (a *authority) Decrypt(random io.Reader, msg []byte, opts crypto.DecrypterOpts) ([]byte, error) {
 	a.uses.Add(1)
+	if a.decrypting != nil {
+		return nil, a.decrypting
+	}
 	return a.key.Decrypt(random, msg, opts)
 }
 
 func (a *authority) Public() crypto.PublicKey { return a.key.Public() }
 
 func (a *authority) Current(context.Context) (*RAKey, error) {
-	if a.err != nil {
-		return nil, a.err
+	if err := cmp.Or(a.err, a.signing); err != nil {
+		return nil, err
 	}
-	return &RAKey{a.der, a.key, func(context.Context) crypto.Decrypter { return a }}, nil
+	return a.entry(), nil
+}
+
+func (a *authority) entry() *RAKey {
+	return &RAKey{a.der, a.key, func(context.Context) crypto.Decrypter { return a }}
 }
 
 func (a *authority) ByRecipient(ctx context.Context, issuer pkix.RawName, serial, keyID []byte) (*RAKey, error) {
 	if !(cms.Identifier{Issuer: issuer, Serial: serial, SubjectKeyID: keyID}).Matches(a.own) {
 		return nil, ca.Errorf(ca.NotFound, "another certificate")
 	}
-	return a.Current(ctx)
+	return a.entry(), a.err
 }
 
 // observed counts what the door says of itself.
