@@ -112,7 +112,7 @@ func once(t *testing.T) {
 
 // kit is a door over the real core and a store in memory.
 type kit struct {
-	*testing.T
+	testing.TB
 	ahead    atomic.Int64 // nanoseconds that every clock is ahead
 	store    *memory.Store
 	registry *credential.Registry
@@ -155,7 +155,7 @@ func endpointOf(tenant, authority, profile string, policies ...[]caller.Method) 
 func newKit(t *testing.T, prepare func(*kit), endpoints ...ca.Endpoint) *kit {
 	t.Helper()
 	once(t)
-	k := &kit{T: t, seen: &observed{replies: map[string]int{}, legacy: map[string]int{}}, lists: map[string][]byte{}}
+	k := &kit{TB: t, seen: &observed{replies: map[string]int{}, legacy: map[string]int{}}, lists: map[string][]byte{}}
 	if prepare != nil {
 		prepare(k)
 	}

@@ -211,7 +211,7 @@ func TestNonces(t *testing.T) {
 }
 
 // signerOf is the signature of a reply.
-func signerOf(t *testing.T, body []byte) *cms.SignerInfo {
+func signerOf(t testing.TB, body []byte) *cms.SignerInfo {
 	t.Helper()
 	s, err := cms.ReadSigned(body, cms.Limits{})
 	if err != nil {
