@@ -83,3 +83,22 @@ func TestBER(t *testing.T) {
 		device.issued(device.read(k.post(at, message)))
 	}
 }
+
+// TestOldRequests: SHA-1 under the request itself is granted and counted as that
+// of the message is, once.
+func TestOldRequests(t *testing.T) {
+	k := newKit(t, func(k *kit) {
+		k.adapt = func(o *Options) { o.Own["one-issuing-"+other] = Own{Legacy: []string{"sha1"}} }
+	})
+	old := func(r *csr) { r.hash = crypto.SHA1 }
+	c := k.newClient(1)
+	k.refused("not granted", c.enroll(with(k.secret()), old), badMessageCheck, "cannot be used")
+	for i, hash := range []crypto.Hash{crypto.SHA256, crypto.SHA1} {
+		c := k.newClient(1)
+		c.path, c.hash = atStatic, hash
+		c.issued(c.enroll(with(k.secret()), old))
+		if k.seen.legacy["sha1"] != i+1 {
+			t.Errorf("%s: %v were counted", hash, k.seen.legacy)
+		}
+	}
+}

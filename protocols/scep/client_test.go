@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
@@ -55,6 +56,7 @@ type csr struct {
 	twice     bool      // the challenge
 	key       crypto.Signer
 	signer    crypto.Signer // nil: key
+	hash      crypto.Hash   // of an RSA key's signature; 0: SHA-256
 }
 
 func (c *client) csr(change ...func(*csr)) []byte {
@@ -118,7 +120,7 @@ func (r *csr) der(t testing.TB) []byte {
 	if signer == nil {
 		signer = r.key
 	}
-	return signedRequest(t, info, signer)
+	return signedRequest(t, info, signer, r.hash)
 }
 
 func addAttribute(b *cryptobyte.Builder, id pkix.OID, fill func(*cryptobyte.Builder)) {
@@ -128,13 +130,16 @@ func addAttribute(b *cryptobyte.Builder, id pkix.OID, fill func(*cryptobyte.Buil
 	})
 }
 
-func signedRequest(t testing.TB, info []byte, signer crypto.Signer) []byte {
+func signedRequest(t testing.TB, info []byte, signer crypto.Signer, hash crypto.Hash) []byte {
 	t.Helper()
 	digest := sha256.Sum256(info)
 	input, opts, algorithm := digest[:], crypto.SignerOpts(crypto.SHA256), asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}
 	switch signer.(type) {
 	case *rsa.PrivateKey:
-		algorithm = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}
+		if algorithm = (asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}); hash == crypto.SHA1 {
+			sum := sha1.Sum(info)
+			algorithm, input, opts = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 5}, sum[:], hash
+		}
 	case ed25519.PrivateKey:
 		algorithm, input, opts = asn1.ObjectIdentifier{1, 3, 101, 112}, info, crypto.Hash(0)
 	case *ecdsa.PrivateKey:
@@ -214,6 +219,12 @@ type received struct {
 
 // read checks what every reply of the door has.
 func (c *client) read(a answer) *received {
+	c.k.Helper()
+	return c.readTo(a, nonce)
+}
+
+// readTo is read for who has sent another nonce, or none.
+func (c *client) readTo(a answer, sent []byte) *received {
 	k := c.k
 	k.Helper()
 	if a.status != http.StatusOK || a.header.Get("Content-Type") != typeMessage {
@@ -247,7 +258,7 @@ func (c *client) read(a answer) *received {
 	if _, ok := signer.Signed.Value(oidSenderNonce); !ok {
 		k.Error("the reply has no senderNonce")
 	}
-	if value, ok := signer.Signed.Value(oidRecipientNonce); !ok || string(value[2:]) != string(nonce) {
+	if value, ok := signer.Signed.Value(oidRecipientNonce); ok != (sent != nil) || ok && string(value[2:]) != string(sent) {
 		k.Errorf("recipientNonce %x", value)
 	}
 	status, _ := strconv.Atoi(text(oidPKIStatus))

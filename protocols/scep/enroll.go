@@ -1,6 +1,7 @@
 package scep
 
 import (
+	"crypto"
 	"crypto/rsa"
 
 	"github.com/enrollgate/enrollgate/ca"
@@ -18,6 +19,9 @@ func (d *Door) enroll(r *request, o *opened) (*reply, error) {
 	}
 	if err != nil {
 		return nil, unusable(err)
+	}
+	if csr.Algorithm.Legacy && o.signer.Hash != crypto.SHA1 { // counted already
+		d.Observer.Legacy(&r.endpoint.Endpoint, "sha1")
 	}
 	renewing, err := r.endpoint.renews(o)
 	switch own := csr.Key.Hash() == o.certificate.Key.Hash(); {

@@ -3,6 +3,7 @@ package scep
 import (
 	"bytes"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -154,4 +155,36 @@ func TestStringsOfTheChallenge(t *testing.T) {
 	c := k.newClient(1)
 	k.refused("two", c.enroll(with(k.secret()), func(r *csr) { r.twice = true }), badRequest, "not one text")
 	k.refused("longer than any", c.enroll(with(strings.Repeat("a", credential.MaxSecret+1))), badMessageCheck, "wrong, or for another endpoint")
+}
+
+// TestOneSecretAtOnce: of many devices with one secret at the same time one gets
+// a certificate, and the one that got it gets it again.
+func TestOneSecretAtOnce(t *testing.T) {
+	k := newKit(t, nil)
+	secret := k.secret()
+	messages, clients := make([][]byte, 6), make([]*client, 6)
+	for i := range clients {
+		clients[i] = k.newClient(1 + i%3)
+		messages[i] = clients[i].message(pkcsReq, clients[i].envelope(clients[i].csr(with(secret))))
+	}
+	answers := make([]answer, len(clients))
+	var all sync.WaitGroup
+	for i := range clients {
+		all.Go(func() { answers[i] = k.post(at, messages[i]) })
+	}
+	all.Wait()
+	won := 0
+	for i, c := range clients {
+		if r := c.read(answers[i]); r.status == success {
+			won++
+			if again := c.issued(c.read(k.post(at, messages[i]))); !again.Equal(c.issued(r)) {
+				t.Error("the retry got another certificate")
+			}
+		} else {
+			k.refused("who came late", r, badMessageCheck, "used already")
+		}
+	}
+	if won != 1 || k.events()["certificate.issued"] != 1 || k.burnt("one") != 1 {
+		t.Errorf("%d of them got one, %d were issued", won, k.events()["certificate.issued"])
+	}
 }
