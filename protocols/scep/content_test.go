@@ -72,9 +72,12 @@ func parsed(t testing.TB, der []byte) *x509.Certificate {
 // and the serial number of another.
 func certificateLike(t testing.TB, key *rsa.PrivateKey, c *x509.Certificate) []byte {
 	t.Helper()
-	template := &x509.Certificate{SerialNumber: c.SerialNumber, RawSubject: c.RawSubject, NotBefore: c.NotBefore, NotAfter: c.NotAfter}
+	template := &x509.Certificate{SerialNumber: c.SerialNumber, RawSubject: c.RawSubject, NotBefore: c.NotBefore, NotAfter: c.NotAfter, SubjectKeyId: c.SubjectKeyId}
 	der, err := x509.CreateCertificate(rand.Reader, template, &x509.Certificate{RawSubject: c.RawIssuer}, key.Public(), key)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pkix.ParseCertificate(der); err != nil {
 		t.Fatal(err)
 	}
 	return der
@@ -112,7 +115,7 @@ func spread(t testing.TB, der []byte) (ber []byte) {
 
 // withSerial is a certificate's facts under another serial number.
 func withSerial(c *x509.Certificate, n int64) *x509.Certificate {
-	return &x509.Certificate{SerialNumber: big.NewInt(n), RawSubject: c.RawSubject, RawIssuer: c.RawIssuer, NotBefore: c.NotBefore, NotAfter: c.NotAfter}
+	return &x509.Certificate{SerialNumber: big.NewInt(n), RawSubject: c.RawSubject, RawIssuer: c.RawIssuer, NotBefore: c.NotBefore, NotAfter: c.NotAfter, SubjectKeyId: []byte{1}}
 }
 
 // edit writes DER anew with the contents of its primitive elements as f gives them.

@@ -30,6 +30,7 @@ func TestUniformFailures(t *testing.T) {
 	wrongSignature := bytes.Clone(pkcs10)
 	wrongSignature[len(wrongSignature)-1] ^= 1
 	var first string
+	var length int
 	check := func(what string, kind messageType, envelope []byte) {
 		t.Helper()
 		uses, reached, enrolled := k.ra.uses.Load(), k.reached.total(), k.events()["certificate.issued"]
@@ -43,8 +44,11 @@ func TestUniformFailures(t *testing.T) {
 		if shape != first || len(r.text) != len(first)+len(" [trace 0123456789]") || k.ra.uses.Load() != uses+1 || k.reached.total() != reached || k.events()["certificate.issued"] != enrolled {
 			t.Errorf("%s, %s: %q, %d uses, %d questions", messages[kind].name, what, r.text, k.ra.uses.Load()-uses, k.reached.total()-reached)
 		}
-		if n := len(a.body); n != len(k.post(at, c.message(kind, c.envelope([]byte("garbage")))).body) {
-			t.Errorf("%s, %s: %d octets", messages[kind].name, what, n)
+		if length == 0 {
+			length = len(a.body)
+		}
+		if len(a.body) != length {
+			t.Errorf("%s, %s: %d octets, others have %d", messages[kind].name, what, len(a.body), length)
 		}
 	}
 	for _, cipher := range []cms.Cipher{cms.AES128CBC, cms.AES256GCM} {
