@@ -206,7 +206,7 @@ func (a *Authority) admit(r *Request, proven time.Time) (*Endpoint, error) {
 	if r.Caller.Door() != e.Door || r.Caller.Tenant() != e.Tenant || r.Caller.Endpoint() != boundEndpoint(e) {
 		return nil, Errorf(BadProof, "the caller was not authenticated at this endpoint")
 	}
-	if !e.satisfied(r.Caller) {
+	if !r.Caller.Satisfies(e.Policies) {
 		return nil, Errorf(BadProof, "the caller's authentication does not satisfy this endpoint's policy")
 	}
 	if r.Renews == nil && slices.Equal(r.Caller.Methods(), []caller.Method{caller.Certificate}) {

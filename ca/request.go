@@ -177,21 +177,3 @@ func (e *Endpoint) Recorded() string {
 	}
 	return e.ID
 }
-
-// satisfied tells whether the caller's methods cover one alternative.
-func (e *Endpoint) satisfied(c caller.Caller) bool {
-	held := map[caller.Method]bool{}
-	for _, m := range c.Methods() {
-		held[m] = true
-	}
-	for _, set := range e.Policies {
-		all := len(set) > 0
-		for _, m := range set {
-			all = all && held[m]
-		}
-		if all {
-			return true
-		}
-	}
-	return false
-}

@@ -9,6 +9,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/credential"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // identity is who asks, with what proved it.
@@ -18,11 +19,6 @@ type identity struct {
 	owned   []byte      // DER of the client certificate, where it was issued here
 	effects []ca.Effect // the use of a credential
 	why     error       // why a client certificate that was shown does not count
-}
-
-// names tells whether a policy names a method.
-func names(policies [][]caller.Method, m caller.Method) bool {
-	return slices.ContainsFunc(policies, func(set []caller.Method) bool { return slices.Contains(set, m) })
 }
 
 // usable gives the alternatives that can let an operation in: a certificate that
@@ -41,23 +37,23 @@ func (e *endpoint) usable(renewing bool) (sets [][]caller.Method) {
 // uses are not wasted.
 func (d *Door) authenticate(r *request, renewing bool) (*identity, error) {
 	id, sets := &identity{}, r.endpoint.usable(renewing)
-	if err := d.byCertificate(r, id, renewing || names(sets, caller.Certificate), names(sets, caller.DeviceCertificate)); err != nil {
+	if err := d.byCertificate(r, id, renewing || caller.Named(sets, caller.Certificate), caller.Named(sets, caller.DeviceCertificate)); err != nil {
 		return nil, err
 	}
 	if renewing && id.owned == nil { // RFC 7030 section 4.2.2; never by name or serial number alone
 		if id.why != nil {
 			return nil, id.why
 		}
-		return nil, fail(http.StatusForbidden, "a re-enrollment is by the certificate that it renews, as TLS client certificate; without one, enroll by simpleenroll")
+		return nil, httpx.Fail(http.StatusForbidden, "a re-enrollment is by the certificate that it renews, as TLS client certificate; without one, enroll by simpleenroll")
 	}
-	if satisfied(sets, id.caller) {
+	if id.caller.Satisfies(sets) {
 		return id, d.claimsOf(r, id)
 	}
-	if names(sets, caller.Password) {
+	if caller.Named(sets, caller.Password) {
 		if err := d.byPassword(r, id); err != nil {
 			return nil, err
 		}
-		if satisfied(sets, id.caller) {
+		if id.caller.Satisfies(sets) {
 			return id, d.claimsOf(r, id)
 		}
 	}
@@ -65,20 +61,12 @@ func (d *Door) authenticate(r *request, renewing bool) (*identity, error) {
 		return nil, id.why
 	}
 	if renewing {
-		return nil, fail(http.StatusForbidden, "certificates do not renew themselves at this endpoint")
+		return nil, httpx.Fail(http.StatusForbidden, "certificates do not renew themselves at this endpoint")
 	}
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
-		return nil, fail(http.StatusForbidden, "the TLS client certificate does not let in here; a certificate that was issued here is renewed by simplereenroll")
+		return nil, httpx.Fail(http.StatusForbidden, "the TLS client certificate does not let in here; a certificate that was issued here is renewed by simplereenroll")
 	}
-	return nil, fail(http.StatusForbidden, "this endpoint wants a TLS client certificate, and none was sent")
-}
-
-// satisfied tells whether a caller's methods cover one alternative.
-func satisfied(sets [][]caller.Method, c caller.Caller) bool {
-	held := c.Methods()
-	return slices.ContainsFunc(sets, func(set []caller.Method) bool {
-		return len(held) > 0 && !slices.ContainsFunc(set, func(m caller.Method) bool { return !slices.Contains(held, m) })
-	})
+	return nil, httpx.Fail(http.StatusForbidden, "this endpoint wants a TLS client certificate, and none was sent")
 }
 
 // claimsOf makes the claims of all that was shown.
@@ -105,9 +93,9 @@ func (d *Door) claimsOf(r *request, id *identity) error {
 func (d *Door) byPassword(r *request, id *identity) error {
 	user, password, sent := r.BasicAuth()
 	if !sent {
-		return &refusal{status: http.StatusUnauthorized, challenge: true, first: true, text: "this endpoint wants a user name and password by HTTP Basic"}
+		return &httpx.Refusal{Status: http.StatusUnauthorized, Challenge: true, First: true, Text: "this endpoint wants a user name and password by HTTP Basic"}
 	}
-	wrong := &refusal{status: http.StatusUnauthorized, challenge: true, text: "the user name or password is wrong, or for another endpoint"}
+	wrong := &httpx.Refusal{Status: http.StatusUnauthorized, Challenge: true, Text: "the user name or password is wrong, or for another endpoint"}
 	if !credential.MadeHere(user) { // as all of this door's are; hashing what strangers try would only wear us out
 		return wrong
 	}
@@ -122,7 +110,7 @@ func (d *Door) byPassword(r *request, id *identity) error {
 		return wrong
 	}
 	if state := known.At(d.Now()); state != credential.Live && state != credential.Spent {
-		return &refusal{status: http.StatusUnauthorized, challenge: true, text: "the credential is " + string(state) + "; ask for another one"}
+		return &httpx.Refusal{Status: http.StatusUnauthorized, Challenge: true, Text: "the credential is " + string(state) + "; ask for another one"}
 	}
 	who, err := caller.FromPassword(d.Callers, caller.CheckedPassword{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, Credential: known.ID,
 		Name: user, Binding: known.Binding, At: d.Now()})
@@ -147,9 +135,9 @@ func (d *Door) byCertificate(r *request, id *identity, ours, devices bool) error
 	}
 	presented := r.TLS.PeerCertificates
 	hash := sha256.Sum256(presented[0].Raw)
-	id.why = fail(http.StatusForbidden, "the TLS client certificate was not issued here")
+	id.why = httpx.Fail(http.StatusForbidden, "the TLS client certificate was not issued here")
 	if ours {
-		issued, err := d.issued(r, presented[0].Raw)
+		issued, err := ca.Presented(r.Context(), d.Certificates, r.endpoint.Tenant, r.endpoint.CA, presented[0].Raw)
 		if err != nil {
 			return err
 		}
@@ -162,7 +150,7 @@ func (d *Door) byCertificate(r *request, id *identity, ours, devices bool) error
 	}
 	root, err := r.endpoint.verifyDevice(presented, d.Now())
 	if err != nil {
-		id.why = &refusal{status: http.StatusForbidden, text: "the TLS client certificate is neither one that was issued here nor below a device root that is known here", cause: err}
+		id.why = &httpx.Refusal{Status: http.StatusForbidden, Text: "the TLS client certificate is neither one that was issued here nor below a device root that is known here", Cause: err}
 		return nil
 	}
 	who, err := caller.FromDevice(d.Callers, caller.VerifiedDevice{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, Presented: hash,

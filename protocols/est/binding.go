@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/enrollgate/enrollgate/ca/pkix"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // Binding says whether requests are bound to their TLS connection by the
@@ -42,18 +43,18 @@ func (b Binding) bound(connection *tls.ConnectionState, csr *pkix.CSR) error {
 	said, there, err := challengePassword(csr)
 	switch {
 	case err != nil:
-		return fail(http.StatusBadRequest, "%s", err)
+		return httpx.Fail(http.StatusBadRequest, "%s", err)
 	case !there && b == BindingAccepted:
 		return nil
 	case !there:
-		return fail(http.StatusForbidden, "the request is not bound to its TLS connection: put the base64 of tls-unique (TLS 1.2) or tls-exporter (TLS 1.3) into its challengePassword (RFC 7030 section 3.5)")
+		return httpx.Fail(http.StatusForbidden, "the request is not bound to its TLS connection: put the base64 of tls-unique (TLS 1.2) or tls-exporter (TLS 1.3) into its challengePassword (RFC 7030 section 3.5)")
 	}
 	want, err := channelOf(connection)
 	if err != nil {
-		return &refusal{status: http.StatusForbidden, text: "this TLS connection has no channel binding, so that the request cannot be held against it", cause: err}
+		return &httpx.Refusal{Status: http.StatusForbidden, Text: "this TLS connection has no channel binding, so that the request cannot be held against it", Cause: err}
 	}
 	if subtle.ConstantTimeCompare(said, want) != 1 {
-		return fail(http.StatusForbidden, "the challengePassword of the request is not the channel binding of its TLS connection (RFC 7030 section 3.5)")
+		return httpx.Fail(http.StatusForbidden, "the challengePassword of the request is not the channel binding of its TLS connection (RFC 7030 section 3.5)")
 	}
 	return nil
 }

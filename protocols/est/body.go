@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/enrollgate/enrollgate/ca/pkix"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // maxBody bounds what a client sends: the largest request in base64, folded as
@@ -31,7 +32,7 @@ func mediaType(r *http.Request) string {
 // RFC 8951 section 3).
 func readRequest(r *http.Request) ([]byte, error) {
 	if mediaType(r) != "application/pkcs10" {
-		return nil, fail(http.StatusUnsupportedMediaType, "the content type of a request must be application/pkcs10 (RFC 7030 section 4.2.1)")
+		return nil, httpx.Fail(http.StatusUnsupportedMediaType, "the content type of a request must be application/pkcs10 (RFC 7030 section 4.2.1)")
 	}
 	return readBody(r, "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")
 }
@@ -44,14 +45,14 @@ func readBody(r *http.Request, labels ...string) ([]byte, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
-		return nil, fail(http.StatusBadRequest, "the request body could not be read")
+		return nil, httpx.Fail(http.StatusBadRequest, "the request body could not be read")
 	}
 	if len(body) > maxBody {
 		return nil, tooLong()
 	}
 	der, err := decode(body, labels...)
 	if err != nil {
-		return nil, fail(http.StatusBadRequest, "%s", err)
+		return nil, httpx.Fail(http.StatusBadRequest, "%s", err)
 	}
 	if len(der) > pkix.MaxCSR {
 		return nil, tooLong()
@@ -60,7 +61,7 @@ func readBody(r *http.Request, labels ...string) ([]byte, error) {
 }
 
 func tooLong() error {
-	return fail(http.StatusRequestEntityTooLarge, "the request is longer than %d octets", pkix.MaxCSR)
+	return httpx.Fail(http.StatusRequestEntityTooLarge, "the request is longer than %d octets", pkix.MaxCSR)
 }
 
 var (

@@ -5,6 +5,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/pkix"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // Object identifiers of CMC: content types (RFC 5272 section 3.2) and controls
@@ -50,22 +51,22 @@ const (
 
 // fault is a refusal in the terms of CMC.
 type fault struct {
-	*refusal
+	*httpx.Refusal
 	status cmcStatus
 	info   failInfo
 	part   uint32 // body part that it is about; 0: the message
 }
 
-func (f *fault) Unwrap() error { return f.refusal }
+func (f *fault) Unwrap() error { return f.Refusal }
 
 // faulty makes a refusal of a message.
 func faulty(info failInfo, part uint32, format string, args ...any) *fault {
-	return &fault{fail(http.StatusBadRequest, format, args...), cmcFailed, info, part}
+	return &fault{httpx.Fail(http.StatusBadRequest, format, args...), cmcFailed, info, part}
 }
 
 // unsupported refuses a part that is well-formed and left out here.
 func unsupported(part uint32, format string, args ...any) *fault {
-	return &fault{fail(http.StatusBadRequest, format, args...), cmcNoSupport, failBadRequest, part}
+	return &fault{httpx.Fail(http.StatusBadRequest, format, args...), cmcNoSupport, failBadRequest, part}
 }
 
 // infoOf is what the core's refusals are in the terms of CMC.

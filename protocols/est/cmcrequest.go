@@ -83,7 +83,7 @@ func readPKIData(ber []byte) (*pkiData, error) {
 
 func malformedCMC(cause error) *fault {
 	f := faulty(failBadRequest, 0, "the body is not a full PKI request (RFC 5272 section 3.2)")
-	f.cause = cause
+	f.Cause = cause
 	return f
 }
 

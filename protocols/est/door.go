@@ -27,11 +27,6 @@ type Core interface {
 	Poll(ctx context.Context, c caller.Caller, id string) ca.Result
 }
 
-// Certificates finds what was issued, with its status now.
-type Certificates interface {
-	Certificate(ctx context.Context, tenant, ca string, serial ca.Serial) (*ca.Certificate, error)
-}
-
 // Archive finds what was issued to a requester.
 type Archive interface {
 	FindCertificates(ctx context.Context, f *ca.Filter) ([]ca.Certificate, error)
@@ -59,7 +54,7 @@ type Options struct {
 	Core         Core
 	Issuers      ca.Authorities
 	Generations  func(tenant, ca string) []ca.Issuer // every generation of a CA
-	Certificates Certificates
+	Certificates ca.Finder                           // what was issued, with its status now
 	Credentials  Credentials
 	Callers      caller.Verifier
 	Claims       claim.Verifier
@@ -153,7 +148,7 @@ func New(o Options) (*Door, error) {
 
 func (d *Door) newEndpoint(e ca.Endpoint) (*endpoint, error) {
 	out := &endpoint{Endpoint: e, Own: d.Own[e.ID], label: Label(&e), window: retryWindow}
-	if names(e.Policies, caller.DeviceCertificate) != (len(out.DeviceRoots) > 0) {
+	if caller.Named(e.Policies, caller.DeviceCertificate) != (len(out.DeviceRoots) > 0) {
 		return nil, fmt.Errorf("est: endpoint %s lets in by device certificate and has no roots for them, or has roots for nothing", e.ID)
 	}
 	if len(out.DeviceRoots) > 0 {
@@ -233,7 +228,7 @@ func (d *Door) Routes(r chi.Router) {
 					w.Header().Set("Allow", o.method)
 				}
 			}
-			return fail(http.StatusMethodNotAllowed, "%s is not allowed here (RFC 7030 section 3.2.2)", clip(q.Method))
+			return httpx.Fail(http.StatusMethodNotAllowed, "%s is not allowed here (RFC 7030 section 3.2.2)", httpx.Clip(q.Method))
 		}, nil))
 	})
 }

@@ -196,11 +196,11 @@ func marshal(t *testing.T, v any) []byte {
 func TestStatuses(t *testing.T) {
 	for _, kind := range ca.Kinds() {
 		a := refusalOf(ca.Wrap(kind, errors.New("cause"), "text"))
-		if a.status < 202 || a.status > 599 || a.text != "text" || (a.status == http.StatusAccepted) != (kind == ca.Pending) || (a.status >= 500) != (kind == ca.Internal || kind == ca.Unavailable) {
+		if a.Status < 202 || a.Status > 599 || a.Text != "text" || (a.Status == http.StatusAccepted) != (kind == ca.Pending) || (a.Status >= 500) != (kind == ca.Internal || kind == ca.Unavailable) {
 			t.Errorf("%s: %+v", kind, a)
 		}
 	}
-	if a := refusalOf(errors.New("secret")); a.status != 500 || strings.Contains(a.text, "secret") {
+	if a := refusalOf(errors.New("secret")); a.Status != 500 || strings.Contains(a.Text, "secret") {
 		t.Errorf("%+v", a)
 	}
 }

@@ -49,7 +49,7 @@ func (d *Door) read(r *request, id *identity) (*ca.Request, error) {
 	}
 	csr, possession, err := claim.VerifyCSR(der, false)
 	if err != nil {
-		return nil, fail(http.StatusBadRequest, "%s", err)
+		return nil, httpx.Fail(http.StatusBadRequest, "%s", err)
 	}
 	return d.requestOf(r, id, csr, possession)
 }
@@ -89,7 +89,7 @@ func standing(result ca.Result) (ca.Result, error) {
 		return result, result.Err
 	}
 	if c := result.Certificate; result.Replayed && c.State != ca.Issued {
-		return result, fail(http.StatusConflict, "this very request was answered with a certificate that is %s now; make another key", c.State)
+		return result, httpx.Fail(http.StatusConflict, "this very request was answered with a certificate that is %s now; make another key", c.State)
 	}
 	return result, nil
 }

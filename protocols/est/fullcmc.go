@@ -10,6 +10,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // Media types of full CMC (RFC 7030 section 4.3, RFC 5273 section 3).
@@ -47,10 +48,10 @@ func (d *Door) fullcmc(w http.ResponseWriter, r *request) error {
 			asked, err = d.readFull(r, der)
 		}
 	default:
-		return fail(http.StatusUnsupportedMediaType, "the content type of a full PKI request is application/pkcs7-mime (RFC 7030 section 4.3.1)")
+		return httpx.Fail(http.StatusUnsupportedMediaType, "the content type of a full PKI request is application/pkcs7-mime (RFC 7030 section 4.3.1)")
 	}
-	var status *refusal
-	if errors.As(err, &status) && status.status == http.StatusRequestEntityTooLarge {
+	var status *httpx.Refusal
+	if errors.As(err, &status) && status.Status == http.StatusRequestEntityTooLarge {
 		return err
 	}
 	var result ca.Result
@@ -105,12 +106,12 @@ func (r *request) verify(signed *cms.SignedData, asked *pkiData) error {
 	err = signed.Verify(signer, key.Parsed(), cms.Floor{})
 	if errors.Is(err, cms.ErrAlgorithm) {
 		f := faulty(failBadAlg, 0, "the message is signed with an algorithm that is not granted here")
-		f.cause = err
+		f.Cause = err
 		return f
 	}
 	if err != nil {
 		f := faulty(failBadMessageCheck, 0, "the signature of the message does not verify")
-		f.cause = err
+		f.Cause = err
 		return f
 	}
 	return nil
@@ -139,7 +140,7 @@ func (r *request) signerKey(signed *cms.SignedData, signer *cms.SignerInfo, aske
 		}
 	}
 	f := faulty(failBadIdentity, 0, "the message must be signed by the key of its request, or by the key of the TLS client certificate")
-	f.refusal.status = http.StatusForbidden
+	f.Status = http.StatusForbidden
 	return key, f
 }
 
@@ -211,7 +212,7 @@ func (d *Door) refuseCMC(w http.ResponseWriter, r *request, asked *pkiData, resu
 	case errors.As(err, &core):
 		p.info = infoOf[core.Kind]
 	}
-	p.text = refusalOf(err).text + " [trace " + r.trace + "]"
+	p.text = refusalOf(err).Text + " [trace " + r.trace + "]"
 	der, failed := d.respond(r, p)
 	if failed != nil {
 		return errors.Join(err, failed)
@@ -222,7 +223,7 @@ func (d *Door) refuseCMC(w http.ResponseWriter, r *request, asked *pkiData, resu
 	h.Set("Content-Type", typeCMCResponse)
 	h.Set("Content-Transfer-Encoding", "base64")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(a.status)
+	w.WriteHeader(a.Status)
 	w.Write(body) // an error means that the client is gone
 	return nil
 }

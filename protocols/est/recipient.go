@@ -12,6 +12,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // sharedKey finds the secret of an identifier (RFC 7030 section 4.4.1.1): that of
@@ -19,7 +20,7 @@ import (
 // the message with its 32 octets, as an AES-256 key-encryption key, or with its
 // text, as a password. Whatever is wrong with an identifier, the answer is one.
 func (d *Door) sharedKey(r *request, name string) ([]cms.Recipient, error) {
-	unknown := fail(http.StatusBadRequest, "the DecryptKeyIdentifier of the request names no key that is known at this endpoint; an operator makes one with enrollgate credential create --decrypt-key")
+	unknown := httpx.Fail(http.StatusBadRequest, "the DecryptKeyIdentifier of the request names no key that is known at this endpoint; an operator makes one with enrollgate credential create --decrypt-key")
 	if !credential.MadeHere(name) {
 		return nil, unknown
 	}
@@ -54,7 +55,7 @@ func (d *Door) ownedKey(r *request, id *identity, keyID []byte, capabilities []p
 			return nil, err
 		}
 		if len(found) == 0 {
-			return nil, fail(http.StatusBadRequest, "the AsymmetricDecryptKeyIdentifier of the request is neither the subject key identifier of its TLS client certificate nor of a certificate in force that this CA issued to the same requester")
+			return nil, httpx.Fail(http.StatusBadRequest, "the AsymmetricDecryptKeyIdentifier of the request is neither the subject key identifier of its TLS client certificate nor of a certificate in force that this CA issued to the same requester")
 		}
 		der = found[0].DER
 	}
@@ -66,11 +67,11 @@ func (d *Door) ownedKey(r *request, id *identity, keyID []byte, capabilities []p
 func recipientOf(der []byte, capabilities []pkix.OID) ([]cms.Recipient, error) {
 	full, err := pkix.ParseCertificate(der)
 	if err != nil {
-		return nil, &refusal{status: http.StatusBadRequest, text: "the certificate to encrypt for cannot be read", cause: err}
+		return nil, &httpx.Refusal{Status: http.StatusBadRequest, Text: "the certificate to encrypt for cannot be read", Cause: err}
 	}
 	c, err := cms.ReadCertificate(der)
 	if err != nil {
-		return nil, &refusal{status: http.StatusBadRequest, text: "the certificate to encrypt for cannot be read", cause: err}
+		return nil, &httpx.Refusal{Status: http.StatusBadRequest, Text: "the certificate to encrypt for cannot be read", Cause: err}
 	}
 	may := func(bit pkix.KeyUsage) bool {
 		ext, there := pkix.FindExtension(full.Extensions, pkix.OIDKeyUsage)
@@ -83,7 +84,7 @@ func recipientOf(der []byte, capabilities []pkix.OID) ([]cms.Recipient, error) {
 	switch c.Key.Parsed().(type) {
 	case *rsa.PublicKey:
 		if !may(pkix.KeyEncipherment) {
-			return nil, fail(http.StatusBadRequest, "the certificate to encrypt for lacks the key usage keyEncipherment")
+			return nil, httpx.Fail(http.StatusBadRequest, "the certificate to encrypt for lacks the key usage keyEncipherment")
 		}
 		k := cms.KeyTransport{Certificate: c, ByKeyID: true}
 		if slices.ContainsFunc(capabilities, oidOAEP.Equal) {
@@ -92,9 +93,9 @@ func recipientOf(der []byte, capabilities []pkix.OID) ([]cms.Recipient, error) {
 		return []cms.Recipient{k}, nil
 	case *ecdsa.PublicKey:
 		if !may(pkix.KeyAgreement) {
-			return nil, fail(http.StatusBadRequest, "the certificate to encrypt for lacks the key usage keyAgreement")
+			return nil, httpx.Fail(http.StatusBadRequest, "the certificate to encrypt for lacks the key usage keyAgreement")
 		}
 		return []cms.Recipient{cms.KeyAgreement{Certificate: c, ByKeyID: true}}, nil
 	}
-	return nil, fail(http.StatusBadRequest, "nothing can be encrypted for a key of type %s", c.Key.Algorithm())
+	return nil, httpx.Fail(http.StatusBadRequest, "nothing can be encrypted for a key of type %s", c.Key.Algorithm())
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/keygen"
 	"github.com/enrollgate/enrollgate/ca/pkix"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // serverkeygen makes a key for the client and certifies it (RFC 7030 section
@@ -31,7 +32,7 @@ func (d *Door) serverkeygen(w http.ResponseWriter, r *request) error {
 	}
 	csr, err := pkix.ParseCSR(der)
 	if err != nil {
-		return fail(http.StatusBadRequest, "%s", err)
+		return httpx.Fail(http.StatusBadRequest, "%s", err)
 	}
 	wrap, err := d.wrapping(r, id, csr)
 	if err != nil {
@@ -86,7 +87,7 @@ func (d *Door) renews(r *request) (bool, error) {
 		!slices.ContainsFunc(r.endpoint.Policies, func(set []caller.Method) bool { return slices.Equal(set, []caller.Method{caller.Certificate}) }) {
 		return false, nil
 	}
-	c, err := d.issued(r, r.TLS.PeerCertificates[0].Raw)
+	c, err := ca.Presented(r.Context(), d.Certificates, r.endpoint.Tenant, r.endpoint.CA, r.TLS.PeerCertificates[0].Raw)
 	return c != nil, err
 }
 
@@ -118,7 +119,7 @@ func (d *Door) kept(r *request, c *ca.Certificate) (*keyPart, error) {
 	id := ca.ReplyID(parsed.Key.Hash())
 	sealed, err := d.Replies.KeptReply(r.Context(), c.Tenant, id)
 	if ca.IsKind(err, ca.NotFound) {
-		return nil, fail(http.StatusConflict, "this very request was answered with a key that is not kept any more; ask again with another key in the request, and another code")
+		return nil, httpx.Fail(http.StatusConflict, "this very request was answered with a key that is not kept any more; ask again with another key in the request, and another code")
 	}
 	if err != nil {
 		return nil, err

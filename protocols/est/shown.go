@@ -1,7 +1,6 @@
 package est
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
@@ -13,27 +12,11 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/pkix"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // maxPresented bounds how many certificates of a client are looked at.
 const maxPresented = 8
-
-// issued finds the record of a client certificate, whole and not by its serial
-// number alone; nil where the endpoint's CA has not issued it.
-func (d *Door) issued(r *request, der []byte) (*ca.Certificate, error) {
-	parsed, err := pkix.ParseCertificate(der)
-	if err != nil || len(parsed.Serial) != ca.SerialSize {
-		return nil, nil // none of ours, whatever else it is
-	}
-	c, err := d.Certificates.Certificate(r.Context(), r.endpoint.Tenant, r.endpoint.CA, ca.Serial(parsed.Serial))
-	if ca.IsKind(err, ca.NotFound) {
-		return nil, nil
-	}
-	if err != nil || !bytes.Equal(c.DER, der) {
-		return nil, err
-	}
-	return c, nil
-}
 
 // owned makes the caller of a certificate that was issued here, under the same
 // profile and in force. How long after its end it may be renewed is for the
@@ -41,10 +24,10 @@ func (d *Door) issued(r *request, der []byte) (*ca.Certificate, error) {
 func (d *Door) owned(r *request, id *identity, c *ca.Certificate, presented [32]byte) error {
 	switch {
 	case c.Profile != r.endpoint.Profile:
-		id.why = fail(http.StatusForbidden, "the TLS client certificate was issued under another profile; renew it at an endpoint of that one")
+		id.why = httpx.Fail(http.StatusForbidden, "the TLS client certificate was issued under another profile; renew it at an endpoint of that one")
 		return nil
 	case c.State != ca.Issued:
-		id.why = fail(http.StatusForbidden, "the TLS client certificate is %s", c.State)
+		id.why = httpx.Fail(http.StatusForbidden, "the TLS client certificate is %s", c.State)
 		return nil
 	}
 	who, err := caller.FromCertificate(d.Callers, caller.PresentedCertificate{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID,

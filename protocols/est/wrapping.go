@@ -15,6 +15,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/keygen"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // Attributes of a request that say how its key is to be encrypted (RFC 7030
@@ -55,9 +56,9 @@ func (d *Door) wrapping(r *request, id *identity, csr *pkix.CSR) (*wrapping, err
 	case shared == nil && owned == nil:
 		return w, nil
 	case shared != nil && owned != nil:
-		return nil, fail(http.StatusBadRequest, "the request names two keys to encrypt its key under; one is enough (RFC 7030 section 4.4.1)")
+		return nil, httpx.Fail(http.StatusBadRequest, "the request names two keys to encrypt its key under; one is enough (RFC 7030 section 4.4.1)")
 	case w.signer == nil: // RFC 7030 section 4.4.2: what is encrypted is signed
-		return nil, fail(http.StatusNotImplemented, "keys are not encrypted here: the CA has no registration authority to sign them; without a DecryptKeyIdentifier the key comes over TLS")
+		return nil, httpx.Fail(http.StatusNotImplemented, "keys are not encrypted here: the CA has no registration authority to sign them; without a DecryptKeyIdentifier the key comes over TLS")
 	}
 	capabilities, err := capabilitiesOf(csr, w)
 	if err != nil {
@@ -84,7 +85,7 @@ func keyIdentifier(csr *pkix.CSR, attribute pkix.OID) ([]byte, error) {
 	var tag casn1.Tag
 	texts := []casn1.Tag{casn1.OCTET_STRING, casn1.UTF8String, casn1.PrintableString, casn1.IA5String}
 	if !in.ReadAnyASN1(&octets, &tag) || !in.Empty() || !slices.Contains(texts, tag) || len(octets) == 0 || len(octets) > maxKeyID {
-		return nil, fail(http.StatusBadRequest, "the identifier of the key to encrypt under is not an OCTET STRING of 1 to %d octets (RFC 7030 section 4.4.1)", maxKeyID)
+		return nil, httpx.Fail(http.StatusBadRequest, "the identifier of the key to encrypt under is not an OCTET STRING of 1 to %d octets (RFC 7030 section 4.4.1)", maxKeyID)
 	}
 	return octets, nil
 }
@@ -99,7 +100,7 @@ func oneValue(csr *pkix.CSR, attribute pkix.OID) (value []byte, err error) {
 		var one cryptobyte.String
 		var tag casn1.Tag
 		if value != nil || !in.ReadAnyASN1Element(&one, &tag) || !in.Empty() {
-			return nil, fail(http.StatusBadRequest, "the attribute %s of the request does not stand there once with one value", attribute)
+			return nil, httpx.Fail(http.StatusBadRequest, "the attribute %s of the request does not stand there once with one value", attribute)
 		}
 		value = one
 	}
@@ -120,7 +121,7 @@ func capabilitiesOf(csr *pkix.CSR, w *wrapping) (all []pkix.OID, err error) {
 	}
 	w.asked = append(w.asked, value)
 	if all, err = cms.ParseCapabilities(value); err != nil {
-		return nil, &refusal{status: http.StatusBadRequest, text: "the SMIMECapabilities of the request are malformed (RFC 8551 section 2.5.2)", cause: err}
+		return nil, &httpx.Refusal{Status: http.StatusBadRequest, Text: "the SMIMECapabilities of the request are malformed (RFC 8551 section 2.5.2)", Cause: err}
 	}
 	w.cipher = 0
 	for i := range all {
@@ -134,7 +135,7 @@ func capabilitiesOf(csr *pkix.CSR, w *wrapping) (all []pkix.OID, err error) {
 		}
 	}
 	if w.cipher == 0 {
-		return nil, fail(http.StatusBadRequest, "the SMIMECapabilities of the request name no cipher that is granted here: AES in CBC or GCM mode")
+		return nil, httpx.Fail(http.StatusBadRequest, "the SMIMECapabilities of the request name no cipher that is granted here: AES in CBC or GCM mode")
 	}
 	return all, nil
 }

@@ -56,7 +56,7 @@ func (d *Door) authenticate(r *request, o *opened, csr *pkix.CSR, renewing bool)
 			return nil, err
 		}
 	}
-	if satisfied(sets, id.caller) {
+	if id.caller.Satisfies(sets) {
 		return id, d.claimsOf(o, id)
 	}
 	secret, err := csr.ChallengePassword()
@@ -66,7 +66,7 @@ func (d *Door) authenticate(r *request, o *opened, csr *pkix.CSR, renewing bool)
 	if err := d.byWhatIsSent(r, id, sets, secret); err != nil {
 		return nil, err
 	}
-	if !satisfied(sets, id.caller) {
+	if !id.caller.Satisfies(sets) {
 		return nil, reject(badMessageCheck, "%s", wanted(sets, secret))
 	}
 	return id, d.claimsOf(o, id)
@@ -83,12 +83,12 @@ func (d *Door) byWhatIsSent(r *request, id *identity, sets [][]caller.Method, se
 	var who caller.Caller
 	var err error
 	switch sum := r.endpoint.sum([]byte(secret)); {
-	case secret != "" && names(sets, caller.StaticSCEPSecret) && admitted && sum == r.endpoint.secretSum:
+	case secret != "" && caller.Named(sets, caller.StaticSCEPSecret) && admitted && sum == r.endpoint.secretSum:
 		id.secret = secret
 		who, err = caller.FromStaticSecret(d.Callers, caller.SharedSecret{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, Sent: sum, Configured: r.endpoint.secretSum, At: d.Now()})
-	case secret != "" && names(sets, caller.SCEPSecret):
+	case secret != "" && caller.Named(sets, caller.SCEPSecret):
 		who, err = d.bySecret(r, id, secret)
-	case names(sets, caller.Unauthenticated) && network.IsValid():
+	case caller.Named(sets, caller.Unauthenticated) && network.IsValid():
 		who, err = caller.FromAddress(d.Callers, caller.AdmittedAddress{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, Address: from, Network: network, At: d.Now()})
 	default:
 		return nil
@@ -184,23 +184,15 @@ func (d *Door) claimsOf(o *opened, id *identity) error {
 	return nil
 }
 
-// satisfied tells whether a caller's methods cover one alternative.
-func satisfied(sets [][]caller.Method, c caller.Caller) bool {
-	held := c.Methods()
-	return slices.ContainsFunc(sets, func(set []caller.Method) bool {
-		return len(held) > 0 && !slices.ContainsFunc(set, func(m caller.Method) bool { return !slices.Contains(held, m) })
-	})
-}
-
 // wanted says what would have let a request in.
 func wanted(sets [][]caller.Method, secret string) string {
-	secrets := names(sets, caller.SCEPSecret) || names(sets, caller.StaticSCEPSecret)
+	secrets := caller.Named(sets, caller.SCEPSecret) || caller.Named(sets, caller.StaticSCEPSecret)
 	switch {
 	case secrets && secret != "":
 		return "the challengePassword is wrong, or not taken from this address"
 	case secrets:
 		return "this endpoint wants a challengePassword in the request"
-	case names(sets, caller.Unauthenticated):
+	case caller.Named(sets, caller.Unauthenticated):
 		return "this endpoint takes requests from certain addresses, and not from this one"
 	}
 	return "this endpoint renews certificates and enrolls none"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // Media types of answers (RFC 8894 sections 4.2.1, 4.7.1 and 4.3).
@@ -100,7 +101,7 @@ func (d *Door) next(e *endpoint) ca.Issuer {
 func (d *Door) getNextCACert(w http.ResponseWriter, r *request) error {
 	next := d.next(r.endpoint)
 	if next == nil {
-		return fail(http.StatusNotFound, "the CA has no next certificate yet; GetCACaps lists GetNextCACert when it has one")
+		return httpx.Fail(http.StatusNotFound, "the CA has no next certificate yet; GetCACaps lists GetNextCACert when it has one")
 	}
 	content, err := cms.Degenerate(r.endpoint.Certificates.of(next), nil)
 	if err != nil {

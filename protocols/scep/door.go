@@ -46,11 +46,6 @@ type RAKey struct {
 	Decrypter   func(ctx context.Context) crypto.Decrypter
 }
 
-// Certificates finds what was issued, with its status now.
-type Certificates interface {
-	Certificate(ctx context.Context, tenant, ca string, serial ca.Serial) (*ca.Certificate, error)
-}
-
 // Credentials are the secrets that clients send, and the users who may fetch one.
 type Credentials interface {
 	Find(ctx context.Context, tenant, secret string) (*credential.Credential, error)
@@ -69,7 +64,7 @@ type Options struct {
 	Generations  func(tenant, ca string) []ca.Issuer          // every generation of a CA by rising number, one that does not sign yet included
 	RAs          func(tenant, ca string) RA                   // nil for a CA without one
 	CRL          func(issuer ca.Issuer) (der []byte, ok bool) // the newest complete list that it signed
-	Certificates Certificates
+	Certificates ca.Finder                                    // what was issued, with its status now
 	Credentials  Credentials
 	Callers      caller.Verifier
 	Claims       claim.Verifier
@@ -140,7 +135,7 @@ func New(o Options) (*Door, error) {
 			d.ndes = made
 		}
 	}
-	if o.NDES != nil && (d.ndes == nil || !names(d.ndes.Policies, caller.SCEPSecret) || o.NDES.Lifetime <= 0) {
+	if o.NDES != nil && (d.ndes == nil || !caller.Named(d.ndes.Policies, caller.SCEPSecret) || o.NDES.Lifetime <= 0) {
 		return nil, errors.New("scep: the endpoint in the shape of NDES is none of this door, or takes no secrets of the registry")
 	}
 	return d, nil
@@ -151,10 +146,10 @@ func (d *Door) newEndpoint(e ca.Endpoint) (*endpoint, error) {
 	if out.ra == nil {
 		return nil, errors.New("its CA has no registration authority, which clients encrypt to")
 	}
-	if names(e.Policies, caller.StaticSCEPSecret) != (len(out.StaticSecret) > 0) {
+	if caller.Named(e.Policies, caller.StaticSCEPSecret) != (len(out.StaticSecret) > 0) {
 		return nil, errors.New("it lets in by a static secret and has none, or has one for nothing")
 	}
-	if names(e.Policies, caller.Unauthenticated) && (len(out.Addresses) == 0 || slices.ContainsFunc(out.Addresses, func(p netip.Prefix) bool { return p.Bits() <= 0 })) {
+	if caller.Named(e.Policies, caller.Unauthenticated) && (len(out.Addresses) == 0 || slices.ContainsFunc(out.Addresses, func(p netip.Prefix) bool { return p.Bits() <= 0 })) {
 		return nil, errors.New("it lets in without authentication, so that it needs the addresses it does so for, and not every address")
 	}
 	rand.Read(out.secretKey) // never fails (crypto/rand)
@@ -195,9 +190,4 @@ func (e *endpoint) sum(secret []byte) (out [32]byte) {
 	mac.Write(secret)
 	mac.Sum(out[:0])
 	return out
-}
-
-// names tells whether a policy names a method.
-func names(policies [][]caller.Method, m caller.Method) bool {
-	return slices.ContainsFunc(policies, func(set []caller.Method) bool { return slices.Contains(set, m) })
 }

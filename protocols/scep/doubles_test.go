@@ -135,13 +135,13 @@ func (w watchedSecrets) Find(ctx context.Context, tenant, secret string) (*crede
 }
 
 type watchedRecord struct {
-	Certificates
+	ca.Finder
 	r *reached
 }
 
 func (w watchedRecord) Certificate(ctx context.Context, tenant, issuer string, serial ca.Serial) (*ca.Certificate, error) {
 	w.r.certificates.Add(1)
-	return w.Certificates.Certificate(ctx, tenant, issuer, serial)
+	return w.Finder.Certificate(ctx, tenant, issuer, serial)
 }
 
 // events counts the rows of the audit trail by their event.

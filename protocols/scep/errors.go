@@ -4,39 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
 	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
-
-// refusal is an answer by HTTP alone: there is no message to answer, or nobody can
-// sign the answer now.
-type refusal struct {
-	status    int
-	text      string
-	challenge bool // asks for HTTP Basic credentials
-	first     bool // none were sent: how every client begins that waits to be asked
-	retry     time.Duration
-	cause     error
-}
-
-func (r *refusal) Error() string {
-	if r.cause != nil {
-		return r.text + ": " + r.cause.Error()
-	}
-	return r.text
-}
-
-func (r *refusal) Unwrap() error { return r.cause }
-
-func fail(status int, format string, args ...any) *refusal {
-	return &refusal{status: status, text: fmt.Sprintf(format, args...)}
-}
 
 // rejection is an answer in the protocol: a CertRep that says failure.
 type rejection struct {
@@ -99,7 +72,7 @@ func rejectionOf(err error) *rejection {
 	if errors.Is(err, cms.ErrAlgorithm) {
 		return &rejection{badAlg, "an algorithm of the message is not taken here; GetCACaps lists those that are", err}
 	}
-	var http *refusal
+	var http *httpx.Refusal
 	if errors.As(err, &http) {
 		return nil
 	}
@@ -111,49 +84,24 @@ func rejectionOf(err error) *rejection {
 	return &rejection{info, e.Public, e.Err}
 }
 
-// refuse answers by HTTP, with a sentence and the trace id under which the log has
-// the rest.
+// refuse answers by HTTP alone: there is no message to answer, or nobody can sign
+// the answer now.
 func (d *Door) refuse(w http.ResponseWriter, r *request, err error) {
-	var a *refusal
+	var a *httpx.Refusal
 	if !errors.As(err, &a) {
 		e := ca.AsError(err)
-		a = &refusal{status: status[e.Kind], text: e.Public, retry: e.RetryAfter, cause: e.Err}
-		if a.status == 0 { // one that the protocol has words for, where there is no message to answer
-			a.status = http.StatusBadRequest
+		a = &httpx.Refusal{Status: status[e.Kind], Text: e.Public, Retry: e.RetryAfter, Cause: e.Err}
+		if a.Status == 0 { // one that the protocol has words for, where there is no message to answer
+			a.Status = http.StatusBadRequest
 		}
 	}
-	level := slog.LevelInfo
-	switch {
-	case a.status >= 500:
-		level = slog.LevelError
-	case a.first:
-		level = slog.LevelDebug
-	}
-	d.log(r, level, slog.Int("status", a.status), err)
-	h := w.Header()
-	if a.challenge {
-		h.Set("WWW-Authenticate", `Basic realm="SCEP"`) // RFC 7617
-	}
-	if a.retry > 0 || a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(max(a.retry, time.Second).Seconds()))))
-	}
-	body := a.text + " [trace " + r.trace + "]\n"
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(a.status)
-	w.Write([]byte(body)) // an error means that the client is gone
+	d.log(r, a.Level(), slog.Int("status", a.Status), err)
+	a.Headers(w.Header(), "SCEP")
+	a.Write(w, r.trace)
 }
 
 // log writes what became of a request that was refused.
 func (d *Door) log(r *request, level slog.Level, as slog.Attr, err error) {
-	d.Log.LogAttrs(r.Context(), level, "scep.refused", slog.String("trace", r.trace), slog.String("path", clip(r.URL.Path)),
+	d.Log.LogAttrs(r.Context(), level, "scep.refused", slog.String("trace", r.trace), slog.String("path", httpx.Clip(r.URL.Path)),
 		slog.String("client", httpx.ClientAddress(r.RemoteAddr).String()), slog.String("operation", r.operation), as, slog.String("error", err.Error()))
-}
-
-func clip(s string) string {
-	if len(s) > 160 {
-		return s[:160] + "..."
-	}
-	return s
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
@@ -175,8 +176,8 @@ func FuzzAddress(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query string) {
 		message, err := body(&request{Request: &http.Request{Method: http.MethodGet, URL: &url.URL{RawQuery: query}}})
 		if err != nil {
-			var r *refusal
-			if !errors.As(err, &r) || r.status != http.StatusBadRequest && r.status != http.StatusRequestEntityTooLarge {
+			var r *httpx.Refusal
+			if !errors.As(err, &r) || r.Status != http.StatusBadRequest && r.Status != http.StatusRequestEntityTooLarge {
 				t.Fatal(err)
 			}
 			return

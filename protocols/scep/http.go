@@ -86,7 +86,7 @@ func (d *Door) serve(find func(*http.Request) *endpoint, h handler) http.Handler
 			}
 		}()
 		if r.endpoint = find(hr); r.endpoint == nil {
-			d.refuse(w, r, fail(http.StatusNotFound, "there is no such SCEP endpoint"))
+			d.refuse(w, r, httpx.Fail(http.StatusNotFound, "there is no such SCEP endpoint"))
 			return
 		}
 		if err := h(w, r); err != nil {
@@ -115,7 +115,7 @@ var operations = []struct {
 func (d *Door) answer(w http.ResponseWriter, r *request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		w.Header().Set("Allow", "GET, POST")
-		return fail(http.StatusMethodNotAllowed, "SCEP is by GET and POST (RFC 8894 section 4.1)")
+		return httpx.Fail(http.StatusMethodNotAllowed, "SCEP is by GET and POST (RFC 8894 section 4.1)")
 	}
 	named := r.URL.Query().Get("operation")
 	for _, o := range operations {
@@ -124,7 +124,7 @@ func (d *Door) answer(w http.ResponseWriter, r *request) error {
 			return o.serve(d)(w, r)
 		}
 	}
-	return fail(http.StatusBadRequest, "the address must say one of the operations GetCACaps, GetCACert, GetNextCACert and PKIOperation (RFC 8894 section 4.1): ?operation=GetCACaps")
+	return httpx.Fail(http.StatusBadRequest, "the address must say one of the operations GetCACaps, GetCACert, GetNextCACert and PKIOperation (RFC 8894 section 4.1): ?operation=GetCACaps")
 }
 
 // body gives the message of a PKIOperation (RFC 8894 sections 4.1 and 4.3): the
@@ -138,7 +138,7 @@ func body(r *request) ([]byte, error) {
 		}
 		message, err := base64.RawStdEncoding.DecodeString(text)
 		if err != nil || len(message) == 0 {
-			return nil, fail(http.StatusBadRequest, "the message of a GET is a pkiMessage in base64, percent-encoded (RFC 8894 section 4.1)")
+			return nil, httpx.Fail(http.StatusBadRequest, "the message of a GET is a pkiMessage in base64, percent-encoded (RFC 8894 section 4.1)")
 		}
 		return message, nil
 	}
@@ -147,7 +147,7 @@ func body(r *request) ([]byte, error) {
 	}
 	message, err := io.ReadAll(io.LimitReader(r.Body, maxMessage+1))
 	if err != nil {
-		return nil, fail(http.StatusBadRequest, "the request body could not be read")
+		return nil, httpx.Fail(http.StatusBadRequest, "the request body could not be read")
 	}
 	if len(message) > maxMessage {
 		return nil, tooLong()
@@ -156,7 +156,7 @@ func body(r *request) ([]byte, error) {
 }
 
 func tooLong() error {
-	return fail(http.StatusRequestEntityTooLarge, "the message is longer than %d octets", maxMessage)
+	return httpx.Fail(http.StatusRequestEntityTooLarge, "the message is longer than %d octets", maxMessage)
 }
 
 // send writes a reply. It has a length always: deployed clients speak HTTP/1.0 and

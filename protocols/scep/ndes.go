@@ -14,6 +14,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/credential"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // NDES serves one endpoint under the addresses of Microsoft's Network Device
@@ -51,7 +52,7 @@ func (d *Door) admin(w http.ResponseWriter, r *request) error {
 	r.operation = "mscep_admin"
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", "GET")
-		return fail(http.StatusMethodNotAllowed, "the page is read by GET")
+		return httpx.Fail(http.StatusMethodNotAllowed, "the page is read by GET")
 	}
 	by, err := d.administrator(r)
 	if err != nil {
@@ -73,9 +74,9 @@ func (d *Door) admin(w http.ResponseWriter, r *request) error {
 func (d *Door) administrator(r *request) (*credential.Credential, error) {
 	user, password, sent := r.BasicAuth()
 	if !sent {
-		return nil, &refusal{status: http.StatusUnauthorized, challenge: true, first: true, text: "this page wants a user name and password by HTTP Basic"}
+		return nil, &httpx.Refusal{Status: http.StatusUnauthorized, Challenge: true, First: true, Text: "this page wants a user name and password by HTTP Basic"}
 	}
-	wrong := &refusal{status: http.StatusUnauthorized, challenge: true, text: "the user name or password is wrong, or for another endpoint"}
+	wrong := &httpx.Refusal{Status: http.StatusUnauthorized, Challenge: true, Text: "the user name or password is wrong, or for another endpoint"}
 	if !credential.MadeHere(user) { // as all of these users are; hashing what strangers try would only wear us out
 		return nil, wrong
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // messages is every type of message that is answered, with its name; the rest is
@@ -37,7 +38,7 @@ func (d *Door) pkiOperation(w http.ResponseWriter, r *request) error {
 	}
 	m, err := readMessage(octets)
 	if err != nil {
-		return &refusal{status: http.StatusBadRequest, text: "this is no pkiMessage (RFC 8894 section 3.2)", cause: err}
+		return &httpx.Refusal{Status: http.StatusBadRequest, Text: "this is no pkiMessage (RFC 8894 section 3.2)", Cause: err}
 	}
 	out, err := d.perform(r, m)
 	if err != nil {
@@ -88,11 +89,13 @@ func (d *Door) perform(r *request, m *message) (*reply, error) {
 		}
 		return nil, &rejection{badMessageCheck, "the signature of the message does not hold", err}
 	}
-	issued, err := d.issued(r, m.certificate.Raw)
-	if err != nil {
-		return nil, err
+	o := &opened{message: m}
+	if d.signs(r.endpoint, m.certificate.Issuer) {
+		var err error
+		if o.issued, err = ca.Presented(r.Context(), d.Certificates, r.endpoint.Tenant, r.endpoint.CA, m.certificate.Raw); err != nil {
+			return nil, err
+		}
 	}
-	o := &opened{message: m, issued: issued}
 	if err := d.open(r, o); err != nil {
 		return nil, err
 	}
@@ -149,23 +152,6 @@ func (d *Door) spoiled(r *request, o *opened, cause error) error {
 		return ca.InternalError(err) // it held a moment ago
 	}
 	return unusable(cause)
-}
-
-// issued finds the record of a certificate, whole and not by its serial number
-// alone; nil where the endpoint's CA has not issued it.
-func (d *Door) issued(r *request, der []byte) (*ca.Certificate, error) {
-	parsed, err := pkix.ParseCertificate(der)
-	if err != nil || len(parsed.Serial) != ca.SerialSize || !d.signs(r.endpoint, parsed.Issuer) {
-		return nil, nil // none of ours, whatever else it is
-	}
-	c, err := d.Certificates.Certificate(r.Context(), r.endpoint.Tenant, r.endpoint.CA, ca.Serial(parsed.Serial))
-	if ca.IsKind(err, ca.NotFound) {
-		return nil, nil
-	}
-	if err != nil || !bytes.Equal(c.DER, der) {
-		return nil, err
-	}
-	return c, nil
 }
 
 // signs tells whether a name is that of a generation of the endpoint's CA.
