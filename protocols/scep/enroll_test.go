@@ -2,9 +2,10 @@ package scep
 
 import (
 	"testing"
+	"time"
 
 	"github.com/enrollgate/enrollgate/ca"
-	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+	"github.com/enrollgate/enrollgate/ca/profile"
 )
 
 // TestEnroll: a one-time secret gets one certificate, as often as it is asked for
@@ -68,7 +69,41 @@ func TestKeysThatDoNotEncrypt(t *testing.T) {
 	holder := *c
 	holder.certificate, holder.transaction = cert.Raw, "renewal"
 	k.refused("renewal without a secret", holder.ask(renewalReq, holder.csr()), badAlg, "cannot be encrypted")
-	if holder.cipher = cms.AES256CBC; k.seen.panics != 0 {
-		t.Error("a panic")
+}
+
+// TestRevokeSuperseded: where the profile says so, the certificate that was renewed
+// is revoked once its overlap is over, as superseded.
+func TestRevokeSuperseded(t *testing.T) {
+	k := newKit(t, func(k *kit) {
+		k.change = func(w *profile.Written) {
+			w.Renewal.Overlap, w.Renewal.RevokeSuperseded = "PT1H", true
+		}
+	})
+	c := k.newClient(1)
+	old := c.issued(c.enroll(with(k.secret())))
+	holder := *c
+	holder.certificate, holder.transaction = old.Raw, "renewal"
+	holder.issued(holder.ask(renewalReq, holder.csr()))
+	state := func() ca.State {
+		lease, err := k.store.Acquire(t.Context(), "superseded", "test", time.Minute)
+		if err == nil {
+			err = k.core.RevokeSuperseded(t.Context(), lease, k.store)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		now, err := k.store.Certificate(t.Context(), "one", "issuing", ca.Serial(old.SerialNumber.Bytes()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return now.State
 	}
+	if got := state(); got != ca.Issued {
+		t.Errorf("%s at once", got)
+	}
+	if k.late(2 * time.Hour); state() != ca.Revoked {
+		t.Error("it is not revoked after the overlap")
+	}
+	holder.transaction = "again"
+	k.refused("a superseded one", holder.ask(renewalReq, holder.csr()), badMessageCheck, "revoked")
 }
