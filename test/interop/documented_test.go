@@ -12,19 +12,25 @@ import (
 	"github.com/enrollgate/enrollgate/test/harness"
 )
 
-// documented is the one block of docs/acme.md in a language, with the example's
-// words replaced. Each word must be there.
+// documented is the one block of docs/acme.md in a language; see documentedIn.
 func documented(t *testing.T, language string, oldnew ...string) string {
 	t.Helper()
-	page := read(t, filepath.Join(harness.ModuleRoot(t), "docs", "acme.md"))
+	return documentedIn(t, "acme.md", language, oldnew...)
+}
+
+// documentedIn is the one block of a page of docs in a language, with the example's
+// words replaced. Each word must be there.
+func documentedIn(t *testing.T, name, language string, oldnew ...string) string {
+	t.Helper()
+	page := read(t, filepath.Join(harness.ModuleRoot(t), "docs", name))
 	_, rest, found := strings.Cut(page, "\n```"+language+"\n")
 	block, _, ended := strings.Cut(rest, "\n```")
 	if !found || !ended || strings.Contains(rest, "\n```"+language+"\n") {
-		t.Fatalf("docs/acme.md has not one block of %s", language)
+		t.Fatalf("docs/%s has not one block of %s", name, language)
 	}
 	for i := 0; i < len(oldnew); i += 2 {
 		if !strings.Contains(block, oldnew[i]) {
-			t.Errorf("the %s of docs/acme.md lacks %q", language, oldnew[i])
+			t.Errorf("the %s of docs/%s lacks %q", language, name, oldnew[i])
 		}
 	}
 	return strings.NewReplacer(oldnew...).Replace(block) + "\n"

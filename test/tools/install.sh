@@ -45,6 +45,9 @@ command -v p11-kit >/dev/null || missing+=(p11-kit)
 [ -n "$(compgen -G '/usr/lib/*/pkcs11/p11-kit-client.so')" ] || missing+=(p11-kit-modules)
 command -v pkcs11-tool >/dev/null || missing+=(opensc)
 command -v ocsptool >/dev/null || missing+=(gnutls-bin)
+command -v pki >/dev/null || missing+=(strongswan-pki)
+[ -e /usr/lib/ipsec/plugins/libstrongswan-curl.so ] || missing+=(libstrongswan-extra-plugins) # how pki speaks HTTP
+[ -x /usr/lib/certmonger/certmonger-session ] || missing+=(certmonger)
 command -v systemd-analyze >/dev/null || missing+=(systemd) # verifies the unit; nothing is started
 [ ${#missing[@]} -eq 0 ] && exit 0
 
