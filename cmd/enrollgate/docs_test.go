@@ -95,6 +95,14 @@ func TestDocumentedConfiguration(t *testing.T) {
 	if c, err := config.ParseOver(text, "docs/est.md", []byte(listener+block), config.Options{}); !found || err != nil || !c.ESTOf["est-keys"].ServerKeygen {
 		t.Errorf("docs/est.md, keys: %v, %v", found, err)
 	}
+	if page, err = os.ReadFile(filepath.Join(treeRoot, "docs", "scep.md")); err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ = strings.Cut(string(page), "<!-- endpoints -->\n```yaml\n")
+	block, _, found = strings.Cut(rest, "```")
+	if c, err := config.ParseOver(text, "docs/scep.md", []byte(block), config.Options{}); !found || err != nil || len(c.SCEPOf) != 3 || c.SCEP.NDES == nil {
+		t.Errorf("docs/scep.md: %v, %v", found, err)
+	}
 	if page, err = os.ReadFile(filepath.Join(treeRoot, "docs", "status.md")); err != nil {
 		t.Fatal(err)
 	}
@@ -129,6 +137,15 @@ var elsewhere = map[string]struct{ test, why string }{
 	"openssl asn1parse":           {test: "TestEST"},
 	"estclient -e":                {why: "libest's client of the same name: est.md says that it is not run by us"},
 	"pki --est":                   {why: "est.md says that it is not run by us"},
+	"pki --scep":                  {test: "TestSCEP"},
+	"openssl genrsa -out ":        {test: "TestSCEP"},
+	"getcert add-scep-ca -c ":     {test: "TestSCEP"},
+	"getcert request -c ":         {test: "TestSCEP"},
+	"getcert resubmit -i ":        {test: "TestSCEP"},
+	"getcert rekey -i ":           {test: "TestSCEP"},
+	"scepclient -server-url":      {test: "TestSCEP"},
+	"sscep ":                      {why: "scep.md says that it is not run by us"},
+	"curl --user ADMIN --request": {why: "an iLO's Redfish: scep.md says that it is not run by us"},
 	"softhsm2-util --init-token":  {test: "TestSoftHSM"},
 	"pkcs11-tool ":                {test: "TestSoftHSM"},
 	"openssl ocsp -issuer":        {test: "TestOCSP"},
