@@ -116,3 +116,14 @@ func (d *scepDoor) approval(t *testing.T) {
 		t.Errorf("after it was approved: %v\n%s", o.err, o.said)
 	}
 }
+
+// before has a client encrypt to the certificate that the registration authority had
+// before this one.
+func (d *scepDoor) before(t *testing.T, old *swan) {
+	now := d.swan(t, d.at(scepDual))
+	if read(t, now.file("ra.pem")) == read(t, old.file("ra.pem")) {
+		t.Error("the registration authority has the same certificate as before")
+	}
+	old.url = now.url
+	d.issued(t, old.must(t, old.key(t, "late"), "CN=late", "--password", d.secret(t, "--endpoint", "scep-dual")), "CN=late")
+}

@@ -39,33 +39,31 @@ type scepDoor struct {
 }
 
 // TestSCEP has clients that nobody here wrote enroll and renew by SCEP, with the
-// registration authority's key in the store and in a token.
+// registration authority's key in the store, and then, after the daemon was started
+// again with another configuration, in a token.
 func TestSCEP(t *testing.T) {
 	harness.NeedPrograms(t)
 	hsm := harness.SoftHSM(t)
 	hsm.Add("authority")
 	for store, lines := range stores {
+		hsm.Tool("authority", "--keypairgen", "--key-type", "RSA:2048", "--label", store)
+		key := fmt.Sprintf("cas: [{id: issuing, ra: {key: 'pkcs11:token=authority;object=%s?module-path=%s', key_password: %q}}]\n", store, hsm.Module, tokenPIN(t))
 		t.Run(store, func(t *testing.T) {
 			t.Parallel() // clients mostly wait
 			text, dir := lines(t)+scepLines, t.TempDir()
-			before := &scepDoor{start(t, text, "--data", dir), t.TempDir()}
-			fetched := before.fetch(t)
-			before.Stop()
 			d := &scepDoor{start(t, text, "--data", dir), t.TempDir()}
+			fetched, old := d.fetch(t), d.swan(t, d.at(scepDual))
 			t.Run("the printed command", d.pasted)
-			t.Run("NDES", func(t *testing.T) { d.ndes(t, fetched) })
 			t.Run("strongSwan", d.strongswan)
 			t.Run("approval", d.approval)
 			t.Run("micromdm", d.micromdm)
 			t.Run("certmonger", d.certmonger)
-		})
-		hsm.Tool("authority", "--keypairgen", "--key-type", "RSA:2048", "--label", store)
-		key := fmt.Sprintf("cas: [{id: issuing, ra: {key: 'pkcs11:token=authority;object=%s?module-path=%s', key_password: %q}}]\n", store, hsm.Module, tokenPIN(t))
-		t.Run(store+", the key in SoftHSM", func(t *testing.T) {
-			t.Parallel()
-			d := &scepDoor{start(t, lines(t)+scepLines+key), t.TempDir()}
-			t.Run("strongSwan", d.strongswan)
-			t.Run("micromdm", d.micromdm)
+			d.Stop()
+			d = &scepDoor{start(t, text+key, "--data", dir), t.TempDir()}
+			t.Run("NDES after a restart", func(t *testing.T) { d.ndes(t, fetched) })
+			t.Run("strongSwan, the key in SoftHSM", d.strongswan)
+			t.Run("micromdm, the key in SoftHSM", d.micromdm)
+			t.Run("the certificate before", func(t *testing.T) { d.before(t, old) })
 		})
 	}
 }
