@@ -44,7 +44,7 @@ unit: ## everything CI runs but the tests against clients of others
 
 # test/interop is a module of its own: what its clients require, the program does not.
 # After a change of requirements in go.mod: go -C test/interop mod tidy
-interop: ## the tests against clients of others alone: certbot, lego, acmez, x/crypto/acme, acme-client, Caddy, Apache
+interop: ## the tests against clients of others alone: certbot, lego, acmez, x/crypto/acme, acme-client, Caddy, Apache, estclient, strongSwan, scepclient, certmonger
 	test/tools/install.sh
 	$(RACED) go -C test/interop vet -race ./...
 	$(RACED) go -C test/interop test -race -count=1 -timeout 60m ./...
