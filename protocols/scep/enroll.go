@@ -100,5 +100,5 @@ func (o *opened) recipient(secret string) (cms.Recipient, error) {
 	if secret != "" {
 		return &cms.Password{Secret: []byte(secret)}, nil
 	}
-	return nil, reject(badAlg, "the reply cannot be encrypted to a key of type %s: sign with an RSA key, or send a challengePassword to encrypt it with", o.certificate.Key.Algorithm())
+	return nil, reject(badAlg, "the reply cannot be encrypted to a key of type %s: sign with an RSA key, or enroll by PKCSReq with a challengePassword, which it is encrypted with then", o.certificate.Key.Algorithm())
 }
