@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -211,6 +212,7 @@ func TestTenantRoutes(t *testing.T) {
 				}
 			}
 			s.untouched("every route")
+			s.asksForCertificates()
 			s.publishes()
 			s.servesLists()
 			s.answersStatus()
@@ -274,6 +276,28 @@ func (s *twoTenants) answer(listener, method, path string) string {
 	}
 	answer.Header.Del("Date")
 	return fmt.Sprintf("%d %v %s", answer.StatusCode, answer.Header, traced.ReplaceAll(body, nil))
+}
+
+// asksForCertificates: the est listener does, the https listener never: macOS ends
+// a SCEP renewal when it is asked for one.
+func (s *twoTenants) asksForCertificates() {
+	s.Helper()
+	for base, want := range map[string]bool{s.cfg.BaseURL.HTTPS: false, s.cfg.BaseURL.EST: true} {
+		asked := false
+		config := s.client.Transport.(*http.Transport).TLSClientConfig.Clone()
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			asked = true
+			return &tls.Certificate{}, nil
+		}
+		r, err := (&http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}).Get(base + "/scep/one/alpha/scep-digital-signature/?operation=GetCACaps")
+		if err != nil {
+			s.Fatal(err)
+		}
+		r.Body.Close()
+		if asked != want {
+			s.Errorf("%s asks for a client certificate: %v", base, asked)
+		}
+	}
 }
 
 // publishes: CAs of the same id are two, and each tenant's path gives its own.

@@ -85,8 +85,16 @@ type Own struct {
 // Door serves every SCEP endpoint of the configuration.
 type Door struct {
 	Options
-	paths map[string]*endpoint // by TENANT/CA/PROFILE
-	ndes  *endpoint            // nil: none
+	paths     map[string]*endpoint // by TENANT/CA/PROFILE
+	ndes      *endpoint            // nil: none
+	verifying verifying
+}
+
+// verifying is what verifies signatures, whose number must not tell one failure
+// from another.
+type verifying struct {
+	message func(*cms.SignedData, *cms.SignerInfo, crypto.PublicKey, cms.Floor) error
+	request func(der []byte, allowLegacy bool) (*pkix.CSR, claim.Possession, error)
 }
 
 // endpoint is one endpoint with everything about it that never changes.
@@ -117,7 +125,7 @@ func New(o Options) (*Door, error) {
 	if o.Observer == nil {
 		o.Observer = unobserved{}
 	}
-	d := &Door{Options: o, paths: map[string]*endpoint{}}
+	d := &Door{Options: o, paths: map[string]*endpoint{}, verifying: verifying{(*cms.SignedData).Verify, claim.VerifyCSR}}
 	for _, e := range o.Endpoints {
 		if e.Door != caller.SCEP {
 			return nil, fmt.Errorf("scep: endpoint %s is of door %s", e.ID, e.Door)

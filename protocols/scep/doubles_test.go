@@ -12,6 +12,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
@@ -97,6 +98,23 @@ func (o *observed) count(reply string) int {
 // reached counts what the door asks of the core, the registry and the record.
 type reached struct {
 	enroll, poll, secrets, certificates atomic.Int64
+	verified                            atomic.Int64 // signatures of messages and of requests that parse
+}
+
+// count puts a counter before what verifies signatures.
+func (r *reached) count(v *verifying) {
+	message, request := v.message, v.request
+	v.message = func(s *cms.SignedData, by *cms.SignerInfo, key crypto.PublicKey, f cms.Floor) error {
+		r.verified.Add(1)
+		return message(s, by, key, f)
+	}
+	v.request = func(der []byte, legacy bool) (*pkix.CSR, claim.Possession, error) {
+		csr, possession, err := request(der, legacy)
+		if csr != nil {
+			r.verified.Add(1)
+		}
+		return csr, possession, err
+	}
 }
 
 // watch puts the counters between the door and its parts.

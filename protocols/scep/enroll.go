@@ -13,7 +13,7 @@ import (
 
 // enroll answers PKCSReq and RenewalReq (RFC 8894 sections 3.3.1.1 and 3.3.1.2).
 func (d *Door) enroll(r *request, o *opened) (*reply, error) {
-	csr, possession, err := claim.VerifyCSR(o.content, r.endpoint.floor.SHA1)
+	csr, possession, err := d.verifying.request(o.content, r.endpoint.floor.SHA1)
 	if csr == nil {
 		return nil, d.spoiled(r, o, err)
 	}

@@ -203,6 +203,7 @@ func newKit(t *testing.T, prepare func(*kit), endpoints ...ca.Endpoint) *kit {
 	if k.door, err = New(o); err != nil {
 		t.Fatal(err)
 	}
+	k.reached.count(&k.door.verifying)
 	router := chi.NewRouter()
 	k.door.Routes(router)
 	k.door.AdminRoutes(router)

@@ -83,7 +83,7 @@ func (d *Door) perform(r *request, m *message) (*reply, error) {
 		return nil, reject(badRequest, "messages of type %d are not answered here", m.kind)
 	}
 	r.operation = row.name
-	if err := m.signed.Verify(m.signer, m.certificate.Key.Parsed(), r.endpoint.floor); err != nil {
+	if err := d.verifying.message(m.signed, m.signer, m.certificate.Key.Parsed(), r.endpoint.floor); err != nil {
 		if rejected := rejectionOf(err); rejected != nil {
 			return nil, rejected
 		}
@@ -148,7 +148,7 @@ func keyOf(ctx context.Context, authority RA, envelope *cms.Envelope) (*RAKey, e
 // of the message is verified once more: as much work as for one whose content has
 // a signature to verify.
 func (d *Door) spoiled(r *request, o *opened, cause error) error {
-	if err := o.signed.Verify(o.signer, o.certificate.Key.Parsed(), r.endpoint.floor); err != nil {
+	if err := d.verifying.message(o.signed, o.signer, o.certificate.Key.Parsed(), r.endpoint.floor); err != nil {
 		return ca.InternalError(err) // it held a moment ago
 	}
 	return unusable(cause)

@@ -17,8 +17,8 @@ import (
 
 // TestUniformFailures: whatever is wrong between the ciphertext and a request that
 // its signer made is one answer, octet for octet but for the trace id, the nonce
-// and the signature, after one use of the registration authority's key and nothing
-// else (design.md, invariant 10).
+// and the signature, after one use of the registration authority's key, two
+// signatures verified and nothing else (design.md, invariant 10).
 func TestUniformFailures(t *testing.T) {
 	k := newKit(t, nil)
 	c := k.newClient(1)
@@ -33,7 +33,7 @@ func TestUniformFailures(t *testing.T) {
 	var length int
 	check := func(what string, kind messageType, envelope []byte) {
 		t.Helper()
-		uses, reached, enrolled := k.ra.uses.Load(), k.reached.total(), k.events()["certificate.issued"]
+		uses, reached, enrolled, verified := k.ra.uses.Load(), k.reached.total(), k.events()["certificate.issued"], k.reached.verified.Load()
 		a := k.post(at, c.message(kind, envelope))
 		r := c.read(a)
 		shape := strings.Split(r.text, " [trace ")[0]
@@ -43,6 +43,9 @@ func TestUniformFailures(t *testing.T) {
 		}
 		if shape != first || len(r.text) != len(first)+len(" [trace 0123456789]") || k.ra.uses.Load() != uses+1 || k.reached.total() != reached || k.events()["certificate.issued"] != enrolled {
 			t.Errorf("%s, %s: %q, %d uses, %d questions", messages[kind].name, what, r.text, k.ra.uses.Load()-uses, k.reached.total()-reached)
+		}
+		if n := k.reached.verified.Load() - verified; n != 2 {
+			t.Errorf("%s, %s: %d signatures were verified", messages[kind].name, what, n)
 		}
 		if length == 0 {
 			length = len(a.body)
