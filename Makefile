@@ -50,7 +50,7 @@ interop: ## the tests against clients of others alone: certbot, lego, acmez, x/c
 	$(RACED) go -C test/interop test -race -count=1 -timeout 60m ./...
 
 # Nothing runs at once in this one, so that it goes without the race detector;
-# 1,500 of its identities are among the unit tests, with it.
+# 400 of its identities are among the unit tests, with it.
 equality: ## 10,000 random identities through every door that can carry them, and the Go API: the same certificates
 	go test -count=1 -timeout 60m ./protocols/everydoor -run TestEveryDoorGivesTheSameCertificate -args -identities 10000
 

@@ -82,7 +82,7 @@ func parsed(t *testing.T, der []byte) *x509.Certificate {
 
 // TestRALooksAhead: before the first start doctor says that there is no certificate yet.
 func TestRALooksAhead(t *testing.T) {
-	r := startDaemonIn(t, t.TempDir(), "cas: [{id: issuing, ra: {enabled: false}}]\n")
+	r := startDaemonIn(t, t.TempDir(), "cas: [{id: issuing, ra: {enabled: false}}]\nendpoints: [{id: scep-dual, enabled: false}]\n")
 	if len(r.ras) != 0 {
 		t.Fatal("a registration authority that is switched off")
 	}

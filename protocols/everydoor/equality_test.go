@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	identities = flag.Int("identities", 1500, "how many identities ask for a certificate through every door that can carry them")
+	identities = flag.Int("identities", 400, "how many identities ask for a certificate through every door that can carry them")
 	seed       = flag.Uint64("seed", 0, "draw what a run with this seed drew; 0: another one each time")
 )
 

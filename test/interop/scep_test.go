@@ -62,7 +62,6 @@ func TestSCEP(t *testing.T) {
 			d = &scepDoor{start(t, text+key, "--data", dir), t.TempDir()}
 			t.Run("NDES after a restart", func(t *testing.T) { d.ndes(t, fetched) })
 			t.Run("strongSwan, the key in SoftHSM", d.strongswan)
-			t.Run("micromdm, the key in SoftHSM", d.micromdm)
 			t.Run("the certificate before", func(t *testing.T) { d.before(t, old) })
 		})
 	}
