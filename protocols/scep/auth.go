@@ -73,7 +73,7 @@ func (d *Door) authenticate(r *request, o *opened, csr *pkix.CSR, renewing bool)
 }
 
 // byWhatIsSent tries what an alternative of the policy lets in by: the static
-// secret, one of the registry, or, where no secret was sent, the address.
+// secret, one of the registry, or, where neither counts, the address alone.
 func (d *Door) byWhatIsSent(r *request, id *identity, sets [][]caller.Method, secret string) error {
 	from, network := httpx.ClientAddress(r.RemoteAddr), netip.Prefix{}
 	if i := slices.IndexFunc(r.endpoint.Addresses, func(p netip.Prefix) bool { return p.Contains(from) }); i >= 0 {
