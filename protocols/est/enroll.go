@@ -80,18 +80,8 @@ func (d *Door) enroll(w http.ResponseWriter, r *request, q *ca.Request) error {
 // issue has the certificate issued, or finds the one that the same request got
 // before.
 func (d *Door) issue(r *request, q *ca.Request) (ca.Result, error) {
-	return standing(d.Core.Enroll(r.Context(), q)[0])
-}
-
-// standing refuses an answer that does not stand any more.
-func standing(result ca.Result) (ca.Result, error) {
-	if result.Err != nil {
-		return result, result.Err
-	}
-	if c := result.Certificate; result.Replayed && c.State != ca.Issued {
-		return result, httpx.Fail(http.StatusConflict, "this very request was answered with a certificate that is %s now; make another key", c.State)
-	}
-	return result, nil
+	result := d.Core.Enroll(r.Context(), q)[0]
+	return result, result.Refusal()
 }
 
 // renewal makes a request one that renews the client certificate of the connection.

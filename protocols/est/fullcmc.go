@@ -147,7 +147,8 @@ func (r *request) signerKey(signed *cms.SignedData, signer *cms.SignerInfo, aske
 // cmcIssue has the request of a message answered, or tells what became of one.
 func (d *Door) cmcIssue(r *request, id *identity, asked *pkiData, renewing bool) (ca.Result, error) {
 	if asked.token != "" {
-		return standing(d.Core.Poll(r.Context(), id.caller, asked.token))
+		result := d.Core.Poll(r.Context(), id.caller, asked.token)
+		return result, result.Refusal()
 	}
 	csr, possession, err := claim.VerifyCSR(asked.request, false)
 	if err != nil {

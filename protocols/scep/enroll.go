@@ -67,11 +67,8 @@ func (o *opened) answered(result ca.Result, e *endpoint, to cms.Recipient) (*rep
 	if ca.IsKind(result.Err, ca.Pending) {
 		return &reply{status: pending}, nil
 	}
-	if result.Err != nil {
-		return nil, result.Err
-	}
-	if c := result.Certificate; result.Replayed && c.State != ca.Issued {
-		return nil, reject(badRequest, "this very request was answered with a certificate that is %s now; make another key", c.State)
+	if err := result.Refusal(); err != nil {
+		return nil, err
 	}
 	return o.deliver(e, to, [][]byte{result.Certificate.DER}, nil)
 }
