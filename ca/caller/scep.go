@@ -1,6 +1,7 @@
 package caller
 
 import (
+	"crypto/subtle"
 	"encoding/hex"
 	"errors"
 	"net/netip"
@@ -46,7 +47,7 @@ func FromStaticSecret(v Verifier, ev SharedSecret) (Caller, error) {
 		return Caller{}, errWrongDoor(v, SCEP)
 	case ev.Tenant == "" || ev.Endpoint == "" || ev.At.IsZero() || ev.Configured == ([32]byte{}):
 		return Caller{}, errors.New("caller: static secret evidence is incomplete")
-	case ev.Sent != ev.Configured:
+	case subtle.ConstantTimeCompare(ev.Sent[:], ev.Configured[:]) != 1:
 		return Caller{}, errors.New("caller: the secret is not the endpoint's")
 	}
 	return Caller{&principal{SCEP, []Method{StaticSCEPSecret}, ev.Tenant, ev.Endpoint, "static-secret:" + ev.Endpoint, ev.At, [32]byte{}, nil, [32]byte{}}}, nil

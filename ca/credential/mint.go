@@ -18,7 +18,7 @@ const MaxSecret = 256
 // profile of the endpoint, and for what else the user is bound to. Denied for any
 // other user.
 func (r *Registry) Mint(ctx context.Context, by *Credential, e *ca.Endpoint, expires time.Time, trace string) (*Credential, Secret, error) {
-	if by.Kind != Password || !by.Serves(e) {
+	if !by.Administrator() || !by.Serves(e) {
 		return nil, Secret{}, ca.Errorf(ca.Denied, "this user may not fetch secrets for the endpoint")
 	}
 	c := Credential{Tenant: e.Tenant, ID: ca.RandomID(idSize), Kind: OneTime, Door: e.Door, Endpoints: []string{e.ID}, Granted: 1, Left: 1,

@@ -1,6 +1,7 @@
 package scep
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"net/netip"
 	"slices"
@@ -83,7 +84,7 @@ func (d *Door) byWhatIsSent(r *request, id *identity, sets [][]caller.Method, se
 	var who caller.Caller
 	var err error
 	switch sum := r.endpoint.sum([]byte(secret)); {
-	case secret != "" && caller.Named(sets, caller.StaticSCEPSecret) && admitted && sum == r.endpoint.secretSum:
+	case secret != "" && caller.Named(sets, caller.StaticSCEPSecret) && admitted && hmac.Equal(sum[:], r.endpoint.secretSum[:]):
 		id.secret = secret
 		who, err = caller.FromStaticSecret(d.Callers, caller.SharedSecret{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, Sent: sum, Configured: r.endpoint.secretSum, At: d.Now()})
 	case secret != "" && caller.Named(sets, caller.SCEPSecret):

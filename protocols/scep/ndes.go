@@ -87,7 +87,7 @@ func (d *Door) administrator(r *request) (*credential.Credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	if known.Kind != credential.Password || !known.Serves(&r.endpoint.Endpoint) || known.At(d.Now()) != credential.Live {
+	if !known.Administrator() || !known.Serves(&r.endpoint.Endpoint) || known.At(d.Now()) != credential.Live {
 		return nil, wrong
 	}
 	return known, nil
