@@ -177,18 +177,12 @@ func (d *Door) respond(r *request, p *pkiResponse, issued ...[]byte) ([]byte, er
 	if err != nil {
 		return nil, ca.InternalError(err)
 	}
-	who, err := r.endpoint.signer.Signatory(r.Context())
+	signer, certificates, err := sign(r.Context(), r.endpoint.signer)
 	if err != nil {
 		return nil, err
 	}
-	if len(who.Certificates) == 0 {
-		return nil, ca.InternalError(errors.New("the registration authority has no certificate"))
-	}
-	own, err := cms.ReadCertificate(who.Certificates[0])
-	if err != nil {
-		return nil, ca.InternalError(err)
-	}
-	der, err := cms.Sign(oidPKIResponse, content, append(issued, who.Certificates...), nil, cms.Signer{Key: who.Key, Certificate: own, SigningTime: d.Now()})
+	signer.SigningTime = d.Now()
+	der, err := cms.Sign(oidPKIResponse, content, append(issued, certificates...), nil, signer)
 	if err != nil {
 		return nil, ca.AsError(err)
 	}

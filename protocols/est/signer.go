@@ -3,6 +3,10 @@ package est
 import (
 	"context"
 	"crypto"
+	"errors"
+
+	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/protocols/internal/cms"
 )
 
 // Signer is what signs messages for a CA: its registration authority. Keys that
@@ -17,4 +21,20 @@ type Signer interface {
 type Signatory struct {
 	Certificates [][]byte // DER: its own, then its issuers' without a self-signed root
 	Key          crypto.Signer
+}
+
+// sign makes the signer of a message, and gives the certificates that go with it.
+func sign(ctx context.Context, by Signer) (cms.Signer, [][]byte, error) {
+	who, err := by.Signatory(ctx)
+	if err != nil {
+		return cms.Signer{}, nil, err
+	}
+	if len(who.Certificates) == 0 {
+		return cms.Signer{}, nil, ca.InternalError(errors.New("the registration authority has no certificate"))
+	}
+	own, err := cms.ReadCertificate(who.Certificates[0])
+	if err != nil {
+		return cms.Signer{}, nil, ca.InternalError(err)
+	}
+	return cms.Signer{Key: who.Key, Certificate: own}, who.Certificates, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"net/http"
 	"slices"
 
@@ -149,16 +148,9 @@ func (w *wrapping) part(ctx context.Context, key *keygen.Key) (*keyPart, error) 
 		}
 		return &keyPart{der: der}, nil
 	}
-	who, err := w.signer.Signatory(ctx)
+	signer, certificates, err := sign(ctx, w.signer)
 	if err != nil {
 		return nil, err
-	}
-	if len(who.Certificates) == 0 {
-		return nil, ca.InternalError(errors.New("the registration authority has no certificate"))
-	}
-	signer, err := cms.ReadCertificate(who.Certificates[0])
-	if err != nil {
-		return nil, ca.InternalError(err)
 	}
 	packed, err := key.Package()
 	if err != nil {
@@ -166,7 +158,7 @@ func (w *wrapping) part(ctx context.Context, key *keygen.Key) (*keyPart, error) 
 	}
 	defer clear(packed)
 	// RFC 7030 section 4.4.2: an AsymmetricKeyPackage, in a SignedData, in an EnvelopedData.
-	signed, err := cms.SignData(oidKeyPackage, packed, who.Certificates, nil, cms.Signer{Key: who.Key, Certificate: signer})
+	signed, err := cms.SignData(oidKeyPackage, packed, certificates, nil, signer)
 	if err != nil {
 		return nil, ca.AsError(err)
 	}

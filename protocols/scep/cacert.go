@@ -2,7 +2,6 @@ package scep
 
 import (
 	"bytes"
-	"crypto"
 	"net/http"
 	"slices"
 
@@ -107,15 +106,11 @@ func (d *Door) getNextCACert(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return ca.InternalError(err)
 	}
-	key, err := r.endpoint.ra.Current(r.Context())
+	signer, err := signing(r.Context(), r.endpoint.ra)
 	if err != nil {
 		return err
 	}
-	own, err := cms.ReadCertificate(key.Certificate)
-	if err != nil {
-		return ca.InternalError(err)
-	}
-	der, err := cms.Sign(cms.OIDData, content, [][]byte{key.Certificate}, nil, cms.Signer{Key: key.Signer, Certificate: own, Hash: crypto.SHA256, PlainRSA: true})
+	der, err := cms.Sign(cms.OIDData, content, [][]byte{signer.Certificate.Raw}, nil, signer)
 	if err != nil {
 		return ca.AsError(err)
 	}

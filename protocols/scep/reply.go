@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
 )
@@ -55,11 +56,7 @@ type reply struct {
 // seal makes the pkiMessage of a reply, signed with the registration authority's
 // key under the digest that the request has.
 func (a *reply) seal(ctx context.Context, authority RA, to *message, hash crypto.Hash) ([]byte, error) {
-	key, err := authority.Current(ctx)
-	if err != nil {
-		return nil, err
-	}
-	own, err := cms.ReadCertificate(key.Certificate)
+	signer, err := signing(ctx, authority)
 	if err != nil {
 		return nil, err
 	}
@@ -80,10 +77,23 @@ func (a *reply) seal(ctx context.Context, authority RA, to *message, hash crypto
 			attributes = append(attributes, text(oidFailInfoText, casn1.UTF8String, a.text))
 		}
 	}
-	// rsaEncryption alone names the signature algorithm: the oldest clients know
-	// no other name of it (RFC 3370 section 3.2), and all others take it.
-	return cms.Sign(cms.OIDData, a.content, [][]byte{key.Certificate}, nil,
-		cms.Signer{Key: key.Signer, Certificate: own, Hash: hash, PlainRSA: true, Attributes: attributes})
+	signer.Hash, signer.Attributes = hash, attributes
+	return cms.Sign(cms.OIDData, a.content, [][]byte{signer.Certificate.Raw}, nil, signer)
+}
+
+// signing is the registration authority as the signer of a message. rsaEncryption
+// alone names its signature algorithm: the oldest clients know no other name of it
+// (RFC 3370 section 3.2), and all others take it.
+func signing(ctx context.Context, authority RA) (cms.Signer, error) {
+	key, err := authority.Current(ctx)
+	if err != nil {
+		return cms.Signer{}, err
+	}
+	own, err := cms.ReadCertificate(key.Certificate)
+	if err != nil {
+		return cms.Signer{}, ca.InternalError(err)
+	}
+	return cms.Signer{Key: key.Signer, Certificate: own, PlainRSA: true}, nil
 }
 
 func printable(id pkix.OID, value string) cms.Attribute {
