@@ -248,6 +248,7 @@ func (r *request) param(name string) string { return chi.URLParam(r.Request, nam
 // the index link, no caching, and errors as problem documents, panics included.
 func (d *Door) serve(resource string, h handler) http.HandlerFunc {
 	return func(hw http.ResponseWriter, hr *http.Request) {
+		defer httpx.Drain(hw, hr)
 		w, started := &httpx.StatusWriter{ResponseWriter: hw}, time.Now()
 		r := &request{Request: hr, trace: ca.NewTrace()}
 		r.endpoint = d.endpoints[directoryPath(hr.URL.Path)]

@@ -244,6 +244,7 @@ type request struct {
 // as every other error. Without find, the handler needs no endpoint.
 func (d *Door) serve(operation string, h handler, find func(*http.Request) *endpoint) http.HandlerFunc {
 	return func(hw http.ResponseWriter, hr *http.Request) {
+		defer httpx.Drain(hw, hr)
 		w, started := &httpx.StatusWriter{ResponseWriter: hw}, time.Now()
 		r := &request{Request: hr, trace: ca.NewTrace()}
 		w.Header().Set("Cache-Control", "no-store")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/ca/status"
+	"github.com/enrollgate/enrollgate/protocols/internal/httpx"
 )
 
 // Responder answers for one CA.
@@ -52,6 +53,7 @@ var contentType = []string{"application/ocsp-response"}
 var noStore = []string{"no-store"}
 
 func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
+	defer httpx.Drain(w, r)
 	responder, encoded := d.find(r.URL)
 	var der []byte
 	var err error

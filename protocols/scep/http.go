@@ -62,6 +62,7 @@ type handler func(w http.ResponseWriter, r *request) error
 // as every other error.
 func (d *Door) serve(find func(*http.Request) *endpoint, h handler) http.HandlerFunc {
 	return func(hw http.ResponseWriter, hr *http.Request) {
+		defer httpx.Drain(hw, hr)
 		w, started := &httpx.StatusWriter{ResponseWriter: hw}, time.Now()
 		r := &request{Request: hr, trace: ca.NewTrace(), operation: unlisted}
 		w.Header().Set("Cache-Control", "no-store")
