@@ -26,7 +26,7 @@ type Store struct {
 	// same as above where the file does not separate them.
 	MigrateURL      string
 	MigratePassword keys.Secret
-	Writers         int // group commits at the same time, 1 to 16
+	Writers         int // group commits at the same time, 1 to 16; 1 shares most and costs least
 	// UnsafeDurabilityReason, where not empty, says why an engine that cannot
 	// tell its durability settings is used all the same.
 	UnsafeDurabilityReason string
@@ -56,7 +56,6 @@ func (c *checker) store(w writtenStore) Store {
 		}
 	case "postgres", "postgresql":
 		s.Engine = Postgres
-		s.Writers = 2
 		c.postgresURL("store.url", w.URL, "store.password")
 		c.migration(w, &s)
 		if c.given("store.unsafe_durability_reason", w.UnsafeDurabilityReason) {

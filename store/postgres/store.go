@@ -26,7 +26,7 @@ type Options struct {
 	URL string
 	// Replica names this process among those on the same database; its audit chains carry it.
 	Replica  string
-	Writers  int   // concurrent batches, default 2
+	Writers  int   // concurrent batches, default 1; more share less
 	MaxConns int32 // of readers, default 8; each writer has one connection more
 	// UnsafeReason is why an engine that is not durable, or cannot say so, is
 	// accepted all the same. It is logged loudly and given back by Unsafe.
@@ -100,10 +100,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s.config = config.ConnConfig.Copy()
-	writers := o.Writers
-	if writers <= 0 {
-		writers = 2
-	}
+	writers := max(o.Writers, 1)
 	s.idle = make(chan *writer, writers)
 	for i := range writers {
 		w := &writer{store: s, name: o.Replica + "/" + strconv.Itoa(i), months: map[int32]bool{}}

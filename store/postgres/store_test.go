@@ -79,7 +79,7 @@ func with(t testing.TB, text, key, value string) string {
 
 func open(t testing.TB, url string, change ...func(*Options)) *Store {
 	t.Helper()
-	o := Options{URL: url, Replica: "one", Log: slog.New(slog.DiscardHandler)}
+	o := Options{URL: url, Replica: "one", Writers: 2, Log: slog.New(slog.DiscardHandler)} // with two, more can go wrong than with the one of most servers
 	for _, f := range change {
 		f(&o)
 	}
