@@ -40,6 +40,7 @@ type gateway struct {
 	serveOCSP, serveList http.HandlerFunc // instead of answer and list
 	asked                *Enrolled
 	refuse, revoking     error
+	deaf                 bool // the responder never hears of a revocation
 }
 
 func newKey(t *testing.T) *ecdsa.PrivateKey {
@@ -135,7 +136,9 @@ func (g *gateway) Revoke(_ context.Context, s *Steps, _ *Enrolled) error {
 		return g.revoking
 	}
 	return s.Do(Revoke, func() (string, error) {
-		g.answer.Status, g.answer.RevokedAt = ocsp.Revoked, g.now
+		if !g.deaf {
+			g.answer.Status, g.answer.RevokedAt = ocsp.Revoked, g.now
+		}
 		return "", g.revoking
 	})
 }
