@@ -2,6 +2,8 @@ package harness
 
 import (
 	"encoding/json"
+	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +19,7 @@ type Process struct {
 	dataDir string
 	child   *child
 	stdout  output
-	stderr  output
+	stderr  *os.File // without a name; written by the daemon itself, so that what it logged is there at once
 	ended   bool // stopped or killed by the test
 }
 
@@ -46,8 +48,11 @@ func StartProgram(t testing.TB, path string, args ...string) *Process {
 	cmd := exec.Command(path, args...)
 	ready := make(chan struct{})
 	p.stdout.onReady = func() { close(ready) }
-	cmd.Stdout, cmd.Stderr = &p.stdout, &p.stderr
 	var err error
+	if p.stderr, err = nameless(); err != nil {
+		t.Fatalf("harness: %v", err)
+	}
+	cmd.Stdout, cmd.Stderr = &p.stdout, p.stderr
 	if p.child, err = startChild(cmd, syscall.SIGKILL); err != nil {
 		t.Fatalf("harness: start the daemon: %v", err)
 	}
@@ -61,6 +66,15 @@ func StartProgram(t testing.TB, path string, args ...string) *Process {
 		t.Fatalf("harness: the daemon is not ready after %v", startLimit)
 	}
 	return p
+}
+
+// nameless makes a file that is gone when it is closed.
+func nameless() (*os.File, error) {
+	f, err := os.CreateTemp("", "enrollgate-stderr-")
+	if err != nil {
+		return nil, err
+	}
+	return f, os.Remove(f.Name())
 }
 
 // dataFlag finds the last --data in args.
@@ -87,6 +101,7 @@ func (p *Process) finish() {
 	if p.t.Failed() {
 		p.t.Logf("daemon, stdout:\n%s\ndaemon, stderr:\n%s", p.Stdout(), p.Stderr())
 	}
+	p.stderr.Close()
 }
 
 // Stop sends SIGTERM, waits for the end and wants exit code 0.
@@ -119,7 +134,14 @@ func (p *Process) Signal(sig syscall.Signal) {
 func (p *Process) Stdout() string { return p.stdout.String() }
 
 // Stderr is everything the daemon has logged so far.
-func (p *Process) Stderr() string { return p.stderr.String() }
+func (p *Process) Stderr() string {
+	p.t.Helper()
+	text, err := io.ReadAll(io.NewSectionReader(p.stderr, 0, math.MaxInt64))
+	if err != nil {
+		p.t.Fatalf("harness: %v", err)
+	}
+	return string(text)
+}
 
 // File returns the path of a file in the data folder, for example "root.pem".
 func (p *Process) File(name string) string {
