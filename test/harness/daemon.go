@@ -20,7 +20,7 @@ type Process struct {
 	child   *child
 	stdout  output
 	stderr  *os.File // without a name; written by the daemon itself, so that what it logged is there at once
-	ended   bool // stopped or killed by the test
+	ended   bool     // stopped or killed by the test
 }
 
 // StartDev runs `enrollgate serve --dev` on a new data folder with every
