@@ -1,5 +1,6 @@
 // Package httpx is what the doors that speak HTTP know of a request and its reply
-// alike: the client's address, and the status that was sent.
+// alike: the client's address, the status that was sent, a refusal, and the rest of
+// a body that nobody reads.
 package httpx
 
 import (
