@@ -43,8 +43,8 @@ unit: ## everything CI runs but the tests against clients of others
 	$(RACED) go test -race -count=1 -timeout 60m ./...
 
 # test/interop is a module of its own: what its clients require, the program does not.
-# Its clients work one after the other, so that it goes without the race detector,
-# which took two thirds of its time; the daemons of the unit tests have it.
+# It goes without the race detector, which took two thirds of its time; the unit tests
+# of the doors, the stores and the daemon ask for many things at once, with it.
 # After a change of requirements in go.mod: go -C test/interop mod tidy
 interop: ## the tests against clients of others alone: certbot, lego, acmez, x/crypto/acme, acme-client, Caddy, Apache, estclient, strongSwan, scepclient, certmonger
 	test/tools/install.sh
