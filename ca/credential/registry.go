@@ -104,10 +104,17 @@ var kinds = map[Kind]struct {
 	Password: {make: randomSecret, keep: (*Registry).digest, chosen: (*Registry).hash},
 }
 
+// randomSecret never makes one whose text begins with "-": people paste it behind a
+// client's option (certbot --eab-hmac-key), and most clients then read another option
+// there. One in 64 is drawn again.
 func randomSecret() Secret {
 	s := Secret{octets: make([]byte, secretSize)}
-	rand.Read(s.octets) // never fails (crypto/rand)
-	return s
+	for {
+		rand.Read(s.octets) // never fails (crypto/rand)
+		if s.Text()[0] != '-' {
+			return s
+		}
+	}
 }
 
 func typedSecret() Secret { return Secret{octets: []byte(ca.RandomID(oneTimeSize)), text: true} }

@@ -278,3 +278,16 @@ func TestMadePassword(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTextIsNoOption: what is pasted behind a client's option never begins with "-".
+// certbot said "--eab-hmac-key: expected one argument" to one secret in 64.
+func TestTextIsNoOption(t *testing.T) {
+	b := newBench(t)
+	for _, kind := range []credential.Kind{credential.HMACKey, credential.Code, credential.OneTime, credential.Password} {
+		for range 1500 { // one that may begin so passes once in 10^10
+			if _, s, err := b.Create(t.Context(), b.plain(kind), "", added); err != nil || strings.HasPrefix(s.Text(), "-") {
+				t.Fatalf("%s: a secret may begin with a hyphen (%v)", kind, err)
+			}
+		}
+	}
+}
