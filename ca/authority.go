@@ -95,8 +95,9 @@ func NewAuthority(p Parts) (*Authority, error) {
 // profile wants an operator's approval are parked instead, each in a commit of
 // its own, and answered Pending.
 //
-// Result.Err is *LostEffect when an effect's guard did not hold, otherwise an
-// *Error carrying the request's trace id.
+// Result.Err is *LostEffect when an effect's guard did not hold, or would not as
+// the request said itself (Request.Spent), otherwise an *Error carrying the
+// request's trace id.
 func (a *Authority) Enroll(ctx context.Context, requests ...*Request) []Result {
 	results := make([]Result, len(requests))
 	var entries []*Entry
@@ -105,6 +106,10 @@ func (a *Authority) Enroll(ctx context.Context, requests ...*Request) []Result {
 		p, err := a.decided(ctx, r, a.now())
 		if err == nil && p.decision.Manual {
 			results[i] = a.park(ctx, r, p)
+			continue
+		}
+		if err == nil && r.Spent {
+			results[i] = a.again(ctx, p.endpoint, r)
 			continue
 		}
 		var entry *Entry
@@ -128,9 +133,10 @@ func (a *Authority) Enroll(ctx context.Context, requests ...*Request) []Result {
 			results[i] = Result{Err: a.notRecorded(requests[i], err)}
 			continue
 		}
-		results[i].Certificate, results[i].Replayed = &recorded[n].Certificate, recorded[n].Replayed
-		if recorded[n].Replayed {
+		results[i].Certificate = &recorded[n].Certificate
+		if recorded[n].Replayed { // with the chain of who signed it, which another generation may have been
 			a.discarded(requests[i], entries[n], errors.New("the request was answered before"))
+			results[i] = a.issued(results[i].Certificate)
 			continue
 		}
 		a.announce(ctx, requests[i], results[i].Certificate)

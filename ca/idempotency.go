@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
@@ -54,6 +55,22 @@ func idempotency(e *Endpoint, r *Request) Idempotency {
 	}
 	id.Key = key.sum()
 	return id
+}
+
+// again answers a request by a credential that has no use left: with what the same
+// request got before, or with the effect that would be lost. Nothing is signed for
+// it, so that whoever goes on sending a spent secret does not wear the key out.
+func (a *Authority) again(ctx context.Context, e *Endpoint, r *Request) Result {
+	id := idempotency(e, r)
+	c, err := a.ledger.Answered(ctx, e.Tenant, &id)
+	switch {
+	case err == nil:
+		return a.issued(c)
+	case IsKind(err, NotFound):
+		a.refused(r, Errorf(BadProof, "the credential has no use left, and this is another request than it was used for"))
+		return Result{Err: &LostEffect{}}
+	}
+	return Result{Err: a.refused(r, err)}
 }
 
 // fieldHash hashes length-prefixed fields, so that no two lists of fields collide.

@@ -136,6 +136,10 @@ type Ledger interface {
 	// The profile text named by ProfileHash must have been kept with KeepProfile, else Internal.
 	Record(ctx context.Context, entries ...*Entry) ([]Recorded, error)
 
+	// Answered finds what Record would replay for one entry of a key and digest: the recorded certificate with its
+	// current state. NotFound where no live key is taken; Conflict where the digest was another one.
+	Answered(ctx context.Context, tenant string, id *Idempotency) (*Certificate, error)
+
 	// Certificate finds one certificate with its current state, or NotFound.
 	Certificate(ctx context.Context, tenant, ca string, serial Serial) (*Certificate, error)
 

@@ -43,6 +43,10 @@ type Request struct {
 	// digest of the request. Empty for every other operation.
 	InPlaceOfKey []byte
 
+	// Spent says that the caller's credential has no use left: the answer that the
+	// same request got before is found, and nothing new is signed.
+	Spent bool
+
 	// Effects are committed together with the certificate, or not at all.
 	Effects []Effect
 	// Parked are committed in their place where the request is parked for an

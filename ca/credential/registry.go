@@ -201,6 +201,23 @@ func (r *Registry) Check(ctx context.Context, tenant, id, secret string) (*Crede
 	return nil, unknown()
 }
 
+// User verifies the name and password of a Password that may be used at an
+// endpoint; BadProof, always in the same words, for everything else. What its
+// state allows is for the caller to say.
+func (r *Registry) User(ctx context.Context, e *ca.Endpoint, name, password string) (*Credential, error) {
+	if !MadeHere(name) { // as those of every door are; hashing what strangers try would only wear us out
+		return nil, unknown()
+	}
+	c, err := r.Check(ctx, e.Tenant, name, password)
+	if err == nil && (c.Kind != Password || !c.Serves(e)) {
+		err = unknown()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
 // Find gives the credential that a one-time secret belongs to. BadProof where
 // there is none.
 func (r *Registry) Find(ctx context.Context, tenant, secret string) (*Credential, error) {

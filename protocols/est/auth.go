@@ -18,6 +18,7 @@ type identity struct {
 	claims  []claim.Claim
 	owned   []byte      // DER of the client certificate, where it was issued here
 	effects []ca.Effect // the use of a credential
+	spent   bool        // it has none left
 	why     error       // why a client certificate that was shown does not count
 }
 
@@ -89,27 +90,25 @@ func (d *Door) claimsOf(r *request, id *identity) error {
 
 // byPassword checks HTTP Basic credentials (RFC 7030 section 3.2.3, RFC 7617). A
 // credential whose uses are all taken still lets in: what it was answered is given
-// again, and the commit of anything new fails on its use.
+// again, and nothing new.
 func (d *Door) byPassword(r *request, id *identity) error {
 	user, password, sent := r.BasicAuth()
 	if !sent {
 		return &httpx.Refusal{Status: http.StatusUnauthorized, Challenge: true, First: true, Text: "this endpoint wants a user name and password by HTTP Basic"}
 	}
 	wrong := &httpx.Refusal{Status: http.StatusUnauthorized, Challenge: true, Text: "the user name or password is wrong, or for another endpoint"}
-	if !credential.MadeHere(user) { // as all of this door's are; hashing what strangers try would only wear us out
-		return wrong
-	}
-	known, err := d.Credentials.Check(r.Context(), r.endpoint.Tenant, user, password)
+	known, err := d.Credentials.User(r.Context(), &r.endpoint.Endpoint, user, password)
 	if ca.IsKind(err, ca.BadProof) {
 		return wrong
 	}
 	if err != nil {
 		return err
 	}
-	if known.Kind != credential.Password || !known.Serves(&r.endpoint.Endpoint) {
-		return wrong
-	}
-	if state := known.At(d.Now()); state != credential.Live && state != credential.Spent {
+	switch state := known.At(d.Now()); state {
+	case credential.Live:
+	case credential.Spent:
+		id.spent = true
+	default:
 		return &httpx.Refusal{Status: http.StatusUnauthorized, Challenge: true, Text: "the credential is " + string(state) + "; ask for another one"}
 	}
 	who, err := caller.FromPassword(d.Callers, caller.CheckedPassword{Tenant: r.endpoint.Tenant, Endpoint: r.endpoint.ID, Credential: known.ID,

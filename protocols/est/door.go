@@ -41,7 +41,7 @@ type Replies interface {
 // Credentials are the users that HTTP Basic lets in, and the keys that private
 // keys are encrypted under.
 type Credentials interface {
-	Check(ctx context.Context, tenant, id, secret string) (*credential.Credential, error)
+	User(ctx context.Context, e *ca.Endpoint, name, password string) (*credential.Credential, error)
 	Key(ctx context.Context, tenant, id string) (*credential.Credential, credential.Secret, error)
 	Burn(tenant, id string) ca.Effect
 }

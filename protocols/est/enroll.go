@@ -61,7 +61,7 @@ func (d *Door) requestOf(r *request, id *identity, csr *pkix.CSR, possession cla
 	}
 	return &ca.Request{Trace: r.trace, Client: httpx.ClientAddress(r.RemoteAddr), Endpoint: r.endpoint.ID, Caller: id.caller, Possession: possession, Claims: id.claims,
 		Asserted: ca.Asserted{Subject: csr.Subject, AltNames: csr.AltNames, Extensions: csr.Extensions},
-		Window:   r.endpoint.window, Effects: id.effects, Parked: id.effects}, nil
+		Window:   r.endpoint.window, Spent: id.spent, Effects: id.effects, Parked: id.effects}, nil
 }
 
 // enroll has the certificate issued and gives it, alone (RFC 7030 section 4.2.3).

@@ -20,6 +20,7 @@ type identity struct {
 	claims  []claim.Claim
 	secret  string      // the challengePassword, where it was found right: both sides have it
 	effects []ca.Effect // the use of a credential
+	spent   bool        // it has none left
 }
 
 // usable gives the alternatives that can let a request in: a certificate that was
@@ -113,8 +114,7 @@ func (id *identity) add(who caller.Caller) (err error) {
 }
 
 // bySecret finds the credential of a challengePassword. One whose uses are all
-// taken still lets in: what it was answered is given again, and the commit of
-// anything new fails on its use.
+// taken still lets in: what it was answered is given again, and nothing new.
 func (d *Door) bySecret(r *request, id *identity, secret string) (caller.Caller, error) {
 	wrong := ca.Errorf(ca.BadProof, "the challengePassword is wrong, or for another endpoint")
 	if len(secret) > credential.MaxSecret {
@@ -130,7 +130,11 @@ func (d *Door) bySecret(r *request, id *identity, secret string) (caller.Caller,
 	if known.Kind != credential.OneTime || !known.Serves(&r.endpoint.Endpoint) {
 		return caller.Caller{}, wrong
 	}
-	if state := known.At(d.Now()); state != credential.Live && state != credential.Spent {
+	switch state := known.At(d.Now()); state {
+	case credential.Live:
+	case credential.Spent:
+		id.spent = true
+	default:
 		return caller.Caller{}, ca.Errorf(ca.BadProof, "the challengePassword is %s; ask for another one", state)
 	}
 	if id.secret = secret; known.Granted != credential.Unlimited {

@@ -49,7 +49,7 @@ type RAKey struct {
 // Credentials are the secrets that clients send, and the users who may fetch one.
 type Credentials interface {
 	Find(ctx context.Context, tenant, secret string) (*credential.Credential, error)
-	Check(ctx context.Context, tenant, id, secret string) (*credential.Credential, error)
+	User(ctx context.Context, e *ca.Endpoint, name, password string) (*credential.Credential, error)
 	Mint(ctx context.Context, by *credential.Credential, e *ca.Endpoint, expires time.Time, trace string) (*credential.Credential, credential.Secret, error)
 	Burn(tenant, id string) ca.Effect
 }

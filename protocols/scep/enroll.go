@@ -40,7 +40,7 @@ func (d *Door) enroll(r *request, o *opened) (*reply, error) {
 	}
 	q := &ca.Request{Trace: r.trace, Client: httpx.ClientAddress(r.RemoteAddr), Endpoint: r.endpoint.ID, Operation: ca.Enroll, Caller: id.caller, Possession: possession,
 		Claims: id.claims, Asserted: ca.Asserted{Subject: csr.Subject, AltNames: csr.AltNames, Extensions: csr.Extensions},
-		Transaction: transactionOf(o.message), Window: r.endpoint.window, Effects: id.effects, Parked: id.effects}
+		Transaction: transactionOf(o.message), Window: r.endpoint.window, Spent: id.spent, Effects: id.effects, Parked: id.effects}
 	if renewing {
 		if err := d.renew(o, q, csr); err != nil {
 			return nil, err

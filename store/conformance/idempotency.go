@@ -9,6 +9,7 @@ import (
 
 var idempotencyCases = []Case{
 	{"Replay", replay},
+	{"Answered", answered},
 	{"ReplayBeforeEffects", replayBeforeEffects},
 	{"OtherDigest", otherDigest},
 	{"WindowEnds", windowEnds},
@@ -46,6 +47,34 @@ func replay(t T, open func() *Driver) {
 	again := k.keyed(id)
 	k.replayed(k.record(again)[0], first)
 	k.absent(again)
+}
+
+// answered: what Record would replay is found without an entry, as it stands now.
+func answered(t T, open func() *Driver) {
+	k := start(t, open)
+	id := newKey()
+	ask := func(id ca.Idempotency) (*ca.Certificate, error) { return k.Store.Answered(t.Context(), Tenant, &id) }
+	_, err := ask(id)
+	k.kind("nothing was asked", err, ca.NotFound)
+	e := k.keyed(id)
+	k.record(e)
+	k.Advance(59 * time.Minute)
+	c, err := ask(id)
+	if err != nil || c.State != ca.Issued || c.Tenant != Tenant || c.CA != e.Certificate.CA || c.Endpoint != e.Certificate.Endpoint {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	k.replayed(ca.Recorded{Certificate: *c, Replayed: true}, e)
+	other := id
+	other.Digest = random32()
+	_, err = ask(other)
+	k.kind("another digest", err, ca.Conflict)
+	k.revoke(revocation(e, ca.Superseded))
+	if c, err = ask(id); err != nil || c.State != ca.Revoked {
+		t.Errorf("%+v of a revoked one, %v", c, err)
+	}
+	k.Advance(time.Minute + time.Second)
+	_, err = ask(id)
+	k.kind("after the window", err, ca.NotFound)
 }
 
 // replayBeforeEffects: who repeats a request gets its answer even though the

@@ -48,6 +48,7 @@ var swaps = map[string]swap{
 	"AddDataKey":       {shared: "data keys belong to the installation; what they seal is bound to its tenant"},
 	"Certificate":      {try: swapCertificate},
 	"Decision":         {try: swapDecision},
+	"Answered":         {try: swapAnswered},
 	"Record":           {try: swapRecord},
 	"Revoke":           {try: swapRevoke},
 	"Post":             {try: swapPost},
@@ -123,6 +124,14 @@ func swapCertificate(k *kit, e *ca.Entry) {
 func swapDecision(k *kit, e *ca.Entry) {
 	_, _, err := k.Store.Decision(k.Context(), OtherTenant, caID, e.Certificate.Serial)
 	k.kind("another tenant's decision", err, ca.NotFound)
+}
+
+func swapAnswered(k *kit, e *ca.Entry) {
+	if _, err := k.Store.Answered(k.Context(), Tenant, &e.Idempotency); err != nil {
+		k.Errorf("its own answer: %v", err)
+	}
+	_, err := k.Store.Answered(k.Context(), OtherTenant, &e.Idempotency)
+	k.kind("another tenant's answer", err, ca.NotFound)
 }
 
 // swapRecord: the same key and serial in another tenant are another request and

@@ -113,7 +113,7 @@ func (t *tx) replay(entries []*ca.Entry) (answers []ca.Recorded, err error) {
 			continue
 		}
 		if a.digest != e.Idempotency.Digest {
-			return nil, ca.Errorf(ca.Conflict, "the transaction was used for another request already")
+			return nil, otherDigest()
 		}
 		c := t.certificates[keyOf(e.Certificate.Tenant, a.ca, a.serial)].Certificate
 		c.DER = bytes.Clone(c.DER)
@@ -123,6 +123,25 @@ func (t *tx) replay(entries []*ca.Entry) (answers []ca.Recorded, err error) {
 		return nil, ca.Errorf(ca.Conflict, "a part of the request was answered before")
 	}
 	return answers, nil
+}
+
+// otherDigest is the answer where a transaction is taken.
+func otherDigest() error {
+	return ca.Errorf(ca.Conflict, "the transaction was used for another request already")
+}
+
+// Answered finds what was recorded under a live idempotency key.
+func (s *Store) Answered(ctx context.Context, tenant string, id *ca.Idempotency) (*ca.Certificate, error) {
+	s.mu.RLock()
+	a, ok := s.answered[idemKey{tenant, string(id.Key[:])}]
+	s.mu.RUnlock()
+	switch {
+	case !ok || !s.now().Before(a.expires):
+		return nil, ca.Errorf(ca.NotFound, "no such request was answered")
+	case a.digest != id.Digest:
+		return nil, otherDigest()
+	}
+	return s.Certificate(ctx, tenant, a.ca, a.serial)
 }
 
 // add records one entry.

@@ -76,38 +76,44 @@ func recorded(w *work) []ca.Recorded {
 // without an error where none of the keys is live any more.
 func (s *Store) replay(ctx context.Context, entries []*ca.Entry) ([]ca.Recorded, error) {
 	all := make([]ca.Recorded, len(entries))
-	live, same := 0, 0
+	live := 0
 	for i, e := range entries {
 		if e.Idempotency.Window == 0 {
 			continue
 		}
-		var digest, serial []byte
-		var caID string
-		err := s.pool.QueryRow(ctx, sql.ReplayFind, s.offset(), e.Certificate.Tenant, e.Idempotency.Key[:]).Scan(&digest, &caID, &serial)
+		c, err := s.Answered(ctx, e.Certificate.Tenant, &e.Idempotency)
 		switch {
-		case errors.Is(err, pgx.ErrNoRows):
+		case ca.IsKind(err, ca.NotFound):
 			continue
 		case err != nil:
-			return nil, readError(err, "recorded answer")
-		}
-		live++
-		if string(digest) != string(e.Idempotency.Digest[:]) || len(serial) != ca.SerialSize {
-			continue
-		}
-		same++
-		c, err := s.Certificate(ctx, e.Certificate.Tenant, caID, ca.Serial(serial))
-		if err != nil {
 			return nil, err
 		}
+		live++
 		all[i] = ca.Recorded{Certificate: *c, Replayed: true}
 	}
-	switch {
-	case live == 0:
+	switch live {
+	case 0:
 		return nil, nil
-	case same < len(entries):
+	case len(entries):
+		return all, nil
+	}
+	return nil, ca.Errorf(ca.Conflict, "a part of the request was answered before")
+}
+
+// Answered finds what was recorded under a live idempotency key.
+func (s *Store) Answered(ctx context.Context, tenant string, id *ca.Idempotency) (*ca.Certificate, error) {
+	var digest, serial []byte
+	var caID string
+	if err := s.pool.QueryRow(ctx, sql.ReplayFind, s.offset(), tenant, id.Key[:]).Scan(&digest, &caID, &serial); err != nil {
+		return nil, readError(err, "recorded answer")
+	}
+	if string(digest) != string(id.Digest[:]) {
 		return nil, ca.Errorf(ca.Conflict, "the transaction was used for another request: start a new one")
 	}
-	return all, nil
+	if len(serial) != ca.SerialSize {
+		return nil, ca.InternalError(fmt.Errorf("postgres: a recorded serial has %d octets", len(serial)))
+	}
+	return s.Certificate(ctx, tenant, caID, ca.Serial(serial))
 }
 
 // Certificate implements ca.Ledger.

@@ -124,7 +124,7 @@ func (r *recording) taken(b *batch) (bool, error) {
 		case !found:
 			continue
 		case string(digest) != string(id.Digest[:]):
-			return false, ca.Errorf(ca.Conflict, "the transaction was used for another request already")
+			return false, otherDigest()
 		case len(serial) != ca.SerialSize:
 			return false, &failure{selectIdempotency, fmt.Errorf("a recorded serial has %d octets", len(serial))}
 		}
@@ -181,6 +181,27 @@ func (r *recording) recorded(ctx context.Context) ([]ca.Recorded, error) {
 		answers[i] = ca.Recorded{Certificate: *c, Replayed: true}
 	}
 	return answers, nil
+}
+
+// Answered finds what was recorded under a live idempotency key.
+func (s *Store) Answered(ctx context.Context, tenant string, id *ca.Idempotency) (*ca.Certificate, error) {
+	var digest, serial []byte
+	var issuer string
+	if err := s.read[selectIdempotency].QueryRowContext(point(ctx), tenant, id.Key[:], micros(s.now())).Scan(&digest, &issuer, &serial); err != nil {
+		return nil, readError(err, "no such request was answered")
+	}
+	if string(digest) != string(id.Digest[:]) {
+		return nil, otherDigest()
+	}
+	if len(serial) != ca.SerialSize {
+		return nil, ca.InternalError(fmt.Errorf("sqlite: a recorded serial has %d octets", len(serial)))
+	}
+	return s.Certificate(ctx, tenant, issuer, ca.Serial(serial))
+}
+
+// otherDigest is the answer where a transaction is taken.
+func otherDigest() error {
+	return ca.Errorf(ca.Conflict, "the transaction was used for another request already")
 }
 
 // Certificate finds one certificate with its current state.

@@ -22,7 +22,7 @@ const removableOrders = `SELECT tenant, id FROM acme_orders WHERE status = 'inva
 	ORDER BY expires, tenant, id LIMIT ?`
 
 // readStatements are those that the read pool prepares.
-var readStatements = []query{selectCertificate, selectDecision, selectFeed, selectProfile, selectOutbox, selectCredential, selectCredentialByLookup, selectCredentials, selectDataKeys,
+var readStatements = []query{selectCertificate, selectIdempotency, selectDecision, selectFeed, selectProfile, selectOutbox, selectCredential, selectCredentialByLookup, selectCredentials, selectDataKeys,
 	selectOrdersOf, selectPreauthorizations, selectHeldAuthorizations,
 	selectUncovered, selectLastCheckpoint, selectAuditKeys,
 	selectGenerations, selectActivations, selectServices, selectAccount, selectAccountByKey, selectOrder, selectOrderByCertificate, selectAuthorization, selectAuthorizations,

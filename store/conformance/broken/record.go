@@ -81,10 +81,10 @@ func recordFlaws() []flaw {
 			})},
 		{"idempotency ignored", []string{"Replay", "ReplayBeforeEffects", "OtherDigest", "WindowEnds", "SameKeyTogether", "SeveralKeys"},
 			changing(func(_ conformance.Store, e *ca.Entry) { e.Idempotency.Window = 0 })},
-		{"window too long", []string{"WindowEnds"}, changing(func(_ conformance.Store, e *ca.Entry) { e.Idempotency.Window *= 2 })},
-		{"window too short", []string{"Replay"}, changing(func(_ conformance.Store, e *ca.Entry) { e.Idempotency.Window /= 2 })},
+		{"window too long", []string{"WindowEnds", "Answered"}, changing(func(_ conformance.Store, e *ca.Entry) { e.Idempotency.Window *= 2 })},
+		{"window too short", []string{"Replay", "Answered"}, changing(func(_ conformance.Store, e *ca.Entry) { e.Idempotency.Window /= 2 })},
 		{"window always", []string{"NoWindow"}, changing(func(_ conformance.Store, e *ca.Entry) { e.Idempotency.Window += time.Hour })},
-		{"digest ignored", []string{"OtherDigest"}, changing(func(_ conformance.Store, e *ca.Entry) { e.Idempotency.Digest = [32]byte{} })},
+		{"digest ignored", []string{"OtherDigest", "Answered"}, changing(func(_ conformance.Store, e *ca.Entry) { e.Idempotency.Digest = [32]byte{} })},
 		{"key of all tenants", []string{"TenantSwapRecord"}, recording(keyOfAllTenants)},
 		{"block in one tenant only", []string{"BlockedKey"}, changing(func(_ conformance.Store, e *ca.Entry) {
 			if e.Certificate.Tenant == conformance.OtherTenant {

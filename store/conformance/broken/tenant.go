@@ -31,6 +31,10 @@ func (s *tenantless) Decision(ctx context.Context, tenant, issuer string, serial
 	return s.Store.Decision(ctx, s.tenant("Decision", tenant), issuer, serial)
 }
 
+func (s *tenantless) Answered(ctx context.Context, tenant string, id *ca.Idempotency) (*ca.Certificate, error) {
+	return s.Store.Answered(ctx, s.tenant("Answered", tenant), id)
+}
+
 func (s *tenantless) Revoke(ctx context.Context, r *ca.Revocation) (*ca.Status, error) {
 	changed := *r
 	changed.Tenant = s.tenant("Revoke", r.Tenant)
@@ -116,7 +120,7 @@ func (s *tenantless) Post(tenant, topic string, payload []byte) ca.Effect {
 }
 
 func tenantFlaws() (all []flaw) {
-	for _, method := range []string{"Certificate", "Decision", "Revoke", "StatusPage", "CRL", "PublishCRL", "Delivered", "Credential", "CredentialByLookup", "Credentials", "RevokeCredential", "Generations", "AddGeneration", "Activate", "Activations",
+	for _, method := range []string{"Certificate", "Decision", "Answered", "Revoke", "StatusPage", "CRL", "PublishCRL", "Delivered", "Credential", "CredentialByLookup", "Credentials", "RevokeCredential", "Generations", "AddGeneration", "Activate", "Activations",
 		"KeepServiceCertificate", "ServiceCertificates", "ForgetServiceCertificate", "Burn", "Post"} {
 		all = append(all, flaw{"tenant dropped in " + method, []string{"TenantSwap" + method},
 			func(d *conformance.Driver) { d.Store = &tenantless{d.Store, method} }})
