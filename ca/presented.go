@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 
+	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 )
 
@@ -32,4 +34,22 @@ func Presented(ctx context.Context, in Finder, tenant, id string, der []byte) (*
 		return nil, err
 	}
 	return c, nil
+}
+
+// ClaimsOf makes the claims of all that a caller showed: what its credential says,
+// and what the certificate does that it presented, DER, if it showed one. BadProof
+// where that says what cannot be taken over.
+func ClaimsOf(v claim.Verifier, who caller.Caller, presented []byte) ([]claim.Claim, error) {
+	all, err := claim.FromCredential(v, who)
+	if err != nil {
+		return nil, InternalError(err)
+	}
+	if _, shown := who.Shown(); !shown {
+		return all, nil
+	}
+	proven, err := claim.FromClientCertificate(v, who, presented)
+	if err != nil {
+		return nil, Wrap(BadProof, err, "the certificate that was presented says something that cannot be taken over")
+	}
+	return append(all, proven...), nil
 }

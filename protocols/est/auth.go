@@ -71,21 +71,13 @@ func (d *Door) authenticate(r *request, renewing bool) (*identity, error) {
 }
 
 // claimsOf makes the claims of all that was shown.
-func (d *Door) claimsOf(r *request, id *identity) error {
-	said, err := claim.FromCredential(d.Claims, id.caller)
-	if err != nil {
-		return ca.InternalError(err)
+func (d *Door) claimsOf(r *request, id *identity) (err error) {
+	var presented []byte
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		presented = r.TLS.PeerCertificates[0].Raw
 	}
-	id.claims = said
-	if _, shown := id.caller.Shown(); !shown {
-		return nil
-	}
-	proven, err := claim.FromClientCertificate(d.Claims, id.caller, r.TLS.PeerCertificates[0].Raw)
-	if err != nil {
-		return ca.Wrap(ca.BadProof, err, "the TLS client certificate says something that cannot be taken over")
-	}
-	id.claims = append(id.claims, proven...)
-	return nil
+	id.claims, err = ca.ClaimsOf(d.Claims, id.caller, presented)
+	return err
 }
 
 // byPassword checks HTTP Basic credentials (RFC 7030 section 3.2.3, RFC 7617). A

@@ -172,21 +172,9 @@ func (d *Door) holder(r *request, o *opened) (caller.Caller, error) {
 }
 
 // claimsOf makes the claims of all that was shown.
-func (d *Door) claimsOf(o *opened, id *identity) error {
-	said, err := claim.FromCredential(d.Claims, id.caller)
-	if err != nil {
-		return ca.InternalError(err)
-	}
-	id.claims = said
-	if _, shown := id.caller.Shown(); !shown {
-		return nil
-	}
-	proven, err := claim.FromClientCertificate(d.Claims, id.caller, o.certificate.Raw)
-	if err != nil {
-		return ca.Wrap(ca.BadProof, err, "the certificate that signed the message says something that cannot be taken over")
-	}
-	id.claims = append(id.claims, proven...)
-	return nil
+func (d *Door) claimsOf(o *opened, id *identity) (err error) {
+	id.claims, err = ca.ClaimsOf(d.Claims, id.caller, o.certificate.Raw)
+	return err
 }
 
 // wanted says what would have let a request in.
