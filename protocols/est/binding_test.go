@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/enrollgate/enrollgate/ca/credential"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // TestChannelBinding: in both versions of TLS, a request is bound to the very
@@ -82,12 +83,12 @@ func (k *kit) bound(version uint16, u user, value func(tls.ConnectionState) []by
 // boundCSR is a request with a challengePassword; "" for none.
 func boundCSR(t *testing.T, password string) []byte {
 	t.Helper()
-	key := newKey(t)
+	key := fixture.Key(t)
 	if password == "" {
-		return newCSR(t, key, "device-1")
+		return fixture.CSR(t, key, "device-1")
 	}
 	// x509 writes no challengePassword: put it into a request, and sign that again.
-	der := newCSR(t, key, "device-1")
+	der := fixture.CSR(t, key, "device-1")
 	var outer struct {
 		Info      asn1.RawValue
 		Algorithm asn1.RawValue

@@ -16,6 +16,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	enrollpkix "github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/ca/profile"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 func bigOf(b []byte) *big.Int { return new(big.Int).SetBytes(b) }
@@ -29,7 +30,7 @@ type maker struct {
 func newMaker(t *testing.T, name string) *maker {
 	t.Helper()
 	m := &maker{}
-	rootKey, key := newKey(t), newKey(t)
+	rootKey, key := fixture.Key(t), fixture.Key(t)
 	create := func(template, parent *x509.Certificate, public, by any) *x509.Certificate {
 		der, err := x509.CreateCertificate(rand.Reader, template, parent, public, by)
 		if err != nil {
@@ -65,7 +66,7 @@ func (m *maker) device(t *testing.T, serial string, change ...func(*x509.Certifi
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := newKey(t)
+	key := fixture.Key(t)
 	template := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{SerialNumber: serial}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter:        time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
 		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier(san.ID), Critical: true, Value: san.Value}}}
@@ -91,8 +92,8 @@ func deviceKit(t *testing.T, m *maker) *kit {
 func TestDeviceCertificate(t *testing.T) {
 	m := newMaker(t, "Maker")
 	k := deviceKit(t, m)
-	key := newKey(t)
-	q := sent{method: "POST", path: at + "/simpleenroll", mediaType: "application/pkcs10", certificate: m.device(t, "C-1"), body: []byte(base64.StdEncoding.EncodeToString(newCSR(t, key, "")))}
+	key := fixture.Key(t)
+	q := sent{method: "POST", path: at + "/simpleenroll", mediaType: "application/pkcs10", certificate: m.device(t, "C-1"), body: []byte(base64.StdEncoding.EncodeToString(fixture.CSR(t, key, "")))}
 	c := k.issued(k.do(q))
 	parsed, err := enrollpkix.ParseCertificate(c.Raw)
 	if err != nil {
@@ -102,12 +103,12 @@ func TestDeviceCertificate(t *testing.T) {
 	if err != nil || len(names) != 1 || names[0].String() != "hardware:1.3.6.1.4.1.99999.1/HW-C-1" || c.Subject.SerialNumber != "C-1" {
 		t.Errorf("%s %v %v", c.Subject, names, err)
 	}
-	detail, _, err := k.store.Decision(t.Context(), "one", "issuing", ca.Serial(c.SerialNumber.Bytes()))
+	detail, _, err := k.Store.Decision(t.Context(), "one", "issuing", ca.Serial(c.SerialNumber.Bytes()))
 	if err != nil || strings.Count(string(detail), `"source":"certificate `) < 2 {
 		t.Errorf("%s %v", detail, err)
 	}
 	mine := &tls.Certificate{Certificate: [][]byte{c.Raw}, PrivateKey: key}
-	if again := k.issued(k.reenroll(newCSR(t, newKey(t), ""), mine)); again.Subject.SerialNumber != "C-1" {
+	if again := k.issued(k.reenroll(fixture.CSR(t, fixture.Key(t), ""), mine)); again.Subject.SerialNumber != "C-1" {
 		t.Errorf("%s", again.Subject)
 	}
 }
@@ -115,7 +116,7 @@ func TestDeviceCertificate(t *testing.T) {
 func TestDeviceCertificateRefused(t *testing.T) {
 	m, stranger := newMaker(t, "Maker"), newMaker(t, "Maker")
 	k := deviceKit(t, m)
-	body := []byte(base64.StdEncoding.EncodeToString(newCSR(t, newKey(t), "")))
+	body := []byte(base64.StdEncoding.EncodeToString(fixture.CSR(t, fixture.Key(t), "")))
 	long := m.device(t, "C-1")
 	for range maxPresented {
 		long.Certificate = append(long.Certificate, m.between.Raw)
@@ -143,5 +144,5 @@ func TestDeviceCertificateRefused(t *testing.T) {
 		k.refused(name, k.do(sent{method: "POST", path: at + "/simpleenroll", mediaType: "application/pkcs10", certificate: test.with, body: body}), http.StatusForbidden, test.text)
 	}
 	// A device's own certificate renews nothing.
-	k.refused("simplereenroll", k.reenroll(newCSR(t, newKey(t), ""), m.device(t, "C-1")), http.StatusForbidden, "by the certificate that it renews")
+	k.refused("simplereenroll", k.reenroll(fixture.CSR(t, fixture.Key(t), ""), m.device(t, "C-1")), http.StatusForbidden, "by the certificate that it renews")
 }

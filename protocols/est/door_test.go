@@ -20,6 +20,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/profile"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // TestPaths: tenant, CA and profile in three segments, in one, or not at all.
@@ -218,16 +219,14 @@ func TestFaults(t *testing.T) {
 		"panic":        {broken{}, 500},
 	} {
 		k.door.Core = test.core
-		r := k.enroll(newCSR(t, newKey(t), "x"), u)
+		r := k.enroll(fixture.CSR(t, fixture.Key(t), "x"), u)
 		k.refused(name, r, test.status, "")
 		if want := map[int]string{503: "5", 429: "60", 500: ""}[test.status]; r.header.Get("Retry-After") != want || strings.Contains(r.body, "token") {
 			t.Errorf("%s: %v %s", name, r.header, r.body)
 		}
 	}
-	k.seen.mu.Lock()
-	defer k.seen.mu.Unlock()
-	if k.seen.panics != 1 {
-		t.Errorf("%d panics", k.seen.panics)
+	if n := k.seen.Panics(); n != 1 {
+		t.Errorf("%d panics", n)
 	}
 }
 

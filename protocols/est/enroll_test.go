@@ -16,13 +16,14 @@ import (
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/pkix"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // TestEnroll: the answer is the certificate alone, in base64 of lines of 64
 // characters, with its length.
 func TestEnroll(t *testing.T) {
 	k := newKit(t, nil)
-	r := k.enroll(newCSR(t, newKey(t), "device-1", "device-1.example"), k.user("one", credential.Unlimited))
+	r := k.enroll(fixture.CSR(t, fixture.Key(t), "device-1", "device-1.example"), k.user("one", credential.Unlimited))
 	c := k.issued(r)
 	if c.Subject.CommonName != "device-1" || len(c.DNSNames) != 1 || c.DNSNames[0] != "device-1.example" {
 		t.Errorf("%s %v", c.Subject, c.DNSNames)
@@ -36,7 +37,7 @@ func TestEnroll(t *testing.T) {
 			t.Errorf("line %d has %d characters", i, len(line))
 		}
 	}
-	if n := k.seen.count("one-issuing-est-digital-signature simpleenroll 200"); n != 1 {
+	if n := k.seen.Replies("one-issuing-est-digital-signature simpleenroll 200"); n != 1 {
 		t.Errorf("%d replies were counted", n)
 	}
 }
@@ -50,7 +51,7 @@ func TestLenient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	csr := newCSR(t, key, "device-1", "device-1.example")
+	csr := fixture.CSR(t, key, "device-1", "device-1.example")
 	plain := base64.StdEncoding.EncodeToString(csr)
 	folded := func(n int, end string) string {
 		var b strings.Builder
@@ -95,15 +96,15 @@ func TestLenient(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	k := newKit(t, nil)
 	u := k.user("one", credential.Unlimited)
-	csr := newCSR(t, newKey(t), "device-1")
+	csr := fixture.CSR(t, fixture.Key(t), "device-1")
 	foreign := bytes.Clone(csr)
 	foreign[len(foreign)-3] ^= 1 // in the signature
-	key := newKey(t)
+	key := fixture.Key(t)
 	swapped, err := pkix.ParseCSR(csr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stolen := bytes.Replace(newCSR(t, key, "device-1"), mustKey(t, key.Public()), swapped.Key.Raw(), 1)
+	stolen := bytes.Replace(fixture.CSR(t, key, "device-1"), mustKey(t, key.Public()), swapped.Key.Raw(), 1)
 	encoded := []byte(base64.StdEncoding.EncodeToString(csr))
 	for name, test := range map[string]struct {
 		body      []byte
@@ -149,11 +150,11 @@ func TestPasswords(t *testing.T) {
 	wrong := good
 	wrong.password += "x"
 	revoked := k.user("one", credential.Unlimited)
-	if err := k.store.RevokeCredential(t.Context(), "one", revoked.ID, ca.Audit{Tenant: "one", Event: "credential.revoked", Actor: "operator:x", Detail: []byte("{}")}); err != nil {
+	if err := k.Store.RevokeCredential(t.Context(), "one", revoked.ID, ca.Audit{Tenant: "one", Event: "credential.revoked", Actor: "operator:x", Detail: []byte("{}")}); err != nil {
 		t.Fatal(err)
 	}
-	expired := k.user("one", credential.Unlimited, func(c *credential.Credential) { c.Expires = k.now().Add(-time.Second) })
-	csr := newCSR(t, newKey(t), "device-1")
+	expired := k.user("one", credential.Unlimited, func(c *credential.Credential) { c.Expires = k.Now().Add(-time.Second) })
+	csr := fixture.CSR(t, fixture.Key(t), "device-1")
 	for name, test := range map[string]struct {
 		user user
 		text string
@@ -175,7 +176,7 @@ func TestPasswords(t *testing.T) {
 			t.Errorf("%s: %v", name, r.header)
 		}
 	}
-	if len(k.store.Trail()) == 0 { // the registry's own rows
+	if len(k.Store.Trail()) == 0 { // the registry's own rows
 		t.Error("no audit trail")
 	}
 	k.issued(k.enroll(csr, good))
@@ -185,10 +186,10 @@ func TestPasswords(t *testing.T) {
 func TestBoundCredential(t *testing.T) {
 	k := newKit(t, nil)
 	u := k.user("one", credential.Unlimited, func(c *credential.Credential) { c.Binding.Names = []string{"*.a.example"} })
-	k.issued(k.enroll(newCSR(t, newKey(t), "host.a.example", "host.a.example"), u))
-	k.refused("another name", k.enroll(newCSR(t, newKey(t), "host.a.example", "host.b.example"), u), http.StatusForbidden, "does not allow the name")
+	k.issued(k.enroll(fixture.CSR(t, fixture.Key(t), "host.a.example", "host.a.example"), u))
+	k.refused("another name", k.enroll(fixture.CSR(t, fixture.Key(t), "host.a.example", "host.b.example"), u), http.StatusForbidden, "does not allow the name")
 	for _, cn := range []string{"x", "host.b.example"} {
-		k.refused("another CN", k.enroll(newCSR(t, newKey(t), cn, "host.a.example"), u), http.StatusForbidden, "does not allow the CN")
+		k.refused("another CN", k.enroll(fixture.CSR(t, fixture.Key(t), cn, "host.a.example"), u), http.StatusForbidden, "does not allow the CN")
 	}
 }
 
@@ -197,7 +198,7 @@ func TestBoundCredential(t *testing.T) {
 func TestEnrollmentCode(t *testing.T) {
 	k := newKit(t, nil)
 	code := k.user("one", 1)
-	csr := newCSR(t, newKey(t), "device-1")
+	csr := fixture.CSR(t, fixture.Key(t), "device-1")
 	var all sync.WaitGroup
 	serials := make([]string, 4)
 	for i := range serials {
@@ -209,25 +210,16 @@ func TestEnrollmentCode(t *testing.T) {
 			t.Errorf("two certificates for one request: %s, %s", s, serials[0])
 		}
 	}
-	k.refused("another key", k.enroll(newCSR(t, newKey(t), "device-1"), code), http.StatusUnauthorized, "used already")
-	k.refused("another name", k.enroll(newCSR(t, newKey(t), "device-2"), code), http.StatusUnauthorized, "used already")
-	k.late(retryWindow + time.Minute)
+	k.refused("another key", k.enroll(fixture.CSR(t, fixture.Key(t), "device-1"), code), http.StatusUnauthorized, "used already")
+	k.refused("another name", k.enroll(fixture.CSR(t, fixture.Key(t), "device-2"), code), http.StatusUnauthorized, "used already")
+	k.Late(retryWindow + time.Minute)
 	k.refused("after the retry window", k.enroll(csr, code), http.StatusUnauthorized, "used already")
 }
 
 // TestReplayOfRevoked: a certificate that was revoked is not given again.
 func TestReplayOfRevoked(t *testing.T) {
 	k := newKit(t, nil)
-	u, csr := k.user("one", credential.Unlimited), newCSR(t, newKey(t), "device-1")
-	k.revoke(k.issued(k.enroll(csr, u)).SerialNumber.Bytes(), ca.Superseded)
+	u, csr := k.user("one", credential.Unlimited), fixture.CSR(t, fixture.Key(t), "device-1")
+	k.Revoke(k.issued(k.enroll(csr, u)).SerialNumber.Bytes(), ca.Superseded)
 	k.refused("again", k.enroll(csr, u), http.StatusConflict, "revoked")
-}
-
-// revoke changes the status of a certificate of tenant one.
-func (k *kit) revoke(serial []byte, reason ca.Reason) {
-	k.Helper()
-	if _, err := k.store.Revoke(k.Context(), &ca.Revocation{Tenant: "one", CA: "issuing", Serial: ca.Serial(serial), Reason: reason,
-		Audit: ca.Audit{Tenant: "one", Event: "certificate.revoked", Actor: "operator:x", Detail: []byte("{}")}}); err != nil {
-		k.Fatal(err)
-	}
 }

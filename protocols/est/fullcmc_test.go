@@ -17,11 +17,11 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
-	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // written is a PKIData to write.
@@ -118,7 +118,7 @@ func (k *kit) response(what string, r reply, status int) (out answered) {
 	if err != nil {
 		k.Fatal(err)
 	}
-	if err := signed.Verify(signer, authorities.ra.Key.Public(), cms.Floor{}); err != nil || !signed.ContentType.Equal(oidPKIResponse) {
+	if err := signed.Verify(signer, ra.signatory.Key.Public(), cms.Floor{}); err != nil || !signed.ContentType.Equal(oidPKIResponse) {
 		k.Fatal(signed.ContentType, err)
 	}
 	var content struct {
@@ -156,7 +156,7 @@ func (k *kit) response(what string, r reply, status int) (out answered) {
 	if info.ReadASN1(&pending, casn1.Tag(0).ContextSpecific().Constructed()) {
 		var token cryptobyte.String
 		var until time.Time
-		if !pending.ReadASN1(&token, casn1.OCTET_STRING) || !pending.ReadASN1GeneralizedTime(&until) || !until.After(k.now().Add(-time.Minute)) {
+		if !pending.ReadASN1(&token, casn1.OCTET_STRING) || !pending.ReadASN1GeneralizedTime(&until) || !until.After(k.Now().Add(-time.Minute)) {
 			k.Fatal("no pendInfo")
 		}
 		out.pendToken = string(token)
@@ -170,7 +170,7 @@ func (k *kit) response(what string, r reply, status int) (out answered) {
 // issuedIn is the one certificate of a response that is not the signer's.
 func (k *kit) issuedIn(a answered) *x509.Certificate {
 	k.Helper()
-	if a.status != 0 || a.info != -1 || len(a.certificates) != 2 || !bytes.Equal(a.certificates[1], authorities.ra.Certificates[0]) {
+	if a.status != 0 || a.info != -1 || len(a.certificates) != 2 || !bytes.Equal(a.certificates[1], ra.signatory.Certificates[0]) {
 		k.Fatalf("%+v", a)
 	}
 	c, err := x509.ParseCertificate(a.certificates[0])
@@ -191,8 +191,8 @@ func integer(n int64) []byte {
 func TestFullCMC(t *testing.T) {
 	k := newKit(t, nil)
 	u := k.user("one", 2)
-	key := newKey(t)
-	csr := newCSR(t, key, "device-1", "device-1.example")
+	key := fixture.Key(t)
+	csr := fixture.CSR(t, key, "device-1", "device-1.example")
 	data := written{controls: []writtenControl{{2, oidTransactionID, integer(77)}, {3, oidSenderNonce, octets("nonce")}, {4, oidDataReturn, octets("mine")}, {5, oidRegInfo, octets("x")}}, requests: [][]byte{tcr(9, csr)}}
 	der := message(t, data.marshal(), key, ownCertificate(t, key, 0))
 	got := k.response("first", k.fullcmc(der, u, nil), http.StatusOK)
@@ -217,13 +217,13 @@ func TestFullCMC(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyed, err := cms.Sign(oidPKIData, written{requests: [][]byte{tcr(1, newCSR(t, key, "device-1"))}}.marshal(), nil, nil, cms.Signer{Key: key, Certificate: own, ByKeyID: true})
+	keyed, err := cms.Sign(oidPKIData, written{requests: [][]byte{tcr(1, fixture.CSR(t, key, "device-1"))}}.marshal(), nil, nil, cms.Signer{Key: key, Certificate: own, ByKeyID: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.issuedIn(k.response("named by its key", k.fullcmc(keyed, u, nil), http.StatusOK))
 	k.refused("no password", k.fullcmc(der, user{}, nil), http.StatusUnauthorized, "user name")
-	used := k.response("used up", k.fullcmc(message(t, written{requests: [][]byte{tcr(1, newCSR(t, key, "device-2"))}}.marshal(), key, bare), u, nil), http.StatusUnauthorized)
+	used := k.response("used up", k.fullcmc(message(t, written{requests: [][]byte{tcr(1, fixture.CSR(t, key, "device-2"))}}.marshal(), key, bare), u, nil), http.StatusUnauthorized)
 	if used.info != int(failBadIdentity) || !strings.Contains(used.text, "used already") {
 		t.Errorf("%+v", used)
 	}
@@ -237,7 +237,7 @@ func TestSimpleCMC(t *testing.T) {
 	post := func(body []byte, mediaType string) reply {
 		return k.do(sent{method: "POST", path: at + "/fullcmc", body: body, mediaType: mediaType, user: u})
 	}
-	csr := newCSR(t, newKey(t), "device-1")
+	csr := fixture.CSR(t, fixture.Key(t), "device-1")
 	k.issued(post(csr, "application/pkcs10"))
 	spoilt := bytes.Clone(csr)
 	spoilt[len(spoilt)-1] ^= 1
@@ -256,8 +256,8 @@ func TestCMCRenewal(t *testing.T) {
 	k := newKit(t, nil)
 	held := k.holder("device-1", k.user("one", 1))
 	old := held.PrivateKey.(*ecdsa.PrivateKey)
-	next, stranger := newKey(t), newKey(t)
-	data := written{requests: [][]byte{tcr(1, newCSR(t, next, ""))}}.marshal()
+	next, stranger := fixture.Key(t), fixture.Key(t)
+	data := written{requests: [][]byte{tcr(1, fixture.CSR(t, next, ""))}}.marshal()
 	renewed := k.issuedIn(k.response("signed by the old key", k.fullcmc(message(t, data, old, held.Leaf.Raw), user{}, held), http.StatusOK))
 	if !next.PublicKey.Equal(renewed.PublicKey) || renewed.Subject.String() != held.Leaf.Subject.String() {
 		t.Errorf("renewed as %s", renewed.Subject)
@@ -273,7 +273,7 @@ func TestCMCRenewal(t *testing.T) {
 			t.Errorf("%s: %+v", what, got)
 		}
 	}
-	other := k.response("another name", k.fullcmc(message(t, written{requests: [][]byte{tcr(1, newCSR(t, next, "device-2"))}}.marshal(), old, held.Leaf.Raw), user{}, held), http.StatusForbidden)
+	other := k.response("another name", k.fullcmc(message(t, written{requests: [][]byte{tcr(1, fixture.CSR(t, next, "device-2"))}}.marshal(), old, held.Leaf.Raw), user{}, held), http.StatusForbidden)
 	if !strings.Contains(other.text, "keeps the subject") {
 		t.Errorf("%+v", other)
 	}
@@ -283,8 +283,8 @@ func TestCMCRenewal(t *testing.T) {
 func TestCMCRefused(t *testing.T) {
 	k := newKit(t, nil)
 	u := k.user("one", credential.Unlimited)
-	key := newKey(t)
-	own, csr := ownCertificate(t, key, 0), newCSR(t, key, "device-1")
+	key := fixture.Key(t)
+	own, csr := ownCertificate(t, key, 0), fixture.CSR(t, key, "device-1")
 	one := [][]byte{tcr(9, csr)}
 	nonce := writtenControl{2, oidSenderNonce, octets("nonce")}
 	spoilt := bytes.Clone(csr)
@@ -362,9 +362,9 @@ func otherContent(t *testing.T, key crypto.Signer, certificate []byte) []byte {
 func TestCMCPending(t *testing.T) {
 	k := newKit(t, func(k *kit) { k.change = func(w *profile.Written) { w.Approval = "manual" } })
 	u, other := k.user("one", credential.Unlimited), k.user("one", credential.Unlimited)
-	key := newKey(t)
+	key := fixture.Key(t)
 	own := ownCertificate(t, key, 0)
-	der := message(t, written{requests: [][]byte{tcr(1, newCSR(t, key, "device-1"))}}.marshal(), key, own)
+	der := message(t, written{requests: [][]byte{tcr(1, fixture.CSR(t, key, "device-1"))}}.marshal(), key, own)
 	r := k.fullcmc(der, u, nil)
 	waiting := k.response("waiting", r, http.StatusAccepted)
 	if waiting.status != int(cmcPending) || waiting.pendToken == "" || r.header.Get("Retry-After") == "" {
@@ -375,10 +375,8 @@ func TestCMCPending(t *testing.T) {
 		t.Errorf("%+v", again)
 	}
 	k.response("asked after by somebody else", k.fullcmc(question, other, nil), http.StatusNotFound)
-	if _, err := k.core.Approve(t.Context(), &ca.Verdict{Tenant: "one", ID: waiting.pendToken, Caller: k.operator(), Reason: "ticket 1"}); err != nil {
-		t.Fatal(err)
-	}
-	k.settle()
+	k.Decide(waiting.pendToken, true)
+	k.Settle()
 	c := k.issuedIn(k.response("issued", k.fullcmc(question, u, nil), http.StatusOK))
 	if again := k.issuedIn(k.response("sent again", k.fullcmc(der, u, nil), http.StatusOK)); !again.Equal(c) || !key.PublicKey.Equal(c.PublicKey) {
 		t.Error("another certificate")

@@ -31,8 +31,8 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/profile"
-	"github.com/enrollgate/enrollgate/ca/seal"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // logbook keeps what was logged.
@@ -51,16 +51,6 @@ func (l *logbook) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
-}
-
-type replySealing struct{ *seal.Keyring }
-
-func (s replySealing) Seal(ctx context.Context, tenant, id string, plain []byte) ([]byte, error) {
-	return s.Keyring.Seal(ctx, seal.Reply, tenant, id, plain)
-}
-
-func (s replySealing) Open(ctx context.Context, tenant, id string, sealed []byte) ([]byte, error) {
-	return s.Keyring.Open(ctx, seal.Reply, tenant, id, sealed)
 }
 
 // archive finds what a test put there.
@@ -87,11 +77,17 @@ func registrationAuthority(_, ca string) Signer {
 	if ca == "spare" {
 		return nil
 	}
-	return authorities.ra
+	return ra.signatory
+}
+
+// ra is made once.
+var ra struct {
+	sync.Once
+	signatory *Signatory
 }
 
 func newRA(t *testing.T) *Signatory {
-	key := newKey(t)
+	key := fixture.Key(t)
 	return &Signatory{Certificates: [][]byte{ownCertificate(t, key, x509.KeyUsageDigitalSignature)}, Key: key}
 }
 
@@ -197,7 +193,7 @@ func (k *kit) opened(part []byte, key cms.Key) []byte {
 	if err != nil {
 		k.Fatal(err)
 	}
-	if err := signed.Verify(signer, authorities.ra.Key.Public(), cms.Floor{}); err != nil || !signed.ContentType.Equal(oidKeyPackage) {
+	if err := signed.Verify(signer, ra.signatory.Key.Public(), cms.Floor{}); err != nil || !signed.ContentType.Equal(oidKeyPackage) {
 		k.Fatal(signed.ContentType, err)
 	}
 	var packed []asn1.RawValue

@@ -2,44 +2,31 @@ package est
 
 import (
 	"bytes"
-	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/base64"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/enrollgate/enrollgate/ca"
-	"github.com/enrollgate/enrollgate/ca/admin"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/credential"
-	"github.com/enrollgate/enrollgate/ca/issuer"
 	"github.com/enrollgate/enrollgate/ca/keygen"
-	"github.com/enrollgate/enrollgate/ca/keys"
-	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/ca/seal"
-	"github.com/enrollgate/enrollgate/store/memory"
-	"github.com/enrollgate/enrollgate/test/harness"
+	"github.com/enrollgate/enrollgate/test/core"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 const (
@@ -53,42 +40,10 @@ var (
 	byDevice      = []caller.Method{caller.DeviceCertificate}
 )
 
-// authorities are made once: each tenant has a CA "issuing", tenant one another one.
-var authorities struct {
-	sync.Once
-	issuers *issuer.Registry
-	ra      *Signatory
-	err     error
-}
-
-func makeAuthorities(t *testing.T) (*issuer.Registry, error) {
-	dir := t.TempDir()
-	store := memory.New(memory.Options{Clock: time.Now})
-	ring, secret := keys.NewRing(), keys.LiteralSecret("correct horse battery staple")
-	var bindings []issuer.Binding
-	for _, c := range [][2]string{{"one", "issuing"}, {"one", "spare"}, {"two", "issuing"}} {
-		actor, err := caller.FromOperator(caller.NewVerifier(caller.Operator), caller.OperatorIdentity{Tenant: c[0], User: "test", At: time.Now()})
-		if err != nil {
-			return nil, err
-		}
-		name := filepath.Join(dir, c[0]+c[1])
-		harness.Keys(t, "correct horse battery staple", name+"-root.pem", name+".pem")
-		if _, err := admin.CreateHierarchy(context.Background(), store, ring, lint.Linter{}, admin.NewHierarchy{Tenant: c[0], CA: c[1], Name: "Test " + c[0],
-			RootKey: "file:" + name + "-root.pem", IssuingKey: "file:" + name + ".pem", Algorithm: "ecdsa-p256", Secret: secret, RootSecret: secret, Actor: actor, Now: time.Now()}); err != nil {
-			return nil, err
-		}
-		bindings = append(bindings, issuer.Binding{Tenant: c[0], CA: c[1], Secret: secret})
-	}
-	return issuer.Load(context.Background(), store, ring, bindings, time.Now)
-}
-
 // kit is a door over the real core and a store in memory.
 type kit struct {
 	*testing.T
-	ahead    atomic.Int64 // nanoseconds that every clock is ahead
-	store    *memory.Store
-	registry *credential.Registry
-	core     *ca.Authority
+	*core.Core
 	door     *Door
 	server   *httptest.Server
 	seen     *observed
@@ -98,50 +53,12 @@ type kit struct {
 	archived []ca.Certificate // what the archive has
 }
 
-// observed counts replies.
-type observed struct {
-	mu      sync.Mutex
-	replies map[string]int // "ENDPOINT operation status"
-	panics  int
-}
+// observed counts replies: "ENDPOINT operation status".
+type observed struct{ core.Observed }
 
 func (o *observed) Answered(e *ca.Endpoint, operation string, status int, _ time.Duration) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	id := "none"
-	if e != nil {
-		id = e.ID
-	}
-	o.replies[id+" "+operation+" "+strconv.Itoa(status)]++
+	o.Count(e, operation, strconv.Itoa(status))
 }
-
-func (o *observed) Panicked() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.panics++
-}
-
-// count tells how many replies of a kind there were.
-func (o *observed) count(reply string) int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.replies[reply]
-}
-
-type sealing struct{ *seal.Keyring }
-
-func (s sealing) Seal(ctx context.Context, tenant, id string, plain []byte) ([]byte, error) {
-	return s.Keyring.Seal(ctx, seal.Pending, tenant, id, plain)
-}
-
-func (s sealing) Open(ctx context.Context, tenant, id string, sealed []byte) ([]byte, error) {
-	return s.Keyring.Open(ctx, seal.Pending, tenant, id, sealed)
-}
-
-func (k *kit) now() time.Time { return time.Now().Add(time.Duration(k.ahead.Load())) }
-
-// late sets every clock ahead.
-func (k *kit) late(by time.Duration) { k.ahead.Store(int64(by)) }
 
 // endpointOf is an endpoint of a tenant's CA.
 func endpointOf(tenant, authority, profile string, policies ...[]caller.Method) ca.Endpoint {
@@ -155,56 +72,23 @@ func endpointOf(tenant, authority, profile string, policies ...[]caller.Method) 
 // comes before it is said by prepare.
 func newKit(t *testing.T, prepare func(*kit), endpoints ...ca.Endpoint) *kit {
 	t.Helper()
-	k := &kit{T: t, seen: &observed{replies: map[string]int{}}}
+	k := &kit{T: t, seen: &observed{}}
 	if prepare != nil {
 		prepare(k)
 	}
 	if endpoints == nil {
 		endpoints = []ca.Endpoint{endpointOf("one", "issuing", signing), endpointOf("two", "issuing", signing), endpointOf("one", "issuing", other), endpointOf("one", "spare", signing)}
 	}
-	authorities.Do(func() {
-		authorities.issuers, authorities.err = makeAuthorities(t)
-		authorities.ra = newRA(t)
-	})
-	issuers, err := authorities.issuers, authorities.err
-	if err != nil {
-		t.Fatal(err)
-	}
-	k.store = memory.New(memory.Options{Clock: k.now})
-	t.Cleanup(func() { k.store.Close() })
-	ring, err := seal.NewKeyring(bytes.Repeat([]byte{1}, seal.KeySize), k.store)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k.registry = credential.NewRegistry(k.store, ring)
-	bound := map[string]*profile.Profile{}
-	for _, e := range endpoints {
-		bound[e.ID] = k.profile(e.Profile)
-	}
-	engine, err := profile.NewEngine(bound)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range engine.Profiles() {
-		if err := k.store.KeepProfile(t.Context(), p.Hash(), p.Text()); err != nil {
-			t.Fatal(err)
-		}
-	}
+	ra.Do(func() { ra.signatory = newRA(t) })
 	log := slog.New(slog.NewTextHandler(&k.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	k.core, err = ca.NewAuthority(ca.Parts{Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: issuers, Ledger: k.store, Log: log, Now: k.now,
-		Approvals: &ca.Approvals{Store: k.store, Leases: k.store, Sealing: sealing{ring}, Lifetime: time.Hour, Completions: map[caller.Door]ca.Completion{caller.EST: Completion{}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := Options{Endpoints: endpoints, Default: endpoints[0].ID, Own: map[string]Own{}, Core: k.core, Issuers: issuers, Generations: issuers.All, Certificates: k.store,
-		Credentials: k.registry, Callers: caller.NewVerifier(caller.EST), Claims: claim.NewVerifier(caller.EST), Log: log, Now: k.now, Observer: k.seen,
-		Keys: keygen.New(claim.NewVerifier(caller.EST), 1), Replies: k.store, Sealing: replySealing{ring}, Archive: archive{k}, Signer: registrationAuthority, Waiting: time.Hour}
+	k.Core = core.New(t, core.Options{Endpoints: endpoints, Changed: signing, Change: k.change, Completions: map[caller.Door]ca.Completion{caller.EST: Completion{}}, Log: log})
+	o := Options{Endpoints: endpoints, Default: endpoints[0].ID, Own: map[string]Own{}, Core: k.Authority, Issuers: k.Issuers, Generations: k.Issuers.All, Certificates: k.Store,
+		Credentials: k.Registry, Callers: caller.NewVerifier(caller.EST), Claims: claim.NewVerifier(caller.EST), Log: log, Now: k.Now, Observer: k.seen,
+		Keys: keygen.New(claim.NewVerifier(caller.EST), 1), Replies: k.Store, Sealing: core.Sealing{Keyring: k.Keyring, Purpose: seal.Reply}, Archive: archive{k}, Signer: registrationAuthority, Waiting: time.Hour}
 	if k.adapt != nil {
 		k.adapt(&o)
 	}
-	if k.door, err = New(o); err != nil {
-		t.Fatal(err)
-	}
+	k.door = fixture.Must(New(o))(t)
 	router := chi.NewRouter()
 	k.door.Routes(router)
 	k.server = httptest.NewUnstartedServer(router)
@@ -215,22 +99,6 @@ func newKit(t *testing.T, prepare func(*kit), endpoints ...ca.Endpoint) *kit {
 	return k
 }
 
-func (k *kit) profile(id string) *profile.Profile {
-	k.Helper()
-	w, ok, err := profile.BuiltinByID(id)
-	if err != nil || !ok {
-		k.Fatal(ok, err)
-	}
-	if k.change != nil && id == signing {
-		k.change(&w)
-	}
-	p, err := profile.Compile(w)
-	if err != nil {
-		k.Fatal(err)
-	}
-	return p
-}
-
 // user is a credential with its password.
 type user struct {
 	*credential.Credential
@@ -239,14 +107,7 @@ type user struct {
 
 func (k *kit) user(tenant string, uses int, change ...func(*credential.Credential)) user {
 	k.Helper()
-	c := credential.Credential{Tenant: tenant, Kind: credential.Password, Door: caller.EST, Granted: uses, Left: uses, Expires: k.now().Add(time.Hour)}
-	for _, f := range change {
-		f(&c)
-	}
-	made, secret, err := k.registry.Create(k.Context(), c, "", ca.Audit{Tenant: tenant, Event: "credential.created", Actor: "operator:x", Detail: []byte("{}")})
-	if err != nil {
-		k.Fatal(err)
-	}
+	made, secret := k.Register(credential.Credential{Tenant: tenant, Kind: credential.Password, Door: caller.EST, Granted: uses, Left: uses}, change...)
 	return user{made, secret.Text()}
 }
 
@@ -367,8 +228,8 @@ func (k *kit) certificates(r reply) []*x509.Certificate {
 // holder is a certificate with its key, as a device has it.
 func (k *kit) holder(name string, u user) *tls.Certificate {
 	k.Helper()
-	key := newKey(k.T)
-	c := k.issued(k.enroll(newCSR(k.T, key, name, name+".example"), u))
+	key := fixture.Key(k.T)
+	c := k.issued(k.enroll(fixture.CSR(k.T, key, name, name+".example"), u))
 	return &tls.Certificate{Certificate: [][]byte{c.Raw}, PrivateKey: key, Leaf: c}
 }
 
@@ -382,25 +243,3 @@ func (k *kit) refused(what string, r reply, status int, text string) {
 }
 
 var traced = regexp.MustCompile(` \[trace [0-9A-HJKMNP-TV-Z]{10}\]\n$`)
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func newCSR(t *testing.T, key crypto.Signer, cn string, names ...string) []byte {
-	t.Helper()
-	subject := pkix.Name{}
-	if cn != "" {
-		subject.CommonName = cn
-	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: subject, DNSNames: names}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return der
-}

@@ -15,6 +15,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/profile"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // TestReenroll: a certificate renews itself, with its key or another one, and
@@ -24,11 +25,11 @@ func TestReenroll(t *testing.T) {
 	old := k.holder("device-1", k.user("one", 1))
 	key := old.PrivateKey.(*ecdsa.PrivateKey)
 	for name, csr := range map[string][]byte{
-		"the same key": newCSR(t, key, "device-1", "device-1.example"),
-		"another key":  newCSR(t, newKey(t), "device-1", "device-1.example"),
-		"no names":     newCSR(t, newKey(t), ""),
-		"no subject":   newCSR(t, newKey(t), "", "device-1.example"),
-		"another case": newCSR(t, newKey(t), "Device-1", "DEVICE-1.example"),
+		"the same key": fixture.CSR(t, key, "device-1", "device-1.example"),
+		"another key":  fixture.CSR(t, fixture.Key(t), "device-1", "device-1.example"),
+		"no names":     fixture.CSR(t, fixture.Key(t), ""),
+		"no subject":   fixture.CSR(t, fixture.Key(t), "", "device-1.example"),
+		"another case": fixture.CSR(t, fixture.Key(t), "Device-1", "DEVICE-1.example"),
 	} {
 		c := k.issued(k.reenroll(csr, old))
 		if c.Equal(old.Leaf) || len(c.DNSNames) != 1 || c.DNSNames[0] != "device-1.example" || name != "another case" && c.Subject.CommonName != "device-1" {
@@ -38,9 +39,9 @@ func TestReenroll(t *testing.T) {
 			t.Errorf("%s: the retry got another certificate", name)
 		}
 	}
-	next := newKey(t)
-	c := k.issued(k.reenroll(newCSR(t, next, "device-1", "device-1.example"), old))
-	k.issued(k.reenroll(newCSR(t, newKey(t), ""), &tls.Certificate{Certificate: [][]byte{c.Raw}, PrivateKey: next}))
+	next := fixture.Key(t)
+	c := k.issued(k.reenroll(fixture.CSR(t, next, "device-1", "device-1.example"), old))
+	k.issued(k.reenroll(fixture.CSR(t, fixture.Key(t), ""), &tls.Certificate{Certificate: [][]byte{c.Raw}, PrivateKey: next}))
 }
 
 // TestReenrollOtherNames: RFC 7030 section 4.2.2.
@@ -48,9 +49,9 @@ func TestReenrollOtherNames(t *testing.T) {
 	k := newKit(t, nil)
 	old := k.holder("device-1", k.user("one", 1))
 	for name, csr := range map[string][]byte{
-		"another subject": newCSR(t, newKey(t), "device-2", "device-1.example"),
-		"another name":    newCSR(t, newKey(t), "device-1", "device-2.example"),
-		"one name more":   newCSR(t, newKey(t), "device-1", "device-1.example", "device-2.example"),
+		"another subject": fixture.CSR(t, fixture.Key(t), "device-2", "device-1.example"),
+		"another name":    fixture.CSR(t, fixture.Key(t), "device-1", "device-2.example"),
+		"one name more":   fixture.CSR(t, fixture.Key(t), "device-1", "device-1.example", "device-2.example"),
 	} {
 		k.refused(name, k.reenroll(csr, old), http.StatusForbidden, "keeps the subject")
 	}
@@ -66,8 +67,8 @@ func TestReenrollAsFirst(t *testing.T) {
 			w.Subject.Template = []map[string]string{{"O": "Example"}, {"CN": "<CN>"}}
 		}
 	})
-	key := newKey(t)
-	csr := newCSR(t, key, "device-1.example")
+	key := fixture.Key(t)
+	csr := fixture.CSR(t, key, "device-1.example")
 	c := k.issued(k.enroll(csr, k.user("one", 1)))
 	if c.Subject.String() != "CN=device-1.example,O=Example" || len(c.DNSNames) != 1 {
 		t.Fatalf("%s %v", c.Subject, c.DNSNames)
@@ -76,7 +77,7 @@ func TestReenrollAsFirst(t *testing.T) {
 	if again := k.issued(k.reenroll(csr, old)); again.Subject.String() != c.Subject.String() || again.Equal(c) {
 		t.Errorf("%s", again.Subject)
 	}
-	k.refused("another device", k.reenroll(newCSR(t, key, "device-2.example"), old), http.StatusForbidden, "keeps the subject")
+	k.refused("another device", k.reenroll(fixture.CSR(t, key, "device-2.example"), old), http.StatusForbidden, "keeps the subject")
 }
 
 // TestReenrollRefused: only a certificate of this very tenant, CA and profile that
@@ -84,16 +85,16 @@ func TestReenrollAsFirst(t *testing.T) {
 func TestReenrollRefused(t *testing.T) {
 	k := newKit(t, nil)
 	code := func(tenant string) user { return k.user(tenant, credential.Unlimited) }
-	csr := newCSR(t, newKey(t), "")
+	csr := fixture.CSR(t, fixture.Key(t), "")
 	elsewhere := func(path, tenant string) *tls.Certificate {
-		key, u := newKey(t), code(tenant)
+		key, u := fixture.Key(t), code(tenant)
 		c := k.issued(k.do(sent{method: "POST", path: path + "/simpleenroll", user: u, mediaType: "application/pkcs10",
-			body: []byte(base64.StdEncoding.EncodeToString(newCSR(t, key, "device-1")))}))
+			body: []byte(base64.StdEncoding.EncodeToString(fixture.CSR(t, key, "device-1")))}))
 		return &tls.Certificate{Certificate: [][]byte{c.Raw}, PrivateKey: key}
 	}
 	revoked, held := k.holder("device-2", code("one")), k.holder("device-3", code("one"))
-	k.revoke(revoked.Leaf.SerialNumber.Bytes(), ca.KeyCompromise)
-	k.revoke(held.Leaf.SerialNumber.Bytes(), ca.CertificateHold)
+	k.Revoke(revoked.Leaf.SerialNumber.Bytes(), ca.KeyCompromise)
+	k.Revoke(held.Leaf.SerialNumber.Bytes(), ca.CertificateHold)
 	for name, test := range map[string]struct {
 		with *tls.Certificate
 		text string
@@ -111,7 +112,7 @@ func TestReenrollRefused(t *testing.T) {
 	// Its status counts on a connection that was opened before it changed, too.
 	mine := k.holder("device-4", code("one"))
 	k.issued(k.reenroll(csr, mine))
-	k.revoke(mine.Leaf.SerialNumber.Bytes(), ca.Superseded)
+	k.Revoke(mine.Leaf.SerialNumber.Bytes(), ca.Superseded)
 	k.refused("revoked meanwhile", k.reenroll(csr, mine), http.StatusForbidden, "revoked")
 }
 
@@ -120,7 +121,7 @@ func TestCertificateEnrollsNothingElse(t *testing.T) {
 	k := newKit(t, nil)
 	u := k.user("one", credential.Unlimited)
 	mine := k.holder("device-1", u)
-	q := sent{method: "POST", path: at + "/simpleenroll", mediaType: "application/pkcs10", certificate: mine, body: []byte(base64.StdEncoding.EncodeToString(newCSR(t, newKey(t), "device-2")))}
+	q := sent{method: "POST", path: at + "/simpleenroll", mediaType: "application/pkcs10", certificate: mine, body: []byte(base64.StdEncoding.EncodeToString(fixture.CSR(t, fixture.Key(t), "device-2")))}
 	k.refused("simpleenroll", k.do(q), http.StatusUnauthorized, "user name")
 	q.user = u
 	if c := k.issued(k.do(q)); c.Subject.CommonName != "device-2" {
@@ -148,8 +149,8 @@ func TestGrace(t *testing.T) {
 				k.change = func(w *profile.Written) { w.Validity.Default, w.Renewal.Grace = "P10D", test.grace }
 			})
 			old := k.holder("device-1", k.user("one", 1))
-			k.late(time.Until(old.Leaf.NotAfter) + test.late)
-			r := k.reenroll(newCSR(t, newKey(t), ""), old)
+			k.Late(time.Until(old.Leaf.NotAfter) + test.late)
+			r := k.reenroll(fixture.CSR(t, fixture.Key(t), ""), old)
 			if test.text == "" {
 				k.issued(r)
 				return
@@ -165,10 +166,10 @@ func TestNoRenewal(t *testing.T) {
 	k := newKit(t, func(k *kit) {
 		k.adapt = func(o *Options) { o.Own[o.Endpoints[0].ID] = Own{DeviceRoots: []*x509.Certificate{m.root}} }
 	}, endpointOf("one", "issuing", signing, byDevice))
-	key := newKey(t)
+	key := fixture.Key(t)
 	c := k.issued(k.do(sent{method: "POST", path: at + "/simpleenroll", mediaType: "application/pkcs10", certificate: m.device(t, "C-1"),
-		body: []byte(base64.StdEncoding.EncodeToString(newCSR(t, key, "device-1")))}))
-	k.refused("renewal", k.reenroll(newCSR(t, newKey(t), ""), &tls.Certificate{Certificate: [][]byte{c.Raw}, PrivateKey: key}), http.StatusForbidden, "do not renew themselves")
+		body: []byte(base64.StdEncoding.EncodeToString(fixture.CSR(t, key, "device-1")))}))
+	k.refused("renewal", k.reenroll(fixture.CSR(t, fixture.Key(t), ""), &tls.Certificate{Certificate: [][]byte{c.Raw}, PrivateKey: key}), http.StatusForbidden, "do not renew themselves")
 }
 
 // TestBothMethods: an alternative of two methods wants both.
@@ -176,9 +177,10 @@ func TestBothMethods(t *testing.T) {
 	k := newKit(t, nil, endpointOf("one", "issuing", signing, byPassword, []caller.Method{caller.Certificate, caller.Password}))
 	u := k.user("one", credential.Unlimited)
 	old := k.holder("device-1", u)
-	strict := newKit(t, func(k *kit) { k.late(time.Second) }, endpointOf("one", "issuing", signing, []caller.Method{caller.Certificate, caller.Password}))
-	strict.refused("nobody has both", strict.enroll(newCSR(t, newKey(t), "x"), strict.user("one", credential.Unlimited)), http.StatusForbidden, "client certificate")
-	q := sent{method: "POST", path: at + "/simplereenroll", mediaType: "application/pkcs10", certificate: old, body: []byte(base64.StdEncoding.EncodeToString(newCSR(t, newKey(t), "")))}
+	strict := newKit(t, nil, endpointOf("one", "issuing", signing, []caller.Method{caller.Certificate, caller.Password}))
+	strict.Late(time.Second)
+	strict.refused("nobody has both", strict.enroll(fixture.CSR(t, fixture.Key(t), "x"), strict.user("one", credential.Unlimited)), http.StatusForbidden, "client certificate")
+	q := sent{method: "POST", path: at + "/simplereenroll", mediaType: "application/pkcs10", certificate: old, body: []byte(base64.StdEncoding.EncodeToString(fixture.CSR(t, fixture.Key(t), "")))}
 	k.refused("the certificate alone", k.do(q), http.StatusUnauthorized, "user name")
 	q.user = u
 	k.issued(k.do(q))
@@ -187,7 +189,7 @@ func TestBothMethods(t *testing.T) {
 // selfSigned is a certificate that nobody knows, with a serial number of our form.
 func selfSigned(t *testing.T, cn string) *tls.Certificate {
 	t.Helper()
-	key := newKey(t)
+	key := fixture.Key(t)
 	serial := ca.NewSerial(time.Now())
 	template := &x509.Certificate{SerialNumber: bigOf(serial[:]), Subject: pkix.Name{CommonName: cn}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)

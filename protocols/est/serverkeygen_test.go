@@ -21,6 +21,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // The attributes of RFC 7030 section 4.4.1, and ciphers.
@@ -38,7 +39,7 @@ const (
 func TestServerKeygen(t *testing.T) {
 	k := newKit(t, making)
 	code := k.user("one", 1)
-	csr := newCSR(t, newKey(t), "device-1", "device-1.example")
+	csr := fixture.CSR(t, fixture.Key(t), "device-1", "device-1.example")
 	first := k.keygen(csr, code)
 	key, c := k.made(first, "application/pkcs8")
 	k.belongs(key, c)
@@ -48,14 +49,14 @@ func TestServerKeygen(t *testing.T) {
 	if again := k.keygen(csr, code); again.body != first.body {
 		t.Error("the same request gets another answer")
 	}
-	k.refused("another request with the same code", k.keygen(newCSR(t, newKey(t), "device-1", "device-1.example"), code), http.StatusUnauthorized, "used already")
-	k.late(14 * time.Minute)
+	k.refused("another request with the same code", k.keygen(fixture.CSR(t, fixture.Key(t), "device-1", "device-1.example"), code), http.StatusUnauthorized, "used already")
+	k.Late(14 * time.Minute)
 	if again := k.keygen(csr, code); again.body != first.body {
 		t.Error("the same request gets another answer within the window")
 	}
-	k.late(16 * time.Minute)
+	k.Late(16 * time.Minute)
 	k.refused("after the window", k.keygen(csr, code), http.StatusUnauthorized, "used already")
-	k.late(0)
+	k.Late(0)
 	scalar := key[36:68]
 	for _, form := range []string{string(scalar), hex.EncodeToString(scalar), base64.StdEncoding.EncodeToString(key)[48:80], strings.Split(first.body, "\r\n")[4][64:120]} {
 		if strings.Contains(k.logged.String(), form) {
@@ -77,19 +78,12 @@ func TestServerKeygenErased(t *testing.T) {
 		k.adapt = func(o *Options) { adapt(o); forgetful.Replies, o.Replies = o.Replies, forgetful }
 	})
 	u := k.user("one", credential.Unlimited)
-	csr := newCSR(t, newKey(t), "device-1")
+	csr := fixture.CSR(t, fixture.Key(t), "device-1")
 	_, c := k.made(k.keygen(csr, u), "application/pkcs8")
 	forgetful.erased = true
 	k.refused("an erased key", k.keygen(csr, u), http.StatusConflict, "not kept any more")
 	forgetful.erased = false
-	serial, err := ca.ParseSerial(hex.EncodeToString(c.SerialNumber.Bytes()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := k.store.Revoke(t.Context(), &ca.Revocation{Tenant: "one", CA: "issuing", Serial: serial, Reason: ca.Superseded,
-		Audit: ca.Audit{Tenant: "one", Event: "certificate.revoked", Actor: "operator:x", Detail: []byte("{}")}}); err != nil {
-		t.Fatal(err)
-	}
+	k.Revoke(c.SerialNumber.Bytes(), ca.Superseded)
 	k.refused("a revoked one", k.keygen(csr, u), http.StatusConflict, "revoked")
 }
 
@@ -111,7 +105,7 @@ func (f *forgetting) KeptReply(ctx context.Context, tenant, id string) ([]byte, 
 func TestServerKeygenType(t *testing.T) {
 	k := newKit(t, making)
 	u := k.user("one", credential.Unlimited)
-	spoilt := newCSR(t, newKey(t), "device-1")
+	spoilt := fixture.CSR(t, fixture.Key(t), "device-1")
 	spoilt[len(spoilt)-1] ^= 1
 	if _, c := k.made(k.keygen(spoilt, u), "application/pkcs8"); k.bits(c) != 256 {
 		t.Errorf("a key of %d bits", k.bits(c))
@@ -120,11 +114,11 @@ func TestServerKeygenType(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, c := k.made(k.keygen(newCSR(t, rsaKey, "device-2"), u), "application/pkcs8"); k.bits(c) != 256 {
+	if _, c := k.made(k.keygen(fixture.CSR(t, rsaKey, "device-2"), u), "application/pkcs8"); k.bits(c) != 256 {
 		t.Errorf("a type that is not made: a key of %d bits", k.bits(c))
 	}
 	p384 := newP384(t)
-	if _, c := k.made(k.keygen(newCSR(t, p384, "device-3"), u), "application/pkcs8"); k.bits(c) != 384 {
+	if _, c := k.made(k.keygen(fixture.CSR(t, p384, "device-3"), u), "application/pkcs8"); k.bits(c) != 384 {
 		t.Errorf("P-384: a key of %d bits", k.bits(c))
 	}
 	k.refused("no request", k.keygen([]byte("hello"), u), http.StatusBadRequest, "CertificationRequest")
@@ -136,7 +130,7 @@ func TestServerKeygenOff(t *testing.T) {
 	k := newKit(t, making)
 	u := k.user("two", credential.Unlimited)
 	for _, path := range []string{"/two/issuing/" + signing, "/two_issuing_" + signing, "/one/issuing/" + other} {
-		off := k.do(sent{method: "POST", path: path + "/serverkeygen", body: newCSR(t, newKey(t), "x"), mediaType: "application/pkcs10", user: u})
+		off := k.do(sent{method: "POST", path: path + "/serverkeygen", body: fixture.CSR(t, fixture.Key(t), "x"), mediaType: "application/pkcs10", user: u})
 		k.refused(path, off, http.StatusNotFound, "no such EST endpoint or operation")
 	}
 	o := k.door.Options
@@ -153,15 +147,7 @@ func TestServerKeygenOff(t *testing.T) {
 // decrypting makes a key that private keys are encrypted under.
 func (k *kit) decrypting(tenant string, change ...func(*credential.Credential)) (*credential.Credential, credential.Secret) {
 	k.Helper()
-	c := credential.Credential{Tenant: tenant, Kind: credential.Code, Door: caller.EST, Granted: credential.Unlimited, Left: credential.Unlimited, Expires: k.now().Add(time.Hour)}
-	for _, f := range change {
-		f(&c)
-	}
-	made, secret, err := k.registry.Create(k.Context(), c, "", ca.Audit{Tenant: tenant, Event: "credential.created", Actor: "operator:x", Detail: []byte("{}")})
-	if err != nil {
-		k.Fatal(err)
-	}
-	return made, secret
+	return k.Register(credential.Credential{Tenant: tenant, Kind: credential.Code, Door: caller.EST, Granted: credential.Unlimited, Left: credential.Unlimited}, change...)
 }
 
 // TestServerKeygenShared: a key comes encrypted under a secret that both sides
@@ -183,7 +169,7 @@ func TestServerKeygenShared(t *testing.T) {
 		if test.capabilities != nil {
 			values[smimeCaps] = test.capabilities
 		}
-		csr := attributed(t, newKey(t), "device-1", values)
+		csr := attributed(t, fixture.Key(t), "device-1", values)
 		first := k.keygen(csr, u)
 		part, issued := k.made(first, "application/pkcs7-mime; smime-type=server-generated-key")
 		if e, err := cms.ReadEnveloped(part, cms.Limits{}); err != nil || e.Cipher != test.want {
@@ -195,7 +181,7 @@ func TestServerKeygenShared(t *testing.T) {
 			t.Errorf("%s: the same request gets another answer", what)
 		}
 	}
-	k.refused("its secret as a password of HTTP Basic", k.keygen(newCSR(t, newKey(t), "x"), user{c, secret.Text()}), http.StatusUnauthorized, "wrong")
+	k.refused("its secret as a password of HTTP Basic", k.keygen(fixture.CSR(t, fixture.Key(t), "x"), user{c, secret.Text()}), http.StatusUnauthorized, "wrong")
 }
 
 // An identifier that is unknown, another tenant's or of another use is refused,
@@ -205,7 +191,7 @@ func TestServerKeygenRecipientRefused(t *testing.T) {
 	u := k.user("one", credential.Unlimited)
 	theirs, _ := k.decrypting("two")
 	elsewhere, _ := k.decrypting("one", func(c *credential.Credential) { c.Endpoints = []string{"one-issuing-" + other} })
-	late, _ := k.decrypting("one", func(c *credential.Credential) { c.Expires = k.now().Add(-time.Hour) })
+	late, _ := k.decrypting("one", func(c *credential.Credential) { c.Expires = k.Now().Add(-time.Hour) })
 	own, _ := k.decrypting("one")
 	for what, test := range map[string]struct {
 		values map[string][]byte
@@ -226,7 +212,7 @@ func TestServerKeygenRecipientRefused(t *testing.T) {
 		"useless capabilities": {map[string][]byte{decryptKeyID: octets(own.ID), smimeCaps: capable(t, "1.2.3", "1.2.840.113549.3.7")}, "name no cipher that is granted"},
 		"unknown certificate":  {map[string][]byte{asymmKeyID: octets("\x01\x02\x03\x04")}, "neither the subject key identifier"},
 	} {
-		k.refused(what, k.keygen(attributed(t, newKey(t), "device-1", test.values), u), http.StatusBadRequest, test.text)
+		k.refused(what, k.keygen(attributed(t, fixture.Key(t), "device-1", test.values), u), http.StatusBadRequest, test.text)
 	}
 	if strings.Contains(k.logged.String(), "certificate.issued") {
 		t.Error("something was issued")
@@ -241,8 +227,8 @@ func TestServerKeygenUnsigned(t *testing.T) {
 	post := func(csr []byte) reply {
 		return k.do(sent{method: "POST", path: "/one/spare/" + signing + "/serverkeygen", body: csr, mediaType: "application/pkcs10", user: u})
 	}
-	k.refused("no registration authority", post(attributed(t, newKey(t), "d", map[string][]byte{decryptKeyID: octets(c.ID)})), http.StatusNotImplemented, "no registration authority")
-	k.made(post(newCSR(t, newKey(t), "d")), "application/pkcs8")
+	k.refused("no registration authority", post(attributed(t, fixture.Key(t), "d", map[string][]byte{decryptKeyID: octets(c.ID)})), http.StatusNotImplemented, "no registration authority")
+	k.made(post(fixture.CSR(t, fixture.Key(t), "d")), "application/pkcs8")
 }
 
 // TestServerKeygenOwned: a key comes encrypted for a certificate that the
@@ -252,7 +238,7 @@ func TestServerKeygenOwned(t *testing.T) {
 	u := k.user("one", credential.Unlimited)
 	held := k.holder("device-1", u)
 	caps := map[string][]byte{asymmKeyID: octets(string(held.Leaf.SubjectKeyId)), smimeCaps: capable(t, aes256CBC)}
-	asked := attributed(t, newKey(t), "device-1", caps)
+	asked := attributed(t, fixture.Key(t), "device-1", caps)
 	mine := ca.Certificate{Tenant: "one", CA: "issuing", DER: held.Leaf.Raw, NotAfter: held.Leaf.NotAfter, State: ca.Issued, Requester: k.requester(held.Leaf)}
 	open := func(r reply) {
 		t.Helper()
@@ -267,17 +253,17 @@ func TestServerKeygenOwned(t *testing.T) {
 	open(k.keygen(asked, u))
 	mine.Requester = "est-user:somebody"
 	k.archived = []ca.Certificate{mine}
-	k.refused("somebody else's", k.keygen(attributed(t, newKey(t), "x", caps), u), http.StatusBadRequest, "neither the subject key identifier")
+	k.refused("somebody else's", k.keygen(attributed(t, fixture.Key(t), "x", caps), u), http.StatusBadRequest, "neither the subject key identifier")
 	k.archived = nil
 	// By the client certificate, which is renewed with a key that is made here.
-	renewing := attributed(t, newKey(t), "", caps)
+	renewing := attributed(t, fixture.Key(t), "", caps)
 	renewed := k.do(sent{method: "POST", path: at + "/serverkeygen", body: renewing, mediaType: "application/pkcs10", certificate: held})
 	open(renewed)
 	_, c := k.made(renewed, "application/pkcs7-mime; smime-type=server-generated-key")
 	if c.Subject.String() != held.Leaf.Subject.String() || strings.Join(c.DNSNames, " ") != strings.Join(held.Leaf.DNSNames, " ") {
 		t.Errorf("renewed as %s %v", c.Subject, c.DNSNames)
 	}
-	k.refused("a renewal with another name", k.do(sent{method: "POST", path: at + "/serverkeygen", body: newCSR(t, newKey(t), "device-2"), mediaType: "application/pkcs10", certificate: held}),
+	k.refused("a renewal with another name", k.do(sent{method: "POST", path: at + "/serverkeygen", body: fixture.CSR(t, fixture.Key(t), "device-2"), mediaType: "application/pkcs10", certificate: held}),
 		http.StatusForbidden, "keeps the subject")
 }
 
@@ -295,8 +281,8 @@ func TestRecipientOf(t *testing.T) {
 		{"RSA", ownCertificate(t, rsaKey, x509.KeyUsageKeyEncipherment), ""},
 		{"RSA without key usage", ownCertificate(t, rsaKey, 0), ""},
 		{"RSA that signs", ownCertificate(t, rsaKey, x509.KeyUsageDigitalSignature), "lacks the key usage keyEncipherment"},
-		{"EC", ownCertificate(t, newKey(t), x509.KeyUsageKeyAgreement), ""},
-		{"EC that signs", ownCertificate(t, newKey(t), x509.KeyUsageDigitalSignature), "lacks the key usage keyAgreement"},
+		{"EC", ownCertificate(t, fixture.Key(t), x509.KeyUsageKeyAgreement), ""},
+		{"EC that signs", ownCertificate(t, fixture.Key(t), x509.KeyUsageDigitalSignature), "lacks the key usage keyAgreement"},
 		{"Ed25519", ownCertificate(t, newEd25519(t), x509.KeyUsageKeyAgreement), "nothing can be encrypted for a key of type ed25519"},
 		{"no certificate", []byte("x"), "cannot be read"},
 	} {
@@ -318,28 +304,26 @@ func TestServerKeygenPending(t *testing.T) {
 		change := k.change
 		k.change = func(w *profile.Written) { change(w); w.Approval = "manual" }
 	})
-	code := k.user("one", 1, func(c *credential.Credential) { c.Expires = k.now().AddDate(0, 1, 0) })
-	csr := newCSR(t, newKey(t), "device-1")
+	code := k.user("one", 1, func(c *credential.Credential) { c.Expires = k.Now().AddDate(0, 1, 0) })
+	csr := fixture.CSR(t, fixture.Key(t), "device-1")
 	for range 2 {
 		k.refused("waiting", k.keygen(csr, code), http.StatusAccepted, "waits for an operator")
 	}
-	all, err := k.store.PendingRequests(t.Context(), "one", ca.AwaitsApproval, "", 10)
-	if err != nil || len(all) != 1 || all[0].Operation != ca.KeyGen {
-		t.Fatalf("%+v, %v", all, err)
+	waiting := k.Waiting(1)[0]
+	if waiting.Operation != ca.KeyGen {
+		t.Fatalf("%+v", waiting)
 	}
-	k.late(30 * time.Minute)
-	if _, err := k.core.Approve(t.Context(), &ca.Verdict{Tenant: "one", ID: all[0].ID, Caller: k.operator(), Reason: "ticket 1"}); err != nil {
-		t.Fatal(err)
-	}
-	k.settle()
+	k.Late(30 * time.Minute)
+	k.Decide(waiting.ID, true)
+	k.Settle()
 	first := k.keygen(csr, code)
 	key, c := k.made(first, "application/pkcs8")
 	k.belongs(key, c)
-	k.late(3 * 24 * time.Hour)
+	k.Late(3 * 24 * time.Hour)
 	if again := k.keygen(csr, code); again.body != first.body {
 		t.Error("the same request gets another answer, three days later")
 	}
-	k.late(8 * 24 * time.Hour)
+	k.Late(8 * 24 * time.Hour)
 	if r := k.keygen(csr, code); bytes.Contains([]byte(r.body), []byte("pkcs8")) {
 		t.Errorf("a week later: %d", r.status)
 	}
@@ -352,7 +336,7 @@ func (k *kit) requester(c *x509.Certificate) string {
 	if err != nil {
 		k.Fatal(err)
 	}
-	found, err := k.store.Certificate(k.Context(), "one", "issuing", serial)
+	found, err := k.Store.Certificate(k.Context(), "one", "issuing", serial)
 	if err != nil {
 		k.Fatal(err)
 	}
