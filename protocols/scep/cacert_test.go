@@ -13,6 +13,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 const usualCapabilities = "AES\nPOSTPKIOperation\nSHA-256\nSHA-384\nSHA-512\nRenewal\nSCEPStandard\n"
@@ -48,7 +49,7 @@ func TestCapabilities(t *testing.T) {
 // clients that look at no key usage encrypt to.
 func TestCACertificates(t *testing.T) {
 	k := newKit(t, nil)
-	issuer, err := made.issuers.Issuer("one", "issuing")
+	issuer, err := k.Issuers.Issuer("one", "issuing")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func TestNextCACertificate(t *testing.T) {
 	k := newKit(t, func(k *kit) {
 		k.adapt = func(o *Options) {
 			o.Generations = func(tenant, id string) []ca.Issuer {
-				all := made.issuers.All(tenant, id)
+				all := k.Issuers.All(tenant, id)
 				if f := staged.Load(); f != nil && tenant == f.Tenant && id == f.CA {
 					all = append(all, rootIssuer{f})
 				}
@@ -102,8 +103,8 @@ func TestNextCACertificate(t *testing.T) {
 		}
 	}
 	none("none", at)
-	next := certificateOf(t, ecKey(t), "Next CA", big.NewInt(2))
-	facts := &ca.Facts{Tenant: "one", CA: "issuing", Generation: 2, NotAfter: k.now().Add(time.Hour), Chain: [][]byte{next}}
+	next := certificateOf(t, fixture.Key(t), "Next CA", big.NewInt(2))
+	facts := &ca.Facts{Tenant: "one", CA: "issuing", Generation: 2, NotAfter: k.Now().Add(time.Hour), Chain: [][]byte{next}}
 	staged.Store(facts)
 	if a := k.get(at + "?operation=GetCACaps"); string(a.body) != usualCapabilities+"GetNextCACert\n" {
 		t.Errorf("%q", a.body)
@@ -125,10 +126,10 @@ func TestNextCACertificate(t *testing.T) {
 		t.Errorf("%d certificates, %v", len(all), err)
 	}
 	none("another CA", Prefix+"/one/spare/"+dual)
-	k.late(2 * time.Hour)
+	k.Late(2 * time.Hour)
 	none("one that has ended", at)
-	k.late(0)
-	today, err := made.issuers.Issuer("one", "issuing")
+	k.Late(0)
+	today, err := k.Issuers.Issuer("one", "issuing")
 	if err != nil {
 		t.Fatal(err)
 	}

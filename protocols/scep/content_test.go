@@ -20,7 +20,7 @@ import (
 // issuing, and the CN that was asked for.
 func (k *kit) about(cn string) []byte {
 	k.Helper()
-	issuer, err := made.issuers.Issuer("one", "issuing")
+	issuer, err := k.Issuers.Issuer("one", "issuing")
 	if err != nil {
 		k.Fatal(err)
 	}

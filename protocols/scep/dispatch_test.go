@@ -85,7 +85,7 @@ func stanceKit(t *testing.T) (*kit, map[string]*client) {
 		c.path = at
 		certified[from.name] = c
 	}
-	k.revoke(parsed(t, certified["revoked"].certificate).SerialNumber.Bytes(), ca.Superseded)
+	k.Revoke(parsed(t, certified["revoked"].certificate).SerialNumber.Bytes(), ca.Superseded)
 	certified["made up"].certificate = certificateLike(t, rsaKey(t, 1), parsed(t, certified["in force"].certificate))
 	return k, certified
 }
@@ -97,8 +97,8 @@ func (s *stance) stand(k *kit, certified map[string]*client) (*client, []byte) {
 	if s.path != "" {
 		c.path = s.path
 	}
-	if k.late(0); s.late {
-		k.late(time.Until(parsed(k, c.certificate).NotAfter) + time.Hour)
+	if k.Late(0); s.late {
+		k.Late(time.Until(parsed(k, c.certificate).NotAfter) + time.Hour)
 	}
 	secret := ""
 	if s.secret != nil {
@@ -142,7 +142,7 @@ func TestListedTypes(t *testing.T) {
 			}
 		}
 	}
-	if k.seen.panics != 0 {
+	if k.seen.Panics() != 0 {
 		t.Error("a panic")
 	}
 }
@@ -199,7 +199,7 @@ func TestTypesByHTTP(t *testing.T) {
 	if k.reached.total() != reached || k.ra.uses.Load() != uses || k.events()["certificate.issued"] != events["certificate.issued"] {
 		t.Error("something was looked at")
 	}
-	if n := k.seen.count("one-issuing-" + dual + " PKIOperation badRequest"); n != 256-len(listed) {
+	if n := k.seen.Replies("one-issuing-" + dual + " PKIOperation badRequest"); n != 256-len(listed) {
 		t.Errorf("%d were counted", n)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+	"github.com/enrollgate/enrollgate/test/core"
 )
 
 // authority is a registration authority with one key.
@@ -60,39 +61,19 @@ func (a *authority) ByRecipient(ctx context.Context, issuer pkix.RawName, serial
 
 // observed counts what the door says of itself.
 type observed struct {
-	mu      sync.Mutex
-	replies map[string]int // "ENDPOINT operation outcome"
-	legacy  map[string]int
-	panics  int
+	core.Observed
+	mu     sync.Mutex
+	legacy map[string]int
 }
 
 func (o *observed) Answered(e *ca.Endpoint, operation, outcome string, _ time.Duration) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	id := "none"
-	if e != nil {
-		id = e.ID
-	}
-	o.replies[id+" "+operation+" "+outcome]++
+	o.Count(e, operation, outcome)
 }
 
 func (o *observed) Legacy(_ *ca.Endpoint, algorithm string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.legacy[algorithm]++
-}
-
-func (o *observed) Panicked() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.panics++
-}
-
-// count tells how many replies of a kind there were.
-func (o *observed) count(reply string) int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.replies[reply]
 }
 
 // reached counts what the door asks of the core, the registry and the record.
@@ -165,7 +146,7 @@ func (w watchedRecord) Certificate(ctx context.Context, tenant, issuer string, s
 // events counts the rows of the audit trail by their event.
 func (k *kit) events() map[string]int {
 	all := map[string]int{}
-	for _, batch := range k.store.Trail() {
+	for _, batch := range k.Store.Trail() {
 		for _, row := range batch.Rows {
 			all[row.Event]++
 		}
@@ -176,7 +157,7 @@ func (k *kit) events() map[string]int {
 // burnt tells how many uses of a tenant's credentials are taken.
 func (k *kit) burnt(tenant string) (n int) {
 	k.Helper()
-	all, err := k.registry.Credentials(k.Context(), tenant, "", 1000)
+	all, err := k.Registry.Credentials(k.Context(), tenant, "", 1000)
 	if err != nil {
 		k.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/profile"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // TestEnroll: a one-time secret gets one certificate, as often as it is asked for
@@ -28,10 +29,10 @@ func TestEnroll(t *testing.T) {
 	k.refused("another transaction", c.ask(pkcsReq, request), badMessageCheck, "used already")
 	thief := k.newClient(2)
 	k.refused("another device", thief.enroll(with(secret)), badMessageCheck, "used already")
-	if n := k.seen.count("one-issuing-" + dual + " PKCSReq success"); n != 3 {
+	if n := k.seen.Replies("one-issuing-" + dual + " PKCSReq success"); n != 3 {
 		t.Errorf("%d were counted", n)
 	}
-	if n := k.seen.count("one-issuing-" + dual + " PKCSReq badMessageCheck"); n != 2 {
+	if n := k.seen.Replies("one-issuing-" + dual + " PKCSReq badMessageCheck"); n != 2 {
 		t.Errorf("%d refusals were counted", n)
 	}
 }
@@ -56,7 +57,7 @@ func TestRenew(t *testing.T) {
 	holder.transaction = "other"
 	k.refused("another name", holder.ask(renewalReq, holder.csr(named("device-2"))), badRequest, "keeps the subject")
 	k.refused("nobody's", k.newClient(2).ask(renewalReq, c.csr(with(k.secret()), func(r *csr) { r.key = rsaKey(t, 2) })), badMessageCheck, "not issued here")
-	k.revoke(old.SerialNumber.Bytes(), ca.KeyCompromise)
+	k.Revoke(old.SerialNumber.Bytes(), ca.KeyCompromise)
 	k.refused("revoked", holder.ask(renewalReq, holder.csr()), badMessageCheck, "revoked")
 }
 
@@ -64,7 +65,7 @@ func TestRenew(t *testing.T) {
 // is issued.
 func TestKeysThatDoNotEncrypt(t *testing.T) {
 	k := newKit(t, nil)
-	c, secret := k.clientWith(ecKey(t)), k.secret()
+	c, secret := k.clientWith(fixture.Key(t)), k.secret()
 	cert := c.issuedWith(c.enroll(with(secret)), secret)
 	holder := *c
 	holder.certificate, holder.transaction = cert.Raw, "renewal"
@@ -85,14 +86,14 @@ func TestRevokeSuperseded(t *testing.T) {
 	holder.certificate, holder.transaction = old.Raw, "renewal"
 	holder.issued(holder.ask(renewalReq, holder.csr()))
 	state := func() ca.State {
-		lease, err := k.store.Acquire(t.Context(), "superseded", "test", time.Minute)
+		lease, err := k.Store.Acquire(t.Context(), "superseded", "test", time.Minute)
 		if err == nil {
-			err = k.core.RevokeSuperseded(t.Context(), lease, k.store)
+			err = k.Authority.RevokeSuperseded(t.Context(), lease, k.Store)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		now, err := k.store.Certificate(t.Context(), "one", "issuing", ca.Serial(old.SerialNumber.Bytes()))
+		now, err := k.Store.Certificate(t.Context(), "one", "issuing", ca.Serial(old.SerialNumber.Bytes()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +102,7 @@ func TestRevokeSuperseded(t *testing.T) {
 	if got := state(); got != ca.Issued {
 		t.Errorf("%s at once", got)
 	}
-	if k.late(2 * time.Hour); state() != ca.Revoked {
+	if k.Late(2 * time.Hour); state() != ca.Revoked {
 		t.Error("it is not revoked after the overlap")
 	}
 	holder.transaction = "again"

@@ -7,6 +7,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/caller"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // TestGetCert: a certificate is given to who holds its key, and to holders of
@@ -37,10 +38,10 @@ func TestGetCert(t *testing.T) {
 	tenant := *holder
 	tenant.path = atTwo
 	k.refused("at another tenant", find(&tenant, cert.Raw), badCertID, "no such certificate")
-	k.late(time.Until(second.NotAfter) + time.Hour)
+	k.Late(time.Until(second.NotAfter) + time.Hour)
 	k.refused("a holder whose certificate has ended", find(holder, cert.Raw), badCertID, "no such certificate")
-	k.late(0)
-	k.revoke(second.SerialNumber.Bytes(), ca.KeyCompromise)
+	k.Late(0)
+	k.Revoke(second.SerialNumber.Bytes(), ca.KeyCompromise)
 	k.refused("a holder whose certificate is revoked", find(holder, cert.Raw), badCertID, "no such certificate")
 	if found := holder.issued(find(holder, second.Raw)); !found.Equal(second) {
 		t.Error("its own, though revoked, is given to who holds the key")
@@ -77,10 +78,10 @@ func TestGetCRL(t *testing.T) {
 	k.lists["issuing"] = make([]byte, maxList+1)
 	k.refused("a long one", list(holder, cert.Raw), badRequest, "fetch it where certificates say")
 	k.lists["issuing"] = []byte{0x30, 0}
-	k.late(time.Until(cert.NotAfter) + time.Hour)
+	k.Late(time.Until(cert.NotAfter) + time.Hour)
 	k.refused("ended", list(holder, cert.Raw), badMessageCheck, "holders of a certificate")
-	k.late(0)
-	k.revoke(cert.SerialNumber.Bytes(), ca.CertificateHold)
+	k.Late(0)
+	k.Revoke(cert.SerialNumber.Bytes(), ca.CertificateHold)
 	k.refused("on hold", list(holder, cert.Raw), badMessageCheck, "holders of a certificate")
 }
 
@@ -88,13 +89,13 @@ func TestGetCRL(t *testing.T) {
 func TestGetByKeysThatDoNotEncrypt(t *testing.T) {
 	k := newKit(t, func(k *kit) { k.adapt = func(o *Options) { o.Own["one-issuing-"+dual] = Own{Addresses: loopback} } },
 		endpointOf("one", "issuing", dual, byAddress, []caller.Method{caller.SCEPSecret}))
-	c, secret := k.clientWith(ecKey(t)), k.secret()
+	c, secret := k.clientWith(fixture.Key(t)), k.secret()
 	cert := c.issuedWith(c.enroll(with(secret)), secret)
 	for _, kind := range []messageType{getCert, getCRL} {
 		k.refused(messages[kind].name, c.ask(kind, number(t, cert.Raw)), badAlg, "cannot be encrypted")
 	}
 	issued := k.events()["certificate.issued"]
-	k.refused("without a secret", k.clientWith(ecKey(t)).enroll(), badAlg, "cannot be encrypted")
+	k.refused("without a secret", k.clientWith(fixture.Key(t)).enroll(), badAlg, "cannot be encrypted")
 	if k.events()["certificate.issued"] != issued {
 		t.Error("what could not be delivered was issued")
 	}

@@ -36,8 +36,8 @@ func (k *kit) harmless(what string, message []byte) (statuses [2]int) {
 			k.Errorf("%s: %d %s", what, a.status, a.body)
 		}
 	}
-	if k.events()["certificate.issued"] != 0 || k.burnt("one") != 0 || k.seen.panics != 0 {
-		k.Fatalf("%s: something came of it; %d panics", what, k.seen.panics)
+	if k.events()["certificate.issued"] != 0 || k.burnt("one") != 0 || k.seen.Panics() != 0 {
+		k.Fatalf("%s: something came of it; %d panics", what, k.seen.Panics())
 	}
 	return statuses
 }

@@ -2,10 +2,7 @@ package scep
 
 import (
 	"bytes"
-	"context"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -18,28 +15,21 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
-	"path/filepath"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/enrollgate/enrollgate/ca"
-	"github.com/enrollgate/enrollgate/ca/admin"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/credential"
-	"github.com/enrollgate/enrollgate/ca/issuer"
-	"github.com/enrollgate/enrollgate/ca/keys"
-	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/profile"
-	"github.com/enrollgate/enrollgate/ca/seal"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
-	"github.com/enrollgate/enrollgate/store/memory"
-	"github.com/enrollgate/enrollgate/test/harness"
+	"github.com/enrollgate/enrollgate/test/core"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 const (
@@ -54,93 +44,37 @@ var (
 	byAddress     = []caller.Method{caller.Unauthenticated}
 )
 
-// made is what takes long to make, once a process: a CA "issuing" of each tenant,
-// another one of tenant one, and RSA keys.
-var made struct {
-	sync.Once
-	issuers *issuer.Registry
-	keys    []*rsa.PrivateKey
-	err     error
-}
-
-func makeAuthorities(t *testing.T) (*issuer.Registry, error) {
-	dir := t.TempDir()
-	store := memory.New(memory.Options{Clock: time.Now})
-	ring, secret := keys.NewRing(), keys.LiteralSecret("correct horse battery staple")
-	var bindings []issuer.Binding
-	for _, c := range [][2]string{{"one", "issuing"}, {"one", "spare"}, {"two", "issuing"}} {
-		actor, err := caller.FromOperator(caller.NewVerifier(caller.Operator), caller.OperatorIdentity{Tenant: c[0], User: "test", At: time.Now()})
+// rsaKeys are made once, as they take long.
+var rsaKeys = sync.OnceValues(func() (made []*rsa.PrivateKey, err error) {
+	for range 4 {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
 			return nil, err
 		}
-		name := filepath.Join(dir, c[0]+c[1])
-		harness.Keys(t, "correct horse battery staple", name+"-root.pem", name+".pem")
-		if _, err := admin.CreateHierarchy(context.Background(), store, ring, lint.Linter{}, admin.NewHierarchy{Tenant: c[0], CA: c[1], Name: "Test " + c[0] + c[1],
-			RootKey: "file:" + name + "-root.pem", IssuingKey: "file:" + name + ".pem", Algorithm: "ecdsa-p256", Secret: secret, RootSecret: secret, Actor: actor, Now: time.Now()}); err != nil {
-			return nil, err
-		}
-		bindings = append(bindings, issuer.Binding{Tenant: c[0], CA: c[1], Secret: secret})
+		made = append(made, key)
 	}
-	return issuer.Load(context.Background(), store, ring, bindings, time.Now)
-}
+	return made, nil
+})
 
 // rsaKey is one of four keys: 0 is the registration authority's, the others are clients'.
 func rsaKey(t testing.TB, i int) *rsa.PrivateKey {
 	t.Helper()
-	if made.err != nil {
-		t.Fatal(made.err)
-	}
-	return made.keys[i]
-}
-
-func once(t *testing.T) {
-	made.Do(func() {
-		for range 4 {
-			key, err := rsa.GenerateKey(rand.Reader, 2048)
-			if err != nil {
-				made.err = err
-				return
-			}
-			made.keys = append(made.keys, key)
-		}
-		made.issuers, made.err = makeAuthorities(t)
-	})
-	if made.err != nil {
-		t.Fatal(made.err)
-	}
+	return fixture.Must(rsaKeys())(t)[i]
 }
 
 // kit is a door over the real core and a store in memory.
 type kit struct {
 	testing.TB
-	ahead    atomic.Int64 // nanoseconds that every clock is ahead
-	store    *memory.Store
-	registry *credential.Registry
-	core     *ca.Authority
-	ra       *authority
-	door     *Door
-	server   *httptest.Server
-	seen     *observed
-	reached  reached
-	lists    map[string][]byte      // by CA id: what CRL gives
-	change   func(*profile.Written) // of the profile dual
-	adapt    func(*Options)
+	*core.Core
+	ra      *authority
+	door    *Door
+	server  *httptest.Server
+	seen    *observed
+	reached reached
+	lists   map[string][]byte      // by CA id: what CRL gives
+	change  func(*profile.Written) // of the profile dual
+	adapt   func(*Options)
 }
-
-type sealing struct{ *seal.Keyring }
-
-func (s sealing) Seal(ctx context.Context, tenant, id string, plain []byte) ([]byte, error) {
-	return s.Keyring.Seal(ctx, seal.Pending, tenant, id, plain)
-}
-
-func (s sealing) Open(ctx context.Context, tenant, id string, sealed []byte) ([]byte, error) {
-	return s.Keyring.Open(ctx, seal.Pending, tenant, id, sealed)
-}
-
-func (k *kit) now() time.Time { return time.Now().Add(time.Duration(k.ahead.Load())) }
-
-// late sets every clock ahead.
-func (k *kit) late(by time.Duration) { k.ahead.Store(int64(by)) }
 
 // endpointOf is an endpoint of a tenant's CA.
 func endpointOf(tenant, authority, profile string, policies ...[]caller.Method) ca.Endpoint {
@@ -154,55 +88,26 @@ func endpointOf(tenant, authority, profile string, policies ...[]caller.Method) 
 // comes before it is said by prepare.
 func newKit(t *testing.T, prepare func(*kit), endpoints ...ca.Endpoint) *kit {
 	t.Helper()
-	once(t)
-	k := &kit{TB: t, seen: &observed{replies: map[string]int{}, legacy: map[string]int{}}, lists: map[string][]byte{}}
+	k := &kit{TB: t, seen: &observed{legacy: map[string]int{}}, lists: map[string][]byte{}}
 	if prepare != nil {
 		prepare(k)
 	}
 	if endpoints == nil {
 		endpoints = []ca.Endpoint{endpointOf("one", "issuing", dual), endpointOf("two", "issuing", dual), endpointOf("one", "issuing", other), endpointOf("one", "spare", dual)}
 	}
-	k.store = memory.New(memory.Options{Clock: k.now})
-	t.Cleanup(func() { k.store.Close() })
-	ring, err := seal.NewKeyring(bytes.Repeat([]byte{1}, seal.KeySize), k.store)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k.registry = credential.NewRegistry(k.store, ring)
-	bound := map[string]*profile.Profile{}
-	for _, e := range endpoints {
-		bound[e.ID] = k.profile(e.Profile)
-	}
-	engine, err := profile.NewEngine(bound)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range engine.Profiles() {
-		if err := k.store.KeepProfile(t.Context(), p.Hash(), p.Text()); err != nil {
-			t.Fatal(err)
-		}
-	}
 	log := slog.New(slog.DiscardHandler)
-	k.core, err = ca.NewAuthority(ca.Parts{Endpoints: endpoints, Policy: engine, Linter: lint.Linter{}, Issuers: made.issuers, Ledger: k.store, Log: log, Now: k.now,
-		Approvals: &ca.Approvals{Store: k.store, Leases: k.store, Sealing: sealing{ring}, Lifetime: time.Hour, Completions: map[caller.Door]ca.Completion{caller.SCEP: Completion{}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	k.Core = core.New(t, core.Options{Endpoints: endpoints, Changed: dual, Change: k.change, Completions: map[caller.Door]ca.Completion{caller.SCEP: Completion{}}, Log: log})
 	key := rsaKey(t, 0)
 	k.ra = &authority{key: key, der: certificateOf(t, key, "RA", big.NewInt(77))}
-	if k.ra.own, err = cms.ReadCertificate(k.ra.der); err != nil {
-		t.Fatal(err)
-	}
-	o := Options{Endpoints: endpoints, Own: map[string]Own{}, Core: k.core, Issuers: made.issuers, Generations: made.issuers.All, RAs: func(string, string) RA { return k.ra },
+	k.ra.own = fixture.Must(cms.ReadCertificate(k.ra.der))(t)
+	o := Options{Endpoints: endpoints, Own: map[string]Own{}, Core: k.Authority, Issuers: k.Issuers, Generations: k.Issuers.All, RAs: func(string, string) RA { return k.ra },
 		CRL:          func(i ca.Issuer) ([]byte, bool) { der, ok := k.lists[i.Facts().CA]; return der, ok },
-		Certificates: k.store, Credentials: k.registry, Callers: caller.NewVerifier(caller.SCEP), Claims: claim.NewVerifier(caller.SCEP), Log: log, Now: k.now, Observer: k.seen}
+		Certificates: k.Store, Credentials: k.Registry, Callers: caller.NewVerifier(caller.SCEP), Claims: claim.NewVerifier(caller.SCEP), Log: log, Now: k.Now, Observer: k.seen}
 	k.reached.watch(&o)
 	if k.adapt != nil {
 		k.adapt(&o)
 	}
-	if k.door, err = New(o); err != nil {
-		t.Fatal(err)
-	}
+	k.door = fixture.Must(New(o))(t)
 	k.reached.count(&k.door.verifying)
 	router := chi.NewRouter()
 	k.door.Routes(router)
@@ -212,43 +117,11 @@ func newKit(t *testing.T, prepare func(*kit), endpoints ...ca.Endpoint) *kit {
 	return k
 }
 
-func (k *kit) profile(id string) *profile.Profile {
-	k.Helper()
-	w, ok, err := profile.BuiltinByID(id)
-	if err != nil || !ok {
-		k.Fatal(ok, err)
-	}
-	if k.change != nil && id == dual {
-		k.change(&w)
-	}
-	p, err := profile.Compile(w)
-	if err != nil {
-		k.Fatal(err)
-	}
-	return p
-}
-
 // secret is a one-time secret for tenant one, or another credential.
 func (k *kit) secret(change ...func(*credential.Credential)) string {
 	k.Helper()
-	c := credential.Credential{Tenant: "one", Kind: credential.OneTime, Door: caller.SCEP, Granted: 1, Left: 1, Expires: k.now().Add(time.Hour)}
-	for _, f := range change {
-		f(&c)
-	}
-	_, secret, err := k.registry.Create(k.Context(), c, "", ca.Audit{Tenant: c.Tenant, Event: "credential.created", Actor: "operator:x", Detail: []byte("{}")})
-	if err != nil {
-		k.Fatal(err)
-	}
+	_, secret := k.Register(credential.Credential{Tenant: "one", Kind: credential.OneTime, Door: caller.SCEP, Granted: 1, Left: 1}, change...)
 	return secret.Text()
-}
-
-func (k *kit) operator() caller.Caller {
-	k.Helper()
-	c, err := caller.FromOperator(caller.NewVerifier(caller.Operator), caller.OperatorIdentity{Tenant: "one", User: "test", At: k.now()})
-	if err != nil {
-		k.Fatal(err)
-	}
-	return c
 }
 
 // certificateOf is a certificate that a key signs for itself.
@@ -309,22 +182,4 @@ func (k *kit) inAddress(path string, message []byte) answer {
 	return k.get(path + "?operation=PKIOperation&message=" + url.QueryEscape(base64.StdEncoding.EncodeToString(message)))
 }
 
-func ecKey(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
-
-// revoke revokes a certificate of tenant one's CA issuing.
-func (k *kit) revoke(serial []byte, reason ca.Reason) {
-	k.Helper()
-	if _, err := k.store.Revoke(k.Context(), &ca.Revocation{Tenant: "one", CA: "issuing", Serial: ca.Serial(serial), Reason: reason,
-		Audit: ca.Audit{Tenant: "one", Event: "certificate.revoked", Actor: "operator:x", Detail: []byte("{}")}}); err != nil {
-		k.Fatal(err)
-	}
-}

@@ -28,14 +28,7 @@ func ndesKit(t *testing.T) *kit {
 // basic makes a user of the registry, and gives the header that it sends.
 func (k *kit) basic(change ...func(*credential.Credential)) []string {
 	k.Helper()
-	c := credential.Credential{Tenant: "one", ID: ca.RandomID(16), Kind: credential.Password, Door: caller.SCEP, Granted: credential.Unlimited, Left: credential.Unlimited, Expires: k.now().Add(24 * time.Hour)}
-	for _, f := range change {
-		f(&c)
-	}
-	made, secret, err := k.registry.Create(k.Context(), c, "", ca.Audit{Tenant: c.Tenant, Event: "credential.created", Actor: "operator:x", Detail: []byte("{}")})
-	if err != nil {
-		k.Fatal(err)
-	}
+	made, secret := k.Register(credential.Credential{Tenant: "one", ID: ca.RandomID(16), Kind: credential.Password, Door: caller.SCEP, Granted: credential.Unlimited, Left: credential.Unlimited, Expires: k.Now().Add(24 * time.Hour)}, change...)
 	return authorization(made.ID, secret.Text())
 }
 
@@ -86,7 +79,7 @@ func TestAdministratorsPage(t *testing.T) {
 	elsewhere.path = atStatic
 	k.refused("at another endpoint", elsewhere.enroll(with(k.fetch(user))), badMessageCheck, "for another endpoint")
 	late := k.fetch(user)
-	k.late(time.Hour + time.Minute)
+	k.Late(time.Hour + time.Minute)
 	k.refused("late", k.newClient(1).enroll(with(late)), badMessageCheck, "is expired")
 	if a := k.get(ndesPath + "?operation=GetCACaps&message=ca"); string(a.body) != usualCapabilities {
 		t.Errorf("%d %q", a.status, a.body)
@@ -97,7 +90,7 @@ func TestAdministratorsPage(t *testing.T) {
 	if a := k.get(adminPath+"/other", user...); a.status != http.StatusNotFound {
 		t.Errorf("other: %d", a.status)
 	}
-	if n := k.seen.count("one-issuing-" + dual + " mscep_admin http 2xx"); n != 7 {
+	if n := k.seen.Replies("one-issuing-" + dual + " mscep_admin http 2xx"); n != 7 {
 		t.Errorf("%d were counted", n)
 	}
 }
@@ -106,20 +99,16 @@ func TestAdministratorsPage(t *testing.T) {
 func TestAdministrators(t *testing.T) {
 	k := ndesKit(t)
 	revoked := k.basic(func(c *credential.Credential) { c.ID = "REVOKED000000000" })
-	if err := k.registry.RevokeCredential(t.Context(), "one", "REVOKED000000000", ca.Audit{Tenant: "one", Event: "credential.revoked", Actor: "operator:x", Detail: []byte("{}")}); err != nil {
+	if err := k.Registry.RevokeCredential(t.Context(), "one", "REVOKED000000000", ca.Audit{Tenant: "one", Event: "credential.revoked", Actor: "operator:x", Detail: []byte("{}")}); err != nil {
 		t.Fatal(err)
 	}
-	code := credential.Credential{Tenant: "one", ID: "CODE000000000000", Kind: credential.Code, Door: caller.SCEP, Granted: 1, Left: 1, Expires: k.now().Add(time.Hour)}
-	_, secret, err := k.registry.Create(t.Context(), code, "", ca.Audit{Tenant: "one", Event: "credential.created", Actor: "operator:x", Detail: []byte("{}")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, secret := k.Register(credential.Credential{Tenant: "one", ID: "CODE000000000000", Kind: credential.Code, Door: caller.SCEP, Granted: 1, Left: 1})
 	before := k.events()["credential.created"]
 	for what, header := range map[string][]string{
 		"none": nil, "another scheme": {"Authorization", "Bearer x"}, "no base64": {"Authorization", "Basic ***"}, "unknown": authorization("UNKNOWN000000000", "x"), "a name that a person chose": authorization("admin", "x"), "nobody": authorization("", ""),
 		"revoked": revoked, "an enrollment code": authorization("CODE000000000000", secret.Text()),
 		"wrong password":  authorization(wasID(t, k.basic()), "wrong"),
-		"expired":         k.basic(func(c *credential.Credential) { c.Expires = k.now().Add(-time.Minute) }),
+		"expired":         k.basic(func(c *credential.Credential) { c.Expires = k.Now().Add(-time.Minute) }),
 		"another tenant":  k.basic(ofTwo),
 		"EST's":           k.basic(func(c *credential.Credential) { c.Door = caller.EST }),
 		"ACME's":          k.basic(func(c *credential.Credential) { c.Door = caller.ACME }),

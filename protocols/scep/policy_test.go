@@ -137,7 +137,7 @@ func TestSecretKeptForGood(t *testing.T) {
 	old := c.issued(c.enroll(with(secret)))
 	holder := *c
 	holder.certificate = old.Raw
-	k.late(60 * 24 * time.Hour)
+	k.Late(60 * 24 * time.Hour)
 	for _, kind := range []messageType{renewalReq, pkcsReq} {
 		holder.transaction = ca.RandomID(12)
 		holder.issued(holder.ask(kind, holder.csr(with(secret))))

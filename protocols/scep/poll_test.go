@@ -8,6 +8,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/profile"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // manual is a kit where an operator decides.
@@ -29,34 +30,7 @@ func (k *kit) waits(what string, r *received) {
 // verdict decides about the one request that waits.
 func (k *kit) verdict(approve bool) {
 	k.Helper()
-	all, err := k.store.PendingRequests(k.Context(), "one", ca.AwaitsApproval, "", 10)
-	if err != nil || len(all) != 1 {
-		k.Fatalf("%d wait, %v", len(all), err)
-	}
-	v := &ca.Verdict{Tenant: "one", ID: all[0].ID, Caller: k.operator(), Reason: "ticket 1"}
-	if !approve {
-		_, err = k.core.Deny(k.Context(), v)
-	} else {
-		_, err = k.core.Approve(k.Context(), v)
-	}
-	if err != nil {
-		k.Fatal(err)
-	}
-}
-
-// settle issues what was approved.
-func (k *kit) settle() {
-	k.Helper()
-	lease, err := k.store.Acquire(k.Context(), "approvals", "test", time.Minute)
-	if err != nil {
-		k.Fatal(err)
-	}
-	if err := k.core.SettlePending(k.Context(), lease); err != nil {
-		k.Fatal(err)
-	}
-	if err := k.store.Release(k.Context(), lease); err != nil {
-		k.Fatal(err)
-	}
+	k.Decide(k.Waiting(1)[0].ID, approve)
 }
 
 // month makes a credential last that long.
@@ -79,12 +53,12 @@ func TestPending(t *testing.T) {
 	k.verdict(true)
 	k.waits("approved, and not issued yet", c.poll())
 	k.waits("the same, sent again", c.ask(pkcsReq, request))
-	k.settle()
+	k.Settle()
 	cert := c.issued(c.poll())
 	if again := c.issued(c.ask(pkcsReq, request)); !again.Equal(cert) {
 		t.Error("another certificate for the request that was sent again")
 	}
-	k.late(3 * 24 * time.Hour)
+	k.Late(3 * 24 * time.Hour)
 	if again := c.issued(c.poll()); !again.Equal(cert) {
 		t.Error("another certificate, three days later")
 	}
@@ -96,12 +70,12 @@ func TestPending(t *testing.T) {
 	if again := holder.issued(holder.poll()); !again.Equal(cert) {
 		t.Error("another certificate for its holder")
 	}
-	k.revoke(cert.SerialNumber.Bytes(), ca.Superseded)
+	k.Revoke(cert.SerialNumber.Bytes(), ca.Superseded)
 	k.refused("revoked meanwhile", c.poll(), badRequest, "is revoked now")
 	if n := k.events()["certificate.issued"]; n != 1 {
 		t.Errorf("%d were issued", n)
 	}
-	if n := k.seen.count("one-issuing-" + dual + " CertPoll pending"); n != 2 {
+	if n := k.seen.Replies("one-issuing-" + dual + " CertPoll pending"); n != 2 {
 		t.Errorf("%d were counted", n)
 	}
 }
@@ -132,7 +106,7 @@ func TestPollByOthers(t *testing.T) {
 	k.waits("who asked", c.poll())
 	// A holder of another certificate in force is another caller.
 	k.verdict(true)
-	k.settle()
+	k.Settle()
 	stranger := k.newClient(2)
 	stranger.certificate = c.issued(c.poll()).Raw
 	stranger.key, stranger.transaction = c.key, "other"
@@ -148,7 +122,7 @@ func TestPollContent(t *testing.T) {
 	for name, content := range map[string][]byte{"nothing": {}, "garbage": []byte("garbage"), "a CSR": c.csr(), "more behind": append(k.about("x"), 5, 0), "empty": {0x30, 0}} {
 		k.refused(name, c.ask(certPoll, content), badMessageCheck, "cannot be used")
 	}
-	ec := k.clientWith(ecKey(t))
+	ec := k.clientWith(fixture.Key(t))
 	k.refused("a key that does not encrypt", ec.poll(), badAlg, "cannot be encrypted")
 }
 
@@ -159,7 +133,7 @@ func TestPendingRenewal(t *testing.T) {
 	c := k.newClient(1)
 	k.waits("sent", c.enroll(with(k.secret())))
 	k.verdict(true)
-	k.settle()
+	k.Settle()
 	old := c.issued(c.poll())
 	holder := *c
 	holder.certificate = old.Raw
@@ -169,7 +143,7 @@ func TestPendingRenewal(t *testing.T) {
 		k.waits("renewal", holder.ask(kind, request))
 		k.waits("polled", holder.poll())
 		k.verdict(true)
-		k.settle()
+		k.Settle()
 		next := holder.issued(holder.poll())
 		if next.Equal(old) {
 			t.Error("nothing was renewed")
@@ -177,7 +151,7 @@ func TestPendingRenewal(t *testing.T) {
 		if again := holder.issued(holder.ask(kind, request)); !again.Equal(next) {
 			t.Error("another certificate for the request that was sent again")
 		}
-		k.revoke(next.SerialNumber.Bytes(), ca.Superseded)
+		k.Revoke(next.SerialNumber.Bytes(), ca.Superseded)
 	}
 }
 
@@ -190,7 +164,7 @@ func TestPollAfterBoth(t *testing.T) {
 		c := k.newClient(1)
 		k.waits("sent", c.enroll(with(k.secret())))
 		k.verdict(true)
-		k.settle()
+		k.Settle()
 		holder := *c
 		holder.certificate, holder.transaction = c.issued(c.poll()).Raw, "next"
 		k.waits("sent", holder.ask(pkcsReq, holder.csr(with(k.secret()), func(r *csr) {
@@ -203,7 +177,7 @@ func TestPollAfterBoth(t *testing.T) {
 		other.transaction = holder.transaction
 		k.refused("the new key, which has signed nothing", other.poll(), badCertID, "no such request")
 		k.verdict(true)
-		k.settle()
+		k.Settle()
 		holder.issued(holder.poll())
 	}
 }

@@ -188,7 +188,7 @@ func (v *vendor) enrollsAndRenews(t *testing.T, set Quirks) {
 	}
 	first := k.secret()
 	old := v.issued(v.talk(pkcsReq, with(first)))
-	k.late(time.Until(old.NotAfter) - 30*24*time.Hour)
+	k.Late(time.Until(old.NotAfter) - 30*24*time.Hour)
 	secret := map[string]func() string{"none": func() string { return "" }, "first": func() string { return first }, "fresh": func() string { return k.secret() }}[v.RenewalSecret]()
 	next, kind := *v.client, pkcsReq
 	next.transaction = ca.RandomID(16)

@@ -53,7 +53,7 @@ func TestOneTimeSecret(t *testing.T) {
 		{name: "another door", change: func(c *credential.Credential) { c.Door = caller.EST }, fail: badMessageCheck, text: wrong},
 		{name: "password of an administrator", change: func(c *credential.Credential) { c.Kind = credential.Password }, fail: badMessageCheck, text: wrong},
 		{name: "enrollment code", change: func(c *credential.Credential) { c.Kind = credential.Code }, fail: badMessageCheck, text: wrong},
-		{name: "expired", change: func(c *credential.Credential) { c.Expires = k.now().Add(-time.Minute) }, fail: badMessageCheck, text: "is expired"},
+		{name: "expired", change: func(c *credential.Credential) { c.Expires = k.Now().Add(-time.Minute) }, fail: badMessageCheck, text: "is expired"},
 		{name: "several uses", change: func(c *credential.Credential) { c.Granted, c.Left = 3, 3 }},
 		{name: "uses without end", change: func(c *credential.Credential) { c.Granted, c.Left = credential.Unlimited, credential.Unlimited }},
 	} {
@@ -113,16 +113,16 @@ func TestUses(t *testing.T) {
 	}
 	k.refused("a third", k.newClient(2).enroll(with(secret)), badMessageCheck, "used already")
 	c.issued(c.enroll(with(secret))) // again
-	if err := k.registry.RevokeCredential(t.Context(), "one", id, ca.Audit{Tenant: "one", Event: "credential.revoked", Actor: "operator:x", Detail: []byte("{}")}); err != nil {
+	if err := k.Registry.RevokeCredential(t.Context(), "one", id, ca.Audit{Tenant: "one", Event: "credential.revoked", Actor: "operator:x", Detail: []byte("{}")}); err != nil {
 		t.Fatal(err)
 	}
 	k.refused("revoked", c.enroll(with(secret)), badMessageCheck, "is revoked")
 	late := k.secret()
 	c = k.newClient(1)
 	c.issued(c.enroll(with(late)))
-	k.late(retryWindow + time.Minute)
+	k.Late(retryWindow + time.Minute)
 	k.refused("after the window of the retry", c.enroll(with(late)), badMessageCheck, "used already")
-	k.late(2 * time.Hour)
+	k.Late(2 * time.Hour)
 	k.refused("expired", c.enroll(with(late)), badMessageCheck, "is expired")
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // TestUniformFailures: whatever is wrong between the ciphertext and a request that
@@ -77,7 +78,7 @@ func TestUniformFailures(t *testing.T) {
 			"signature of the request":  c.envelope(wrongSignature),
 			"request signed by another": c.envelope(c.csr(func(r *csr) { r.signer = rsaKey(t, 2) })),
 			"request for another key":   c.envelope(k.newClient(2).csr(with("x"))),
-			"request for an EC key":     c.envelope(k.clientWith(ecKey(t)).csr(with("x"))),
+			"request for an EC key":     c.envelope(k.clientWith(fixture.Key(t)).csr(with("x"))),
 		} {
 			check(what, pkcsReq, envelope)
 		}
@@ -87,8 +88,8 @@ func TestUniformFailures(t *testing.T) {
 			check("garbage", kind, c.envelope([]byte("garbage")))
 		}
 	}
-	if k.seen.panics != 0 || k.burnt("one") != 0 {
-		t.Errorf("%d panics, %d secrets used", k.seen.panics, k.burnt("one"))
+	if k.seen.Panics() != 0 || k.burnt("one") != 0 {
+		t.Errorf("%d panics, %d secrets used", k.seen.Panics(), k.burnt("one"))
 	}
 }
 

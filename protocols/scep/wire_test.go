@@ -40,10 +40,10 @@ func TestOperations(t *testing.T) {
 			t.Errorf("%q: %d %s", query, a.status, a.body)
 		}
 	}
-	if n := k.seen.count("one-issuing-" + dual + " GetCACaps http 2xx"); n != 25 {
+	if n := k.seen.Replies("one-issuing-" + dual + " GetCACaps http 2xx"); n != 25 {
 		t.Errorf("%d were counted", n)
 	}
-	if n := k.seen.count("one-issuing-" + dual + " unlisted http 4xx"); n != 11 {
+	if n := k.seen.Replies("one-issuing-" + dual + " unlisted http 4xx"); n != 11 {
 		t.Errorf("%d refusals were counted", n)
 	}
 }
