@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // TestAlternateChains: other chains are linked from the certificate and from
@@ -19,7 +21,7 @@ func TestAlternateChains(t *testing.T) {
 		return [][][]byte{other}
 	}
 	c := b.registered("one")
-	der, url := c.issue(newKey(t), "alternate.example")
+	der, url := c.issue(fixture.Key(t), "alternate.example")
 	own, second := c.post(url, ""), c.post(url+"/1", "")
 	for _, got := range []struct {
 		reply

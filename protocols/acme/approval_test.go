@@ -1,13 +1,11 @@
 package acme
 
 import (
-	"context"
 	"encoding/json"
 	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/seal"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 	"github.com/enrollgate/enrollgate/store/sqlite"
+	"github.com/enrollgate/enrollgate/test/core"
 )
 
 // office is a bench whose profile wants an operator's approval.
@@ -26,22 +25,11 @@ type office struct {
 	core   *ca.Authority
 	sqlite *sqlite.Store
 	policy *today
-	late   atomic.Int64 // nanoseconds that the clocks are ahead
+	clock  core.Clock
 }
 
 // today is the profile engine in force.
 type today struct{ ca.Policy }
-
-// ringSeal seals as the daemon does.
-type ringSeal struct{ *seal.Keyring }
-
-func (s ringSeal) Seal(ctx context.Context, tenant, id string, plain []byte) ([]byte, error) {
-	return s.Keyring.Seal(ctx, seal.Pending, tenant, id, plain)
-}
-
-func (s ringSeal) Open(ctx context.Context, tenant, id string, sealed []byte) ([]byte, error) {
-	return s.Keyring.Open(ctx, seal.Pending, tenant, id, sealed)
-}
 
 func newOffice(t *testing.T) *office { return newOfficeWith(t, true) }
 
@@ -54,7 +42,7 @@ func newOfficeWith(t *testing.T, manual bool) *office {
 	}
 	o := &office{}
 	store, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, Log: slog.New(slog.DiscardHandler), Replica: "test",
-		Clock: func() time.Time { return time.Now().Add(time.Duration(o.late.Load())) }})
+		Clock: o.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,17 +51,16 @@ func newOfficeWith(t *testing.T, manual bool) *office {
 		t.Fatal(err)
 	}
 	o.sqlite = store
-	now := func() time.Time { return time.Now().Add(time.Duration(o.late.Load())) }
-	o.bench = newBenchWith(t, store, further{now: now, adapt: func(b *bench, p *ca.Parts) {
+	o.bench = newBenchWith(t, store, further{now: o.clock.Now, adapt: func(b *bench, p *ca.Parts) {
 		o.bench = b
 		o.policy = &today{o.engine(func(w *profile.Written) {
 			if manual {
 				w.Approval = "manual"
 			}
 		})}
-		p.Now = now
+		p.Now = o.clock.Now
 		p.Policy = o.policy
-		p.Approvals = &ca.Approvals{Store: store, Leases: store, Sealing: ringSeal{ring}, Lifetime: time.Hour,
+		p.Approvals = &ca.Approvals{Store: store, Leases: store, Sealing: core.Sealing{Keyring: ring, Purpose: seal.Pending}, Lifetime: time.Hour,
 			Completions: map[caller.Door]ca.Completion{caller.ACME: Completion{Store: store}}}
 	}})
 	o.core = o.door.Core.(*ca.Authority)
@@ -84,23 +71,8 @@ func newOfficeWith(t *testing.T, manual bool) *office {
 // engine binds the tenants' endpoints to a profile of one's own making.
 func (o *office) engine(change func(*profile.Written)) ca.Policy {
 	o.t.Helper()
-	w, _, err := profile.BuiltinByID("privatessl-tls-server")
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	change(&w)
-	p, err := profile.Compile(w)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	engine, err := profile.NewEngine(map[string]*profile.Profile{"acme-one": p, "acme-two": p})
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	if err := o.store.KeepProfile(o.t.Context(), p.Hash(), p.Text()); err != nil {
-		o.t.Fatal(err)
-	}
-	return engine
+	p := core.Profile(o.t, "privatessl-tls-server", change)
+	return core.Engine(o.t, map[string]*profile.Profile{"acme-one": p, "acme-two": p}, o.store)
 }
 
 // park takes an order up to where it waits.
@@ -132,11 +104,7 @@ func (o *office) park(name string) (url string, p *ca.PendingRequest) {
 
 func (o *office) verdict(tenant string, p *ca.PendingRequest) *ca.Verdict {
 	o.t.Helper()
-	by, err := caller.FromOperator(caller.NewVerifier(caller.Operator), caller.OperatorIdentity{Tenant: tenant, User: "ada", At: time.Now()})
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	return &ca.Verdict{Tenant: tenant, ID: p.ID, Caller: by, Reason: "ticket 7"}
+	return &ca.Verdict{Tenant: tenant, ID: p.ID, Caller: core.Operator(o.t, tenant, time.Now()), Reason: "ticket 7"}
 }
 
 // approve must succeed.
@@ -212,11 +180,11 @@ func TestApproval(t *testing.T) {
 		t.Fatal("no certificate")
 	}
 	done := o.state(p)
-	if done.State != ca.PendingIssued || done.DecidedBy != "operator:ada" {
+	if done.State != ca.PendingIssued || done.DecidedBy != "operator:test" {
 		t.Errorf("the request is %+v", done)
 	}
 	fields, _, err := o.store.Decision(t.Context(), "one", "issuing", done.Serial)
-	if err != nil || !strings.Contains(string(fields), "approved by operator:ada at ") || !strings.Contains(string(fields), "ticket 7") {
+	if err != nil || !strings.Contains(string(fields), "approved by operator:test at ") || !strings.Contains(string(fields), "ticket 7") {
 		t.Errorf("the decision does not say who approved: %s, %v", fields, err)
 	}
 	if _, err := o.core.Deny(t.Context(), o.verdict("one", p)); !ca.IsKind(err, ca.Conflict) {
@@ -253,7 +221,7 @@ func TestApprovalDenied(t *testing.T) {
 func TestApprovalExpires(t *testing.T) {
 	o := newOffice(t)
 	url, p := o.park("a.example")
-	o.late.Store(int64(2 * time.Hour))
+	o.clock.Late(2 * time.Hour)
 	o.nonce = "" // it has expired
 	if _, err := o.core.Approve(t.Context(), o.verdict("one", p)); !ca.IsKind(err, ca.Conflict) {
 		t.Errorf("approved too late: %v", err)
@@ -345,8 +313,8 @@ func TestApprovalForged(t *testing.T) {
 	urlB, b := o.park("b.example")
 	o.approve(a)
 	for _, word := range [][]byte{[]byte("yes"), o.state(a).Approval} {
-		err := o.sqlite.Settle(t.Context(), &ca.Settlement{Tenant: "one", ID: b.ID, From: ca.AwaitsApproval, To: ca.Approved, By: "operator:ada", Reason: "x", Approval: word,
-			Audit: ca.Audit{Tenant: "one", Event: "request.approved", Actor: "operator:ada", Detail: []byte("{}")}})
+		err := o.sqlite.Settle(t.Context(), &ca.Settlement{Tenant: "one", ID: b.ID, From: ca.AwaitsApproval, To: ca.Approved, By: "operator:test", Reason: "x", Approval: word,
+			Audit: ca.Audit{Tenant: "one", Event: "request.approved", Actor: "operator:test", Detail: []byte("{}")}})
 		if err != nil && !ca.IsKind(err, ca.Conflict) {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/enrollgate/enrollgate/ca"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // TestRevokeThenCompromised: after a revocation for any reason, a proof that the
@@ -22,7 +23,7 @@ func TestRevokeThenCompromised(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			c, key := b.registered("one"), newKey(t)
+			c, key := b.registered("one"), fixture.Key(t)
 			der, _ := c.issue(key, "host.example")
 			if r := c.revoke(der, first.extra); r.status != http.StatusOK {
 				t.Fatalf("%d %s", r.status, r.body)

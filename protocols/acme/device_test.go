@@ -26,6 +26,8 @@ import (
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/protocols/acme/attest"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/test/core"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // vendor attests devices in the packed form.
@@ -37,7 +39,7 @@ type vendor struct {
 
 func newVendor(t *testing.T) *vendor {
 	t.Helper()
-	v := &vendor{t: t, key: newKey(t)}
+	v := &vendor{t: t, key: fixture.Key(t)}
 	v.root = v.certificate(&x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil, v.key.Public())
 	return v
 }
@@ -91,21 +93,15 @@ func (v *vendor) attest(key *ecdsa.PrivateKey, serial int, keyAuthorization stri
 // where the names of drafts and names below others can be proven.
 func newDevices(t *testing.T, more ...func(*Own)) (*bench, *vendor, *client) {
 	t.Helper()
-	w, ok, err := profile.BuiltinByID("privatessl-tls-server")
-	if err != nil || !ok {
-		t.Fatal(ok, err)
-	}
-	w.ID, w.Title = "devices", "Devices"
-	w.SubjectAltName.DNS.Min, w.SubjectAltName.DNS.Wildcard = 0, true
-	w.SubjectAltName.DNS.Methods = []string{"http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01"}
-	w.SubjectAltName.DNS.Allow = []string{"*.corp.example"}
-	w.SubjectAltName.Permanent = &profile.WrittenNames{Methods: []string{"device-attest-01"}}
-	w.SubjectAltName.Hardware = &profile.WrittenNames{Methods: []string{"device-attest-01"}}
-	w.Subject = profile.WrittenSubject{Template: []map[string]string{{"OU": "<attested.format?>"}, {"SERIALNUMBER": "<serial?>"}}}
-	p, err := profile.Compile(w)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := core.Profile(t, "privatessl-tls-server", func(w *profile.Written) {
+		w.ID, w.Title = "devices", "Devices"
+		w.SubjectAltName.DNS.Min, w.SubjectAltName.DNS.Wildcard = 0, true
+		w.SubjectAltName.DNS.Methods = []string{"http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01"}
+		w.SubjectAltName.DNS.Allow = []string{"*.corp.example"}
+		w.SubjectAltName.Permanent = &profile.WrittenNames{Methods: []string{"device-attest-01"}}
+		w.SubjectAltName.Hardware = &profile.WrittenNames{Methods: []string{"device-attest-01"}}
+		w.Subject = profile.WrittenSubject{Template: []map[string]string{{"OU": "<attested.format?>"}, {"SERIALNUMBER": "<serial?>"}}}
+	})
 	v := newVendor(t)
 	verifier, err := attest.New(map[string][]*x509.Certificate{"packed": {v.root}}, time.Now)
 	if err != nil {
@@ -182,7 +178,7 @@ func TestDevice(t *testing.T) {
 		"its serial as CN":         {Subject: stdpkix.Name{CommonName: "4711"}},
 		"the permanent identifier": withNames(t, mustName(t, "4711")),
 	} {
-		key := newKey(t)
+		key := fixture.Key(t)
 		url, o, r := c.open(nil, device("4711"))
 		if r.status != http.StatusCreated {
 			t.Fatalf("%s: %d %s", what, r.status, r.body)
@@ -197,7 +193,7 @@ func TestDevice(t *testing.T) {
 			t.Fatalf("%s: %+v %s", what, answered, answered.Error)
 		}
 		o = c.settled(url)
-		if r := c.finish(o, newKey(t), csr); r.status != http.StatusBadRequest || r.problem(t).Type != urn+typeBadCSR {
+		if r := c.finish(o, fixture.Key(t), csr); r.status != http.StatusBadRequest || r.problem(t).Type != urn+typeBadCSR {
 			t.Errorf("%s: another key: %d %s", what, r.status, r.body)
 		}
 		if r := c.finish(o, key, withNames(t, mustName(t, "4712"))); r.problem(t).Type != urn+typeBadCSR {
@@ -229,7 +225,7 @@ func TestDeviceWithNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := newKey(t)
+	key := fixture.Key(t)
 	url, o, r := c.open(nil, state.Identifier{Type: "dns", Value: "a.corp.example"}, state.Identifier{Type: identifierHardware, Value: "TPM-1/1.2.3"})
 	if r.status != http.StatusCreated {
 		t.Fatalf("%d %s", r.status, r.body)
@@ -245,7 +241,7 @@ func TestDeviceWithNames(t *testing.T) {
 	c.post(name.Challenges[0].URL, "{}")
 	c.post(hardware.Challenges[0].URL, v.attest(key, 1, c.keyAuthorization(hardware.Challenges[0].Token), module))
 	o = c.settled(url)
-	if r := c.finish(o, newKey(t), &x509.CertificateRequest{DNSNames: []string{"a.corp.example"}}); r.problem(t).Type != urn+typeBadCSR {
+	if r := c.finish(o, fixture.Key(t), &x509.CertificateRequest{DNSNames: []string{"a.corp.example"}}); r.problem(t).Type != urn+typeBadCSR {
 		t.Errorf("another key: %s", r.body)
 	}
 	if r := c.finish(o, key, withNames(t, module)); r.problem(t).Type != urn+typeBadCSR {
@@ -261,10 +257,10 @@ func TestDeviceRefused(t *testing.T) {
 	_, v, c := newDevices(t)
 	other := newVendor(t)
 	for what, answer := range map[string]func(token string) string{
-		"another token":   func(string) string { return v.attest(newKey(t), 4711, c.keyAuthorization("x")) },
-		"another account": func(token string) string { return v.attest(newKey(t), 4711, token+".x") },
-		"another device":  func(token string) string { return v.attest(newKey(t), 4712, c.keyAuthorization(token)) },
-		"another root":    func(token string) string { return other.attest(newKey(t), 4711, c.keyAuthorization(token)) },
+		"another token":   func(string) string { return v.attest(fixture.Key(t), 4711, c.keyAuthorization("x")) },
+		"another account": func(token string) string { return v.attest(fixture.Key(t), 4711, token+".x") },
+		"another device":  func(token string) string { return v.attest(fixture.Key(t), 4712, c.keyAuthorization(token)) },
+		"another root":    func(token string) string { return other.attest(fixture.Key(t), 4711, c.keyAuthorization(token)) },
 		"nothing":         func(string) string { return "{}" },
 		"an error":        func(string) string { return `{"error":"no TPM"}` },
 	} {

@@ -3,8 +3,6 @@ package acme
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -22,15 +20,13 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // TestLibraryClient runs the whole conversation with a client that nobody here wrote.
 func TestLibraryClient(t *testing.T) {
 	b := newBench(t)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := fixture.Key(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	c := &acme.Client{Key: key, HTTPClient: b.server.Client(), DirectoryURL: b.server.URL + "/acme/one/issuing/privatessl-tls-server/directory"}
@@ -56,15 +52,8 @@ func TestLibraryClient(t *testing.T) {
 	if order, err = c.WaitOrder(ctx, order.URI); err != nil {
 		t.Fatal(err)
 	}
-	leaf, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{"www.host.example", "host.example"}}, leaf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	chain, _, err := c.CreateOrderCert(ctx, order.FinalizeURL, csr, true)
+	leaf := fixture.Key(t)
+	chain, _, err := c.CreateOrderCert(ctx, order.FinalizeURL, fixture.CSR(t, leaf, "", "www.host.example", "host.example"), true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,6 @@ package acme
 
 import (
 	"bytes"
-	"crypto/rand"
-	"crypto/x509"
 	"log/slog"
 	"testing"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/test/equality"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // The door adds nothing to a certificate: what ACME issues for a name and what
@@ -20,7 +19,7 @@ import (
 // number, dates, key and what follows from the key.
 func TestSameCertificateByGoAPI(t *testing.T) {
 	b := newBench(t)
-	der, _ := b.registered("one").issue(newKey(t), "host.example")
+	der, _ := b.registered("one").issue(fixture.Key(t), "host.example")
 	byACME, err := pkix.ParseCertificate(der)
 	if err != nil {
 		t.Fatal(err)
@@ -38,11 +37,7 @@ func TestSameCertificateByGoAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, newKey(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, possession, err := claim.VerifyCSR(csr, false)
+	_, possession, err := claim.VerifyCSR(fixture.CSR(t, fixture.Key(t), ""), false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,8 @@ import (
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
+	"github.com/enrollgate/enrollgate/test/core"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // permissions is a check of CAA records whose answers the test gives.
@@ -43,19 +45,11 @@ func (p *permissions) Check(_ context.Context, q va.CAAQuestion) error {
 func newExtended(t *testing.T, now func() time.Time) (*bench, *permissions, *client) {
 	t.Helper()
 	compiled := func(id, title string, change func(*profile.Written)) *profile.Profile {
-		w, ok, err := profile.BuiltinByID("privatessl-tls-server")
-		if err != nil || !ok {
-			t.Fatal(ok, err)
-		}
-		w.ID, w.Title = id, title
-		w.SubjectAltName.DNS.Min = 0
-		w.SubjectAltName.IP = &profile.WrittenNames{Methods: []string{"http-01", "tls-alpn-01"}, Allow: []string{"192.0.2.0/24", "2001:db8::/32"}}
-		change(&w)
-		p, err := profile.Compile(w)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
+		return core.Profile(t, "privatessl-tls-server", func(w *profile.Written) {
+			w.ID, w.Title = id, title
+			w.SubjectAltName.DNS.Min = 0
+			w.SubjectAltName.IP = &profile.WrittenNames{Methods: []string{"http-01", "tls-alpn-01"}, Allow: []string{"192.0.2.0/24", "2001:db8::/32"}}
+		}, change)
 	}
 	policies := [][]caller.Method{{caller.ACMEAccount}}
 	caa := &permissions{fail: map[string]error{}}
@@ -105,7 +99,7 @@ func (c *client) open(members map[string]any, identifiers ...state.Identifier) (
 // certificateFor finishes a proven order with a CSR.
 func (c *client) certificateFor(o orderObject, template *x509.CertificateRequest) (*x509.Certificate, reply) {
 	c.b.t.Helper()
-	der, err := x509.CreateCertificateRequest(rand.Reader, template, newKey(c.b.t))
+	der, err := x509.CreateCertificateRequest(rand.Reader, template, fixture.Key(c.b.t))
 	if err != nil {
 		c.b.t.Fatal(err)
 	}

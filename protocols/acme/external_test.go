@@ -25,6 +25,8 @@ import (
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/seal"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/test/core"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 var (
@@ -75,10 +77,7 @@ func made(t *testing.T, r *credential.Registry, change func(*credential.Credenti
 		change(&c)
 	}
 	c.Left = c.Granted
-	out, secret, err := r.Create(t.Context(), c, "", ca.Audit{Tenant: c.Tenant, Event: "credential.created", Actor: "x", Detail: []byte("{}")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	out, secret := core.Register(t, r, c)
 	return out.ID, secret.Octets()
 }
 
@@ -124,7 +123,7 @@ func TestExternalAccount(t *testing.T) {
 			t.Errorf("the account repeats the binding as\n%s, want\n%s", account.Binding, text)
 		}
 		c.kid = r.header.Get("Location")
-		c.issue(newKey(t), "bound.example")
+		c.issue(fixture.Key(t), "bound.example")
 		again := *c
 		again.kid = ""
 		if r := again.register(text); r.status != http.StatusOK || r.header.Get("Location") != c.kid {
@@ -305,13 +304,13 @@ func TestBoundNames(t *testing.T) {
 	if p := r.problem(t); p.Type != urn+typeRejectedIdentifier {
 		t.Errorf("finalize: %d %s", r.status, r.body)
 	}
-	c.issue(newKey(t), "a.unit.example")
+	c.issue(fixture.Key(t), "a.unit.example")
 }
 
 // TestBoundKey: a credential for one key certifies no other.
 func TestBoundKey(t *testing.T) {
 	b, registry := newBench(t).external(optional, "")
-	mine := newKey(t)
+	mine := fixture.Key(t)
 	spki, err := spkiHash(mine)
 	if err != nil {
 		t.Fatal(err)
@@ -319,7 +318,7 @@ func TestBoundKey(t *testing.T) {
 	kid, key := made(t, registry, func(c *credential.Credential) { c.Binding.KeyHash = spki })
 	c := b.client("one")
 	c.kid = c.register(c.bound("HS256", kid, key)).header.Get("Location")
-	if r := c.finalize(newKey(t), "a.example"); r.problem(t).Type != urn+typeBadCSR {
+	if r := c.finalize(fixture.Key(t), "a.example"); r.problem(t).Type != urn+typeBadCSR {
 		t.Errorf("another key: %s", r.body)
 	}
 	c.issue(mine, "b.example")
@@ -382,7 +381,7 @@ func TestTermsOfService(t *testing.T) {
 func TestLibraryExternalAccount(t *testing.T) {
 	b, registry := newBench(t).external(required, "https://pki.example/terms-1")
 	kid, key := made(t, registry, nil)
-	c := &acme.Client{Key: newKey(t), HTTPClient: b.server.Client(), DirectoryURL: b.client("one").base + "/directory"}
+	c := &acme.Client{Key: fixture.Key(t), HTTPClient: b.server.Client(), DirectoryURL: b.client("one").base + "/directory"}
 	directory, err := c.Discover(t.Context())
 	if err != nil || !directory.ExternalAccountRequired || directory.Terms == "" || directory.KeyChangeURL == "" || directory.AuthzURL == "" {
 		t.Errorf("directory %+v, %v", directory, err)

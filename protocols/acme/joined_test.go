@@ -12,6 +12,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/test/core"
 )
 
 // TestPreauthorizedAddress: an address is proven before the order as a name is
@@ -54,16 +55,10 @@ func TestPreauthorizedAddress(t *testing.T) {
 // the credential, with a variant under the name "again".
 func newNamed(t *testing.T) (*bench, further, *credential.Registry, *client) {
 	t.Helper()
-	w, ok, err := profile.BuiltinByID("privatessl-tls-server")
-	if err != nil || !ok {
-		t.Fatal(ok, err)
-	}
-	w.ID, w.Title = "named", "For whom the key was given"
-	w.Subject = profile.WrittenSubject{Template: []map[string]string{{"O": "<principal>"}, {"SERIALNUMBER": "<serial?>"}}}
-	p, err := profile.Compile(w)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := core.Profile(t, "privatessl-tls-server", func(w *profile.Written) {
+		w.ID, w.Title = "named", "For whom the key was given"
+		w.Subject = profile.WrittenSubject{Template: []map[string]string{{"O": "<principal>"}, {"SERIALNUMBER": "<serial?>"}}}
+	})
 	e := ca.Endpoint{ID: "named", Door: caller.ACME, Tenant: "one", CA: "issuing", Profile: "named", Policies: required}
 	v := e
 	v.ID, v.Of = "named/again", "named"

@@ -15,6 +15,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/protocols/acme/recent"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // inner signs a keyChange object with the new key (RFC 8555 section 7.3.5).
@@ -34,7 +35,7 @@ func TestKeyChange(t *testing.T) {
 	b := newBench(t)
 	c := b.registered("one")
 	orderURL, _ := c.order("host.example")
-	old, next := c.key, newKey(t)
+	old, next := c.key, fixture.Key(t)
 	r := c.changeKey(old, next, c.kid)
 	if r.status != http.StatusOK || r.header.Get("Location") != c.kid {
 		t.Fatalf("%d %s", r.status, r.body)
@@ -46,7 +47,7 @@ func TestKeyChange(t *testing.T) {
 	if r := c.post(orderURL, ""); r.status != http.StatusOK {
 		t.Errorf("the new key is answered %d %s", r.status, r.body)
 	}
-	c.issue(newKey(t), "rolled.example")
+	c.issue(fixture.Key(t), "rolled.example")
 	found := *c
 	found.kid = ""
 	if r := found.post(c.base+"/new-account", `{"onlyReturnExisting":true}`); r.status != http.StatusOK || r.header.Get("Location") != c.kid {
@@ -63,7 +64,7 @@ func TestKeyChange(t *testing.T) {
 func TestKeyChangeRefusals(t *testing.T) {
 	b := newBench(t)
 	c, other := b.registered("one"), b.registered("one")
-	url, next := c.base+"/key-change", newKey(t)
+	url, next := c.base+"/key-change", fixture.Key(t)
 	small, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +124,7 @@ func TestKeyChangedElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := newKey(t)
+	next := fixture.Key(t)
 	key, err := parseJWK([]byte((&client{b: b, key: next}).jwk()))
 	if err != nil {
 		t.Fatal(err)
@@ -143,12 +144,12 @@ func TestKeyChangedElsewhere(t *testing.T) {
 // TestLibraryAccount uses x/crypto/acme for what an account does besides ordering.
 func TestLibraryAccount(t *testing.T) {
 	b := newBench(t)
-	c := &acme.Client{Key: newKey(t), HTTPClient: b.server.Client(), DirectoryURL: b.client("one").base + "/directory"}
+	c := &acme.Client{Key: fixture.Key(t), HTTPClient: b.server.Client(), DirectoryURL: b.client("one").base + "/directory"}
 	account, err := c.Register(t.Context(), &acme.Account{Contact: []string{"mailto:a@example.com"}}, acme.AcceptTOS)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.AccountKeyRollover(t.Context(), newKey(t)); err != nil {
+	if err := c.AccountKeyRollover(t.Context(), fixture.Key(t)); err != nil {
 		t.Errorf("key change: %v", err)
 	}
 	account.Contact = []string{"mailto:b@example.com"}

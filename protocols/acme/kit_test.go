@@ -5,11 +5,9 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -18,7 +16,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,12 +26,10 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/enrollgate/enrollgate/ca"
-	"github.com/enrollgate/enrollgate/ca/admin"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/issuer"
-	"github.com/enrollgate/enrollgate/ca/keys"
 	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/ca/seal"
@@ -42,6 +37,8 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
 	"github.com/enrollgate/enrollgate/store/sqlite"
+	"github.com/enrollgate/enrollgate/test/core"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // bench is a door over the real core and a real store, with a validator that
@@ -99,80 +96,8 @@ func (v *verdicts) count() int {
 	return len(v.asked)
 }
 
-// authorities are made once: opening and making an encrypted key costs a second
-// with the race detector on.
-var authorities = sync.OnceValue(makeAuthorities)
-
-type madeAuthorities struct {
-	err     error
-	issuers *issuer.Registry
-	roots   *x509.CertPool
-}
-
 // tenants each have a CA "issuing".
 var tenants = []string{"one", "two"}
-
-// captured takes the generations that are made.
-type captured []ca.Generation
-
-func (c *captured) AddGeneration(_ context.Context, g *ca.Generation, _ ca.Audit) error {
-	*c = append(*c, *g)
-	return nil
-}
-
-func (c *captured) Generations(_ context.Context, tenant string) (out []ca.Generation, err error) {
-	for _, g := range *c {
-		if g.Tenant == tenant {
-			out = append(out, g)
-		}
-	}
-	return out, nil
-}
-
-func (c *captured) Activate(context.Context, *ca.Activation, ca.Audit) error {
-	return errors.New("nothing is activated here")
-}
-
-func (c *captured) PublishCRL(context.Context, *ca.Lease, *ca.CRL, ca.Audit) error { return nil }
-
-func (c *captured) CRLHeads(context.Context) ([]ca.CRLHead, error) { return nil, nil }
-
-func (c *captured) CRL(context.Context, string, string, string, int64) (*ca.CRL, error) {
-	return nil, errors.New("no list is kept here")
-}
-
-func (c *captured) Activations(context.Context, string) ([]ca.Activation, error) { return nil, nil }
-
-func makeAuthorities() (made madeAuthorities) {
-	dir, err := os.MkdirTemp("", "enrollgate-acme-test-")
-	if err != nil {
-		return madeAuthorities{err: err}
-	}
-	defer os.RemoveAll(dir)
-	ring, secret, store := keys.NewRing(), keys.LiteralSecret("correct horse battery staple"), &captured{}
-	made.roots = x509.NewCertPool()
-	var bindings []issuer.Binding
-	for _, tenant := range tenants {
-		actor, err := caller.FromOperator(caller.NewVerifier(caller.Operator), caller.OperatorIdentity{Tenant: tenant, User: "test", At: time.Now()})
-		if err != nil {
-			return madeAuthorities{err: err}
-		}
-		g, err := admin.CreateHierarchy(context.Background(), store, ring, lint.Linter{}, admin.NewHierarchy{Tenant: tenant, CA: "issuing",
-			Name: "Test", RootKey: "file:" + filepath.Join(dir, tenant+"-root.pem"), IssuingKey: "file:" + filepath.Join(dir, tenant+"-issuing.pem"),
-			Algorithm: "ecdsa-p256", Secret: secret, RootSecret: secret, Actor: actor, Now: time.Now()})
-		if err != nil {
-			return madeAuthorities{err: err}
-		}
-		root, err := x509.ParseCertificate(g.Root)
-		if err != nil {
-			return madeAuthorities{err: err}
-		}
-		made.roots.AddCert(root)
-		bindings = append(bindings, issuer.Binding{Tenant: tenant, CA: "issuing", Secret: secret})
-	}
-	made.issuers, made.err = issuer.Load(context.Background(), store, ring, bindings, time.Now)
-	return made
-}
 
 func newBench(t *testing.T) *bench { return newBenchOn(t, openSQLite(t)) }
 
@@ -236,12 +161,8 @@ func newBenchWith(t *testing.T, store benchStore, more further) *bench {
 // core binds an endpoint to each tenant's CA.
 func (b *bench) core(log *slog.Logger, more further) (*ca.Authority, *issuer.Registry, []ca.Endpoint) {
 	b.t.Helper()
-	made := authorities()
-	if made.err != nil {
-		b.t.Fatal(made.err)
-	}
-	b.roots = made.roots
-	issuers := made.issuers
+	issuers, roots := core.Authorities(b.t)
+	b.roots = roots
 	var endpoints []ca.Endpoint
 	profiles := map[string]*profile.Profile{}
 	for id, p := range more.profiles {
@@ -253,7 +174,7 @@ func (b *bench) core(log *slog.Logger, more further) (*ca.Authority, *issuer.Reg
 		if b.policies != nil {
 			e.Policies = b.policies
 		}
-		endpoints, profiles[e.ID] = append(endpoints, e), b.builtin(e.Profile)
+		endpoints, profiles[e.ID] = append(endpoints, e), core.Profile(b.t, e.Profile)
 	}
 	var served []ca.Endpoint
 	for _, e := range more.endpoints {
@@ -263,37 +184,11 @@ func (b *bench) core(log *slog.Logger, more further) (*ca.Authority, *issuer.Reg
 	}
 	all := append(slices.Clone(endpoints), more.endpoints...)
 	endpoints = append(endpoints, served...)
-	engine, err := profile.NewEngine(profiles)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	for _, p := range engine.Profiles() {
-		if err := b.store.KeepProfile(b.t.Context(), p.Hash(), p.Text()); err != nil {
-			b.t.Fatal(err)
-		}
-	}
-	parts := ca.Parts{Endpoints: all, Policy: engine, Linter: lint.Linter{}, Issuers: issuers, Ledger: b.store, Log: log, Now: time.Now, Windows: b.store}
+	parts := ca.Parts{Endpoints: all, Policy: core.Engine(b.t, profiles, b.store), Linter: lint.Linter{}, Issuers: issuers, Ledger: b.store, Log: log, Now: time.Now, Windows: b.store}
 	if more.adapt != nil {
 		more.adapt(b, &parts)
 	}
-	core, err := ca.NewAuthority(parts)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return core, issuers, endpoints
-}
-
-func (b *bench) builtin(id string) *profile.Profile {
-	b.t.Helper()
-	w, ok, err := profile.BuiltinByID(id)
-	if err != nil || !ok {
-		b.t.Fatal(ok, err)
-	}
-	p, err := profile.Compile(w)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return p
+	return fixture.Must(ca.NewAuthority(parts))(b.t), issuers, endpoints
 }
 
 // client signs requests by hand, so that a test can get every part wrong.
@@ -307,11 +202,7 @@ type client struct {
 
 func (b *bench) client(tenant string) *client {
 	b.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return &client{b: b, base: b.server.URL + "/acme/" + tenant + "/issuing/privatessl-tls-server", key: key}
+	return &client{b: b, base: b.server.URL + "/acme/" + tenant + "/issuing/privatessl-tls-server", key: fixture.Key(b.t)}
 }
 
 // registered gives a client with an account.
@@ -475,20 +366,12 @@ func (c *client) settled(url string) (o orderObject) {
 // csr makes a base64url PKCS#10 request for a fresh key.
 func (c *client) csr(cn string, names ...string) string {
 	c.b.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		c.b.t.Fatal(err)
-	}
-	return c.csrWith(key, cn, names...)
+	return c.csrWith(fixture.Key(c.b.t), cn, names...)
 }
 
 func (c *client) csrWith(key crypto.Signer, cn string, names ...string) string {
 	c.b.t.Helper()
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: cn}, DNSNames: names}, key)
-	if err != nil {
-		c.b.t.Fatal(err)
-	}
-	return base64.RawURLEncoding.EncodeToString(der)
+	return base64.RawURLEncoding.EncodeToString(fixture.CSR(c.b.t, key, cn, names...))
 }
 
 func readAll(r *http.Response) ([]byte, error) { return io.ReadAll(r.Body) }

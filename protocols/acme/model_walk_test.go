@@ -213,7 +213,7 @@ func (w *walked) apply(s situation, by string) situation {
 		check(answers[0])
 		check(answers[1])
 	case "later":
-		w.office.late.Add(int64(25 * time.Minute))
+		w.office.clock.Pass(25 * time.Minute)
 	case "leave":
 		check(w.one.post(w.one.kid, `{"status":"deactivated"}`))
 	case "approve", "deny":

@@ -20,6 +20,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 func spkiHash(key *ecdsa.PrivateKey) ([]byte, error) {
@@ -73,7 +74,7 @@ func TestOrders(t *testing.T) {
 	if urls, pages := c.ordersOf(); len(urls) != 0 || pages != 1 {
 		t.Errorf("no orders: %d in %d pages", len(urls), pages)
 	}
-	c.issue(newKey(t), "done.example")
+	c.issue(fixture.Key(t), "done.example")
 	want, _ := c.ordersOf()
 	id := c.kid[strings.LastIndex(c.kid, "/")+1:]
 	for i := range 2*ordersPage + 5 { // past the door, which is slower
@@ -175,7 +176,7 @@ func TestPreauthorization(t *testing.T) {
 func TestRevokeByAuthorizations(t *testing.T) {
 	b := newBench(t)
 	owner, c := b.registered("one"), b.registered("one")
-	key := newKey(t)
+	key := fixture.Key(t)
 	url, o := owner.order("a.example", "b.example")
 	o = owner.prove(url, o)
 	owner.post(o.Finalize, `{"csr":"`+owner.csrWith(key, "", "a.example", "b.example")+`"}`).into(t, &o)
@@ -303,7 +304,7 @@ func TestEveryResourceChecksItsRequest(t *testing.T) {
 func TestCoreRevokesByNames(t *testing.T) {
 	b := newBench(t)
 	owner, c := b.registered("one"), b.registered("one")
-	der, _ := owner.issue(newKey(t), "a.example")
+	der, _ := owner.issue(fixture.Key(t), "a.example")
 	id := "acme-account:" + c.kid[strings.LastIndex(c.kid, "/")+1:]
 	who, err := caller.FromAccountSignature(b.door.Callers, caller.AccountSignature{Tenant: "one", Endpoint: "acme-one", Account: strings.TrimPrefix(id, "acme-account:"),
 		Status: "valid", KeyThumbprint: [32]byte{1}, AccountKey: [32]byte{1}, At: time.Now()})

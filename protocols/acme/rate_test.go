@@ -14,6 +14,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 const limited = urn + typeRateLimited
@@ -105,7 +106,7 @@ func (o *refusals) Limited(e *ca.Endpoint, limit string) {
 func TestRenewalsAreSpared(t *testing.T) {
 	b := newBench(t)
 	c := b.registered("one")
-	der, _ := c.issue(newKey(t), "host.example")
+	der, _ := c.issue(fixture.Key(t), "host.example")
 	id := renewalIDOf(t, der)
 	seen := &refusals{all: map[string]int{}}
 	b.door.Observer = seen

@@ -13,6 +13,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // renewalIDOf makes the id of a certificate as a client does (RFC 9773 section 4.1).
@@ -49,7 +50,7 @@ func TestRenewalInfo(t *testing.T) {
 	for name, open := range openStores {
 		t.Run(name, func(t *testing.T) {
 			b := newBenchOn(t, open(t))
-			c, key := b.registered("one"), newKey(t)
+			c, key := b.registered("one"), fixture.Key(t)
 			der, _ := c.issue(key, "host.example")
 			leaf, err := x509.ParseCertificate(der)
 			if err != nil {
@@ -117,7 +118,7 @@ func (c *counting) Certificate(ctx context.Context, tenant, id string, s ca.Seri
 func TestRenewalInfoMadeUp(t *testing.T) {
 	b := newBench(t)
 	c := b.registered("one")
-	der, _ := c.issue(newKey(t), "host.example")
+	der, _ := c.issue(fixture.Key(t), "host.example")
 	store := &counting{Certificates: b.door.Certificates}
 	b.door.Certificates = store
 	real := renewalIDOf(t, der)
@@ -184,7 +185,7 @@ func TestReplaces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBenchOn(t, open(t))
 			c, other := b.registered("one"), b.registered("one")
-			der, _ := c.issue(newKey(t), "host.example")
+			der, _ := c.issue(fixture.Key(t), "host.example")
 			id := renewalIDOf(t, der)
 			if _, _, r := other.replacing(id, "host.example"); r.status != http.StatusNotFound {
 				t.Errorf("another account: %d %s", r.status, r.body)

@@ -2,7 +2,6 @@ package acme
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
@@ -20,6 +19,8 @@ import (
 	"github.com/enrollgate/enrollgate/ca/lint"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/test/core"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // issue gets a certificate for a name and a key.
@@ -40,15 +41,6 @@ func (c *client) finalize(key *ecdsa.PrivateKey, name string) reply {
 	url, o := c.order(name)
 	o = c.prove(url, o)
 	return c.post(o.Finalize, `{"csr":"`+c.csrWith(key, "", name)+`"}`)
-}
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
 }
 
 // holder signs with a certificate's key instead of an account's.
@@ -103,7 +95,7 @@ func TestRevoke(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			c, key := b.registered("one"), newKey(t)
+			c, key := b.registered("one"), fixture.Key(t)
 			der, url := c.issue(key, "host.example")
 			who := c
 			if test.byKey {
@@ -138,7 +130,7 @@ func TestRevoke(t *testing.T) {
 func TestRevokeRefusals(t *testing.T) {
 	b := newBench(t)
 	c, other, foreign := b.registered("one"), b.registered("one"), b.registered("two")
-	key, otherKey := newKey(t), newKey(t)
+	key, otherKey := fixture.Key(t), fixture.Key(t)
 	der, _ := c.issue(key, "host.example")
 	foreignDER, _ := foreign.issue(otherKey, "host.example")
 	forged := append([]byte(nil), der...)
@@ -153,7 +145,8 @@ func TestRevokeRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuer, err := authorities().issuers.Issuer("one", "issuing")
+	issuers, _ := core.Authorities(t)
+	issuer, err := issuers.Issuer("one", "issuing")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +211,7 @@ func TestRevokeRefusals(t *testing.T) {
 // strikes it for the second.
 func TestRevokeStrikesNonce(t *testing.T) {
 	b := newBench(t)
-	c, key := b.registered("one"), newKey(t)
+	c, key := b.registered("one"), fixture.Key(t)
 	der, _ := c.issue(key, "host.example")
 	url, body := c.base+"/revoke-cert", `{"certificate":"`+base64.RawURLEncoding.EncodeToString(der)+`"}`
 	anotherReplica := func() { b.door.struck = newStruckSet(0, time.Now) }
@@ -250,7 +243,7 @@ func TestRevokeStrikesNonce(t *testing.T) {
 // else in order.
 func TestCertificateKeyEnrollsNobody(t *testing.T) {
 	b := newBench(t)
-	c, key := b.registered("one"), newKey(t)
+	c, key := b.registered("one"), fixture.Key(t)
 	der, _ := c.issue(key, "host.example")
 	cert, err := pkix.ParseCertificate(der)
 	if err != nil {
@@ -293,9 +286,9 @@ func TestCertificateKeyEnrollsNobody(t *testing.T) {
 // TestCoreRevokes asks the core past the door's own checks.
 func TestCoreRevokes(t *testing.T) {
 	b := newBench(t)
-	c, key := b.registered("one"), newKey(t)
+	c, key := b.registered("one"), fixture.Key(t)
 	der, _ := c.issue(key, "host.example")
-	otherDER, _ := c.issue(newKey(t), "other.example")
+	otherDER, _ := c.issue(fixture.Key(t), "other.example")
 	cert, err := pkix.ParseCertificate(der)
 	if err != nil {
 		t.Fatal(err)
@@ -305,13 +298,7 @@ func TestCoreRevokes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	operator := func(tenant string) caller.Caller {
-		who, err := caller.FromOperator(caller.NewVerifier(caller.Operator), caller.OperatorIdentity{Tenant: tenant, User: "test", At: time.Now()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return who
-	}
+	operator := func(tenant string) caller.Caller { return core.Operator(t, tenant, time.Now()) }
 	for name, test := range map[string]struct {
 		who    caller.Caller
 		der    []byte

@@ -15,6 +15,7 @@ import (
 
 	"github.com/enrollgate/enrollgate/protocols/acme/recent"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // routes lists what the router serves, by path below a directory.
@@ -132,7 +133,7 @@ func TestUsedNonceElsewhere(t *testing.T) {
 	_, second := c.order("second.example")
 	readyURL, ready := c.order("ready.example")
 	ready = c.prove(readyURL, ready)
-	der, _ := c.issue(newKey(t), "issued.example")
+	der, _ := c.issue(fixture.Key(t), "issued.example")
 	writes := map[string]struct{ url, payload string }{
 		"/account/{id}":          {c.kid, `{"contact":["mailto:a@example.com"]}`},
 		"/new-authz":             {c.base + "/new-authz", `{"identifier":{"type":"dns","value":"alone.example"}}`},
@@ -171,7 +172,7 @@ func TestUsedNonceElsewhere(t *testing.T) {
 				case "/key-change":
 					next := by
 					next.nonce = nonce
-					return next.changeKey(c.key, newKey(t), c.kid)
+					return next.changeKey(c.key, fixture.Key(t), c.kid)
 				}
 				return by.send(w.url, by.sign(nonce, w.url, w.payload))
 			}

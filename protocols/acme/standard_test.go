@@ -19,6 +19,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
+	"github.com/enrollgate/enrollgate/test/core"
 )
 
 // joseClient holds its conversation with keys of any kind, signing with go-jose.
@@ -79,15 +80,9 @@ func TestAccountKeys(t *testing.T) {
 // TestRequestKeys: the profile says which keys are certified; Ed25519 is one where
 // it does, and refused by name elsewhere.
 func TestRequestKeys(t *testing.T) {
-	w, ok, err := profile.BuiltinByID("privatessl-tls-server")
-	if err != nil || !ok {
-		t.Fatal(ok, err)
-	}
-	w.ID, w.Title, w.Keys = "edwards", "Ed25519 alone", []string{"ed25519"}
-	p, err := profile.Compile(w)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := core.Profile(t, "privatessl-tls-server", func(w *profile.Written) {
+		w.ID, w.Title, w.Keys = "edwards", "Ed25519 alone", []string{"ed25519"}
+	})
 	b := newBenchWith(t, openSQLite(t), further{profiles: map[string]*profile.Profile{"edwards": p}, endpoints: []ca.Endpoint{
 		{ID: "edwards", Door: caller.ACME, Tenant: "one", CA: "issuing", Profile: "edwards", Policies: [][]caller.Method{{caller.ACMEAccount}}}}})
 	_, edwards, err := ed25519.GenerateKey(rand.Reader)

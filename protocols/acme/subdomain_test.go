@@ -15,6 +15,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // recorder is a validator that keeps what it was asked and agrees.
@@ -210,7 +211,7 @@ func TestDraftChallenges(t *testing.T) {
 			t.Errorf("draft %s: meta %+v", draft, d.Meta)
 		}
 		old := c.key
-		next := newKey(t)
+		next := fixture.Key(t)
 		if r := c.changeKey(old, next, c.kid); r.status != http.StatusOK {
 			t.Fatalf("%d %s", r.status, r.body)
 		}

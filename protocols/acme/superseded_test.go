@@ -12,6 +12,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // live puts a profile of one's own making in force, without approvals.
@@ -45,7 +46,7 @@ func (o *office) revoker(holder string) error {
 func TestRenewalWindow(t *testing.T) {
 	o := newOffice(t)
 	o.live(func(w *profile.Written) { w.Renewal = profile.WrittenRenewal{Window: "5%"} })
-	der, _ := o.issue(newKey(t), "a.example")
+	der, _ := o.issue(fixture.Key(t), "a.example")
 	id := renewalIDOf(t, der)
 	_, _, r := o.replacing(id, "a.example")
 	if p := r.problem(t); r.status != http.StatusForbidden || p.Type != urn+typeUnauthorized || !strings.Contains(p.Detail, "may be renewed from ") {
@@ -69,7 +70,7 @@ func TestRenewalWindow(t *testing.T) {
 	if order, r := o.renew(der, "a.example"); order.Status != state.Valid {
 		t.Errorf("an operator wants it renewed: %d %s", r.status, r.body)
 	}
-	o.issue(newKey(t), "a.example") // and who names none renews none
+	o.issue(fixture.Key(t), "a.example") // and who names none renews none
 }
 
 // TestRevokedWhenSuperseded: the certificate that an order replaced is revoked when
@@ -79,8 +80,8 @@ func TestRevokedWhenSuperseded(t *testing.T) {
 	o.live(func(w *profile.Written) {
 		w.Renewal = profile.WrittenRenewal{Overlap: "PT1H", RevokeSuperseded: true}
 	})
-	old, _ := o.issue(newKey(t), "a.example")
-	o.issue(newKey(t), "b.example") // is not renewed, and stays
+	old, _ := o.issue(fixture.Key(t), "a.example")
+	o.issue(fixture.Key(t), "b.example") // is not renewed, and stays
 	order, r := o.renew(old, "a.example")
 	if order.Status != state.Valid {
 		t.Fatalf("%d %s", r.status, r.body)
@@ -96,7 +97,7 @@ func TestRevokedWhenSuperseded(t *testing.T) {
 	if got := o.revocations(); len(got) != 0 {
 		t.Fatalf("revoked before the overlap has passed: %v", got)
 	}
-	o.late.Store(int64(61 * time.Minute))
+	o.clock.Late(61 * time.Minute)
 	stale := &ca.Lease{Name: "superseded", Holder: "gone", Fence: 1}
 	if err := o.core.RevokeSuperseded(t.Context(), stale, o.sqlite); !ca.IsKind(err, ca.Conflict) {
 		t.Errorf("without the lease: %v", err)
@@ -120,14 +121,14 @@ func TestRevokedWhenSuperseded(t *testing.T) {
 func TestUniqueRenewed(t *testing.T) {
 	o := newOffice(t)
 	o.live(func(w *profile.Written) { w.Unique.SAN = ca.WithinCA })
-	old, _ := o.issue(newKey(t), "a.example")
-	if r := o.finalize(newKey(t), "a.example"); r.status != http.StatusBadRequest || !bytes.Contains(r.body, []byte("has the same name already")) {
+	old, _ := o.issue(fixture.Key(t), "a.example")
+	if r := o.finalize(fixture.Key(t), "a.example"); r.status != http.StatusBadRequest || !bytes.Contains(r.body, []byte("has the same name already")) {
 		t.Errorf("a second certificate: %d %s", r.status, r.body)
 	}
 	if order, r := o.renew(old, "a.example"); order.Status != state.Valid {
 		t.Errorf("its renewal: %d %s", r.status, r.body)
 	}
-	if r := o.finalize(newKey(t), "a.example"); r.status != http.StatusBadRequest {
+	if r := o.finalize(fixture.Key(t), "a.example"); r.status != http.StatusBadRequest {
 		t.Errorf("a certificate beside the renewed one: %d %s", r.status, r.body)
 	}
 }
@@ -137,7 +138,7 @@ func TestUniqueRenewed(t *testing.T) {
 // approved, and takes what is unique then: nothing is reserved for what waits.
 func TestApprovalUnderAnAutoProfile(t *testing.T) {
 	o := newOffice(t)
-	key := newKey(t)
+	key := fixture.Key(t)
 	wait := func(name string) (string, string, *ca.PendingRequest) {
 		t.Helper()
 		url, order := o.order(name)
@@ -172,7 +173,7 @@ func TestApprovalUnderAnAutoProfile(t *testing.T) {
 		t.Errorf("not decided under today's profile: valid until %s, %v", leaf.NotAfter, err)
 	}
 	fields, _, err := o.store.Decision(t.Context(), "one", "issuing", o.state(a).Serial)
-	if err != nil || !bytes.Contains(fields, []byte("approved by operator:ada at ")) {
+	if err != nil || !bytes.Contains(fields, []byte("approved by operator:test at ")) {
 		t.Errorf("the decision does not say who approved: %s, %v", fields, err)
 	}
 	o.refusedWith(urlB, "has the same key already")
@@ -188,7 +189,7 @@ func TestApprovalOfRenewals(t *testing.T) {
 	manual := o.policy.Policy
 	revoking := func(w *profile.Written) { w.Renewal = profile.WrittenRenewal{RevokeSuperseded: true} }
 	o.live(revoking)
-	old, _ := o.issue(newKey(t), "a.example")
+	old, _ := o.issue(fixture.Key(t), "a.example")
 	o.policy.Policy = manual
 	waits := func() *ca.PendingRequest {
 		t.Helper()

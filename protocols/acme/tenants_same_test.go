@@ -10,6 +10,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 func encodeDER(der []byte) string { return base64.RawURLEncoding.EncodeToString(der) }
@@ -20,7 +21,7 @@ func TestSameNamesInTwoTenants(t *testing.T) {
 	for store, open := range openStores {
 		t.Run(store, func(t *testing.T) {
 			b := newBenchOn(t, open(t))
-			one, key := b.registered("one"), newKey(t)
+			one, key := b.registered("one"), fixture.Key(t)
 			two := b.client("two")
 			two.key = one.key
 			r := two.post(two.base+"/new-account", `{}`)
@@ -62,7 +63,7 @@ func TestSameTransactionInTwoTenants(t *testing.T) {
 	for store, open := range openStores {
 		t.Run(store, func(t *testing.T) {
 			b := newBenchOn(t, open(t))
-			key, now := newKey(t), time.Now()
+			key, now := fixture.Key(t), time.Now()
 			csr, err := base64.RawURLEncoding.DecodeString(b.client("one").csrWith(key, "", "host.example"))
 			if err != nil {
 				t.Fatal(err)

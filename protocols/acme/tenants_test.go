@@ -19,6 +19,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 	"github.com/enrollgate/enrollgate/store/postgres"
+	"github.com/enrollgate/enrollgate/test/fixture"
 	"github.com/enrollgate/enrollgate/test/harness"
 )
 
@@ -188,7 +189,7 @@ func prepareSwap(t *testing.T, shared *bench, owner, other string) *swapped {
 	t.Helper()
 	b := *shared
 	b.t = t
-	s := &swapped{bench: &b, tenantB: other, key: newKey(t)}
+	s := &swapped{bench: &b, tenantB: other, key: fixture.Key(t)}
 	s.a = b.registered(owner)
 	var order orderObject
 	s.pending, order = s.a.order("pending.example")
@@ -251,7 +252,7 @@ func (s *swapped) revocations() (all []try) {
 	serial := ca.NewSerial(time.Now().Add(time.Hour))
 	template := &x509.Certificate{SerialNumber: new(big.Int).SetBytes(serial[:]), Subject: pkix.Name{CommonName: "x"}, DNSNames: []string{"issued.example"},
 		NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)}
-	key := newKey(s.t)
+	key := fixture.Key(s.t)
 	madeUp, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		s.t.Fatal(err)
@@ -270,7 +271,7 @@ func (s *swapped) keyChanges() (all []try) {
 	account := func(base, id string) string { return base + "/account/" + id }
 	nobody := ca.RandomID(20)
 	change := func(base, kid string) func() reply {
-		return func() reply { return s.b.at(base, kid).changeKey(s.b.key, newKey(s.t), kid) }
+		return func() reply { return s.b.at(base, kid).changeKey(s.b.key, fixture.Key(s.t), kid) }
 	}
 	return []try{
 		{"its account", change(s.b.base, s.a.kid), change(s.b.base, account(s.a.base, nobody))},
