@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -32,6 +31,7 @@ import (
 	"github.com/enrollgate/enrollgate/protocols/acme/recent"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 	"github.com/enrollgate/enrollgate/protocols/acme/va"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 const (
@@ -76,7 +76,7 @@ func newACME(g *gateway) *acmeDoor {
 	}
 	validators := map[claim.Method]acme.Validator{claim.HTTP01: d, claim.DNS01: d, claim.TLSALPN01: d}
 	attesting := map[claim.Method]acme.Validator{claim.HTTP01: d, claim.DNS01: d, claim.TLSALPN01: d, claim.DeviceAttest01: d}
-	served := try(acme.New(acme.Options{BaseURL: origin, Endpoints: []ca.Endpoint{g.hub}, Core: d.core, Issuers: g.issuer, Generations: g.issuer.Generations, Certificates: g.sqlite,
+	served := fixture.Must(acme.New(acme.Options{BaseURL: origin, Endpoints: []ca.Endpoint{g.hub}, Core: d.core, Issuers: g.issuer, Generations: g.issuer.Generations, Certificates: g.sqlite,
 		Store: recent.New(g.sqlite, time.Now), Callers: caller.NewVerifier(caller.ACME), Claims: claim.NewVerifier(caller.ACME), External: registry, Validators: validators,
 		Own: map[string]acme.Own{g.hub.ID: {Validators: attesting, Profiles: variants}}, Log: slog.New(slog.DiscardHandler), Now: time.Now, Schedule: []time.Duration{}, Patience: time.Minute,
 		Nonces: func() (acme.NonceKey, []acme.NonceKey) {
@@ -86,7 +86,7 @@ func newACME(g *gateway) *acmeDoor {
 	g.Cleanup(func() { served.Close(context.Background()) })
 	served.Routes(d.router)
 	for i, k := range keys {
-		a := &account{key: try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(g)}
+		a := &account{key: fixture.Key(g)}
 		payload := "{}"
 		if i > 0 {
 			payload = fmt.Sprintf(`{"externalAccountBinding":%s}`, a.binding(g, k))
@@ -168,7 +168,7 @@ func (d *acmeDoor) Carries(p *bound, i *identity) string {
 func (d *acmeDoor) Enroll(t *testing.T, p *bound, i *identity) outcome {
 	t.Helper()
 	d.core.refusal = nil
-	d.attested = try(pkix.NewPublicKey(d.g.keys[i.keyType][keyOfACME].Public()))(t).Hash()
+	d.attested = fixture.Must(pkix.NewPublicKey(d.g.keys[i.keyType][keyOfACME].Public()))(t).Hash()
 	a := d.accounts[i.holder]
 	in := newOrder{Profile: p.ID(), NotBefore: timeText(i.notBefore), NotAfter: timeText(i.notAfter)}
 	for _, n := range i.proven {
@@ -197,7 +197,7 @@ type order struct {
 
 func (d *acmeDoor) order(t *testing.T, a *account, in newOrder) (made order, refused *outcome) {
 	t.Helper()
-	answer := d.post(t, a, d.url("/new-order"), string(try(json.Marshal(in))(t)))
+	answer := d.post(t, a, d.url("/new-order"), string(fixture.Must(json.Marshal(in))(t)))
 	if answer.Code != http.StatusCreated {
 		o := d.core.refused(fmt.Sprintf("%d %s", answer.Code, answer.Body))
 		return made, &o
@@ -283,7 +283,7 @@ func (d *acmeDoor) post(t *testing.T, a *account, url, payload string) *httptest
 var encoding = base64.RawURLEncoding
 
 func (a *account) jwk(t testing.TB) string {
-	raw := try(a.key.PublicKey.Bytes())(t)
+	raw := fixture.Must(a.key.PublicKey.Bytes())(t)
 	return fmt.Sprintf(`{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}`, encoding.EncodeToString(raw[1:33]), encoding.EncodeToString(raw[33:]))
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // door is a way to a certificate. A new door is one more of these.
@@ -53,7 +54,7 @@ func sameRefusal(a, b *ca.Error) bool {
 // issued reads a certificate that came out.
 func issued(t *testing.T, der []byte) outcome {
 	t.Helper()
-	return outcome{certificate: try(pkix.ParseCertificate(der))(t)}
+	return outcome{certificate: fixture.Must(pkix.ParseCertificate(der))(t)}
 }
 
 // witness is the core as a door sees it; it keeps what the core said last.
@@ -146,25 +147,25 @@ func (a *goAPI) request(t *testing.T, p *bound, i *identity) *ca.Request {
 	binding.Credential = "go"
 	switch i.evidence {
 	case byWord:
-		r.Caller = try(caller.FromPassword(a.callers[caller.EST], caller.CheckedPassword{Tenant: tenant, Endpoint: p.est.ID, Credential: "go", Name: "go", Binding: binding, At: now}))(t)
-		r.Claims = try(claim.FromCredential(a.claims[caller.EST], r.Caller))(t)
+		r.Caller = fixture.Must(caller.FromPassword(a.callers[caller.EST], caller.CheckedPassword{Tenant: tenant, Endpoint: p.est.ID, Credential: "go", Name: "go", Binding: binding, At: now}))(t)
+		r.Claims = fixture.Must(claim.FromCredential(a.claims[caller.EST], r.Caller))(t)
 	case bySecret:
 		r.Endpoint = p.scep.ID
-		r.Caller = try(caller.FromSecret(a.callers[caller.SCEP], caller.FoundSecret{Tenant: tenant, Endpoint: p.scep.ID, Credential: "go", Binding: binding, At: now}))(t)
-		r.Claims = try(claim.FromCredential(a.claims[caller.SCEP], r.Caller))(t)
+		r.Caller = fixture.Must(caller.FromSecret(a.callers[caller.SCEP], caller.FoundSecret{Tenant: tenant, Endpoint: p.scep.ID, Credential: "go", Binding: binding, At: now}))(t)
+		r.Claims = fixture.Must(claim.FromCredential(a.claims[caller.SCEP], r.Caller))(t)
 	case byDevice:
 		der := a.g.devices[i.device].certificate.Raw
 		hash := sha256.Sum256(der)
-		r.Caller = try(caller.FromDevice(a.callers[caller.EST], caller.VerifiedDevice{Tenant: tenant, Endpoint: p.est.ID, Presented: hash, Leaf: hash, Root: sha256.Sum256(a.g.root.Raw), At: now}))(t)
-		r.Claims = try(claim.FromClientCertificate(a.claims[caller.EST], r.Caller, der))(t)
+		r.Caller = fixture.Must(caller.FromDevice(a.callers[caller.EST], caller.VerifiedDevice{Tenant: tenant, Endpoint: p.est.ID, Presented: hash, Leaf: hash, Root: sha256.Sum256(a.g.root.Raw), At: now}))(t)
+		r.Claims = fixture.Must(claim.FromClientCertificate(a.claims[caller.EST], r.Caller, der))(t)
 	case byChallenge:
 		r.Endpoint = p.acme.ID
 		evidence := caller.AccountSignature{Tenant: tenant, Endpoint: a.g.hub.ID, Account: "go", Status: "valid", KeyThumbprint: [32]byte{1}, AccountKey: [32]byte{1}, At: now}
 		if i.holder > 0 {
 			evidence.Binding = &binding
 		}
-		r.Caller = try(caller.FromAccountSignature(a.callers[caller.ACME], evidence))(t)
-		r.Claims = try(claim.FromCredential(a.claims[caller.ACME], r.Caller))(t)
+		r.Caller = fixture.Must(caller.FromAccountSignature(a.callers[caller.ACME], evidence))(t)
+		r.Claims = fixture.Must(claim.FromCredential(a.claims[caller.ACME], r.Caller))(t)
 		for _, n := range i.proven {
 			r.Claims = append(r.Claims, a.proven(t, p, r.Caller, n)...)
 		}
@@ -185,9 +186,9 @@ func (a *goAPI) proven(t *testing.T, p *bound, who caller.Caller, n pkix.General
 	default:
 		ev.Device = n
 	}
-	all := []claim.Claim{try(claim.FromAuthorization(a.claims[caller.ACME], ev))(t)}
+	all := []claim.Claim{fixture.Must(claim.FromAuthorization(a.claims[caller.ACME], ev))(t)}
 	if method == claim.DeviceAttest01 {
-		all = append(all, try(claim.FromAttestation(a.claims[caller.ACME], ev, claim.Attested, "format="+attestation))(t))
+		all = append(all, fixture.Must(claim.FromAttestation(a.claims[caller.ACME], ev, claim.Attested, "format="+attestation))(t))
 	}
 	return all
 }

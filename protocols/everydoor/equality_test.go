@@ -15,6 +15,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/test/equality"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 var (
@@ -92,17 +93,17 @@ func TestWhatADoorChangesIsFound(t *testing.T) {
 }
 
 func reversed(t *testing.T, name pkix.RawName) pkix.RawName {
-	rdns := try(pkix.ParseName(name))(t)
+	rdns := fixture.Must(pkix.ParseName(name))(t)
 	slices.Reverse(rdns)
-	return try(pkix.MarshalName(rdns))(t)
+	return fixture.Must(pkix.MarshalName(rdns))(t)
 }
 
 // profilesOf gives profiles, built-in and random ones in turn.
 func profilesOf(t *testing.T, n int) (all []*profile.Profile) {
 	t.Helper()
-	d, known := newDice(*seed, 0), try(profile.BuiltinProfiles())(t)
+	d, known := newDice(*seed, 0), fixture.Must(profile.BuiltinProfiles())(t)
 	known = some(d, len(known), len(known), known...)
-	builtin, base := try(profile.Builtin())(t), map[string]profile.Written{}
+	builtin, base := fixture.Must(profile.Builtin())(t), map[string]profile.Written{}
 	for _, w := range builtin {
 		base[w.ID] = w
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/protocols/est"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // estDoor is simpleenroll, by HTTP Basic or with a device certificate.
@@ -39,7 +40,7 @@ func newEST(g *gateway) *estDoor {
 		endpoints = append(endpoints, p.est)
 		own[p.est.ID] = est.Own{DeviceRoots: []*x509.Certificate{g.root}}
 	}
-	served := try(est.New(est.Options{Endpoints: endpoints, Own: own, Core: d.core, Issuers: g.issuer, Generations: g.issuer.Generations, Certificates: g.memory, Credentials: registry,
+	served := fixture.Must(est.New(est.Options{Endpoints: endpoints, Own: own, Core: d.core, Issuers: g.issuer, Generations: g.issuer.Generations, Certificates: g.memory, Credentials: registry,
 		Callers: caller.NewVerifier(caller.EST), Claims: claim.NewVerifier(caller.EST), Log: slog.New(slog.DiscardHandler), Now: clock}))(g)
 	served.Routes(d.router)
 	return d
@@ -103,7 +104,7 @@ func onlyCertificate(t *testing.T, body []byte) []byte {
 			Signers      []asn1.RawValue `asn1:"set"`
 		} `asn1:"explicit,tag:0"`
 	}
-	if _, err := asn1.Unmarshal(try(base64.StdEncoding.DecodeString(string(body)))(t), &outer); err != nil {
+	if _, err := asn1.Unmarshal(fixture.Must(base64.StdEncoding.DecodeString(string(body)))(t), &outer); err != nil {
 		t.Fatal(err)
 	}
 	return outer.Content.Certificates.Bytes

@@ -17,6 +17,7 @@ import (
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/enrollgate/enrollgate/ca/pkix"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // What is wrong with a request decides how it is refused.
@@ -77,18 +78,18 @@ func signature(t *testing.T, s crypto.Signer, hash crypto.Hash, message []byte) 
 		h.Write(message)
 		message = h.Sum(nil)
 	}
-	return try(s.Sign(rand.Reader, message, hash))(t)
+	return fixture.Must(s.Sign(rand.Reader, message, hash))(t)
 }
 
 // foreignRequests are shared by all doors.
 func foreignRequests(t *testing.T, g *gateway, blocked crypto.Signer) []foreign {
 	t.Helper()
-	curve, modulus := try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t), try(rsa.GenerateKey(rand.Reader, 2048))(t)
+	curve, modulus := fixture.Key(t), fixture.Must(rsa.GenerateKey(rand.Reader, 2048))(t)
 	_, edwards, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	others := map[crypto.Signer]crypto.Signer{curve: try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t), modulus: g.keys["rsa-2048"][keyOfGo]}
+	others := map[crypto.Signer]crypto.Signer{curve: fixture.Key(t), modulus: g.keys["rsa-2048"][keyOfGo]}
 	rsaSHA256, ecdsaSHA256 := algorithm(pkix.OID{1, 2, 840, 113549, 1, 1, 11}, null), algorithm(pkix.OID{1, 2, 840, 10045, 4, 3, 2}, nil)
 	all := []foreign{
 		{name: "sound, P-256", holder: curve},
@@ -174,7 +175,7 @@ func foreignRequests(t *testing.T, g *gateway, blocked crypto.Signer) []foreign 
 				return whole[:len(whole)-8]
 			}})
 	}
-	for name, weak := range map[string]crypto.Signer{"P-224": try(ecdsa.GenerateKey(elliptic.P224(), rand.Reader))(t), "RSA of 1024 bits": weakRSA(prime(t, 512), prime(t, 512), 65537),
+	for name, weak := range map[string]crypto.Signer{"P-224": fixture.Must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader))(t), "RSA of 1024 bits": weakRSA(prime(t, 512), prime(t, 512), 65537),
 		"RSA with exponent 3": weakRSA(primeFor3(t), primeFor3(t), 3), "RSA with the ROCA fingerprint": weakRSA(rocaPrime(t), rocaPrime(t), 65537), "RSA with close primes": closeRSA(t)} {
 		by := rsaSHA256
 		if name == "P-224" {
@@ -196,7 +197,7 @@ func pss(t *testing.T, k *rsa.PrivateKey, message []byte) []byte {
 	t.Helper()
 	digest := crypto.SHA256.New()
 	digest.Write(message)
-	return try(rsa.SignPSS(rand.Reader, k, crypto.SHA256, digest.Sum(nil), &rsa.PSSOptions{SaltLength: 32}))(t)
+	return fixture.Must(rsa.SignPSS(rand.Reader, k, crypto.SHA256, digest.Sum(nil), &rsa.PSSOptions{SaltLength: 32}))(t)
 }
 
 // weakKey signs by the textbook, as crypto/rsa would not with such a key.
@@ -226,7 +227,7 @@ func (k *weakKey) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte,
 
 func prime(t *testing.T, bits int) *big.Int {
 	t.Helper()
-	return try(rand.Prime(rand.Reader, bits))(t)
+	return fixture.Must(rand.Prime(rand.Reader, bits))(t)
 }
 
 // primeFor3 is a prime whose predecessor 3 does not divide.
@@ -251,9 +252,9 @@ func rocaPrime(t *testing.T) *big.Int {
 	}
 	top := new(big.Int).Lsh(big.NewInt(3), 1022) // so that two of them make 2048 bits
 	for {
-		a := try(rand.Int(rand.Reader, product))(t)
+		a := fixture.Must(rand.Int(rand.Reader, product))(t)
 		power := new(big.Int).Exp(big.NewInt(65537), a, product)
-		k := try(rand.Int(rand.Reader, new(big.Int).Div(new(big.Int).Lsh(big.NewInt(1), 1022), product)))(t)
+		k := fixture.Must(rand.Int(rand.Reader, new(big.Int).Div(new(big.Int).Lsh(big.NewInt(1), 1022), product)))(t)
 		k.Add(k, new(big.Int).Div(top, product))
 		p := new(big.Int).Add(k.Mul(k, product), power)
 		if p.BitLen() == 1024 && p.ProbablyPrime(20) && new(big.Int).Mod(p, big.NewInt(65537)).Int64() != 1 {
@@ -277,5 +278,5 @@ func closeRSA(t *testing.T) *weakKey {
 func certificateFor(t *testing.T, public crypto.PublicKey) *x509.Certificate {
 	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(78), NotBefore: now, NotAfter: now}
-	return try(x509.ParseCertificate(try(x509.CreateCertificate(rand.Reader, template, template, public, try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)))(t)))(t)
+	return fixture.Must(x509.ParseCertificate(fixture.Must(x509.CreateCertificate(rand.Reader, template, template, public, fixture.Key(t)))(t)))(t)
 }

@@ -33,6 +33,8 @@ import (
 	"github.com/enrollgate/enrollgate/ca/seal"
 	"github.com/enrollgate/enrollgate/store/memory"
 	"github.com/enrollgate/enrollgate/store/sqlite"
+	"github.com/enrollgate/enrollgate/test/core"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 const (
@@ -106,19 +108,19 @@ func newGateway(t *testing.T, profiles []*profile.Profile) *gateway {
 	if err := sqlite.Migrate(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
-	g.sqlite = try(sqlite.Open(t.Context(), sqlite.Options{Path: path, Log: slog.New(slog.DiscardHandler), Replica: "test"}))(t)
+	g.sqlite = fixture.Must(sqlite.Open(t.Context(), sqlite.Options{Path: path, Log: slog.New(slog.DiscardHandler), Replica: "test"}))(t)
 	t.Cleanup(func() {
 		if err := g.sqlite.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	flat, problems := profile.Flatten(try(profile.Read([]byte(hub)))(t), nil)
+	flat, problems := profile.Flatten(fixture.Must(profile.Read([]byte(hub)))(t), nil)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	accounts := [][]caller.Method{{caller.ACMEAccount}, {caller.ACMEAccount, caller.ExternalAccount}}
 	g.hub = ca.Endpoint{ID: "acme-hub", Door: caller.ACME, Tenant: tenant, CA: issuing, Profile: "hub", Policies: accounts}
-	endpoints, bindings, policies := []ca.Endpoint{g.hub}, map[string]*profile.Profile{g.hub.ID: try(profile.Compile(flat[0]))(t)}, map[string]ruleset.Policy{}
+	endpoints, bindings, policies := []ca.Endpoint{g.hub}, map[string]*profile.Profile{g.hub.ID: fixture.Must(profile.Compile(flat[0]))(t)}, map[string]ruleset.Policy{}
 	for _, p := range profiles {
 		b := &bound{p, ca.Endpoint{ID: "est-" + p.ID(), Door: caller.EST, Tenant: tenant, CA: issuing, Profile: p.ID(), Policies: [][]caller.Method{{caller.Password}, {caller.DeviceCertificate}, {caller.Certificate}}},
 			ca.Endpoint{ID: "acme-" + p.ID(), Of: g.hub.ID, Door: caller.ACME, Tenant: tenant, CA: issuing, Profile: p.ID(), Policies: accounts},
@@ -129,21 +131,11 @@ func newGateway(t *testing.T, profiles []*profile.Profile) *gateway {
 		}
 		policies[p.ID()] = p.Lint()
 	}
-	engine := try(profile.NewEngine(bindings))(t)
-	for _, p := range engine.Profiles() {
-		for _, store := range []interface {
-			KeepProfile(ctx context.Context, hash [32]byte, text []byte) error
-		}{g.memory, g.sqlite} {
-			if err := store.KeepProfile(t.Context(), p.Hash(), p.Text()); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	parts := ca.Parts{Endpoints: endpoints, Policy: engine, Issuers: g.issuer, Ledger: g.memory, Log: slog.New(slog.DiscardHandler), Now: clock, Observer: g.seen,
-		Linter: try(lint.New(lint.Options{Policies: policies, Log: slog.New(slog.DiscardHandler)}))(t)}
-	g.core = try(ca.NewAuthority(parts))(t)
+	parts := ca.Parts{Endpoints: endpoints, Policy: core.Engine(t, bindings, g.memory, g.sqlite), Issuers: g.issuer, Ledger: g.memory, Log: slog.New(slog.DiscardHandler), Now: clock, Observer: g.seen,
+		Linter: fixture.Must(lint.New(lint.Options{Policies: policies, Log: slog.New(slog.DiscardHandler)}))(t)}
+	g.core = fixture.Must(ca.NewAuthority(parts))(t)
 	parts.Ledger = g.sqlite
-	g.durable = try(ca.NewAuthority(parts))(t)
+	g.durable = fixture.Must(ca.NewAuthority(parts))(t)
 	g.makeDevices()
 	return g
 }
@@ -172,14 +164,11 @@ func (g *gateway) register(store interface {
 	seal.Store
 }, kind credential.Kind, door caller.Door) (*credential.Registry, []holder) {
 	g.Helper()
-	registry := credential.NewRegistry(store, try(seal.NewKeyring(bytes.Repeat([]byte{1}, seal.KeySize), store))(g))
+	registry := credential.NewRegistry(store, fixture.Must(seal.NewKeyring(bytes.Repeat([]byte{1}, seal.KeySize), store))(g))
 	var all []holder
 	for _, b := range holders {
 		c := credential.Credential{Tenant: tenant, Kind: kind, Door: door, Binding: b, Granted: credential.Unlimited, Left: credential.Unlimited, Expires: now.Add(time.Hour)}
-		made, secret, err := registry.Create(g.Context(), c, "", ca.Audit{Tenant: tenant, Event: "credential.created", Actor: "operator:x", Detail: []byte("{}")})
-		if err != nil {
-			g.Fatal(err)
-		}
+		made, secret := core.Register(g, registry, c)
 		all = append(all, holder{made, secret})
 	}
 	return registry, all
@@ -194,9 +183,9 @@ func keyPool(t *testing.T) map[string][]crypto.Signer {
 			t.Fatal(err)
 		}
 		pool["ed25519"] = append(pool["ed25519"], small)
-		pool["ecdsa-p256"] = append(pool["ecdsa-p256"], try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t))
-		pool["ecdsa-p384"] = append(pool["ecdsa-p384"], try(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))(t))
-		pool["rsa-2048"] = append(pool["rsa-2048"], try(rsa.GenerateKey(rand.Reader, 2048))(t))
+		pool["ecdsa-p256"] = append(pool["ecdsa-p256"], fixture.Key(t))
+		pool["ecdsa-p384"] = append(pool["ecdsa-p384"], fixture.Must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))(t))
+		pool["rsa-2048"] = append(pool["rsa-2048"], fixture.Must(rsa.GenerateKey(rand.Reader, 2048))(t))
 	}
 	return pool
 }
@@ -224,7 +213,7 @@ func requestInfo(t testing.TB, subject pkix.RawName, public crypto.PublicKey, ex
 	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(0)
 		b.AddBytes(subject)
-		b.AddBytes(try(x509.MarshalPKIXPublicKey(public))(t))
+		b.AddBytes(fixture.Must(x509.MarshalPKIXPublicKey(public))(t))
 		b.AddASN1(casn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
 			for _, attribute := range more {
 				b.AddBytes(attribute)
@@ -234,7 +223,7 @@ func requestInfo(t testing.TB, subject pkix.RawName, public crypto.PublicKey, ex
 			}
 		})
 	})
-	return try(b.Bytes())(t)
+	return fixture.Must(b.Bytes())(t)
 }
 
 // addExtensionRequest adds the attribute of RFC 2985 section 5.4.2.
@@ -260,8 +249,8 @@ func addExtensionRequest(b *cryptobyte.Builder, extensions []pkix.Extension) {
 // signedBy makes a request of its info with the algorithm of a key.
 func signedBy(t testing.TB, info []byte, signer crypto.Signer) []byte {
 	t.Helper()
-	algorithm := try(pkix.SignatureFor(try(pkix.NewPublicKey(signer.Public()))(t)))(t)
-	return try(pkix.Assemble(info, algorithm, try(signer.Sign(rand.Reader, algorithm.Digest(info), algorithm.Hash))(t)))(t)
+	algorithm := fixture.Must(pkix.SignatureFor(fixture.Must(pkix.NewPublicKey(signer.Public()))(t)))(t)
+	return fixture.Must(pkix.Assemble(info, algorithm, fixture.Must(signer.Sign(rand.Reader, algorithm.Digest(info), algorithm.Hash))(t)))(t)
 }
 
 // devices is how many device certificates there are.
@@ -277,18 +266,18 @@ func serialOf(i int) string { return fmt.Sprintf("SN-%d", i) }
 
 func (g *gateway) makeDevices() {
 	g.Helper()
-	vendor := try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(g)
+	vendor := fixture.Key(g)
 	sign := func(c, parent *x509.Certificate, key crypto.PublicKey) *x509.Certificate {
 		c.SerialNumber, c.NotBefore, c.NotAfter = big.NewInt(1), now.Add(-time.Hour), now.Add(time.Hour)
-		return try(x509.ParseCertificate(try(x509.CreateCertificate(rand.Reader, c, parent, key, vendor))(g)))(g)
+		return fixture.Must(x509.ParseCertificate(fixture.Must(x509.CreateCertificate(rand.Reader, c, parent, key, vendor))(g)))(g)
 	}
 	root := &x509.Certificate{Subject: stdpkix.Name{CommonName: "vendor"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
 	g.root = sign(root, root, vendor.Public())
 	for i := range devices {
-		name := try(pkix.NewHardwareModule(pkix.OID{1, 3, 6, 1, 4, 1, 47196, 1}, []byte(serialOf(i))))(g)
+		name := fixture.Must(pkix.NewHardwareModule(pkix.OID{1, 3, 6, 1, 4, 1, 47196, 1}, []byte(serialOf(i))))(g)
 		leaf := &x509.Certificate{Subject: stdpkix.Name{CommonName: "device", SerialNumber: serialOf(i)},
-			ExtraExtensions: []stdpkix.Extension{{Id: asn1.ObjectIdentifier(pkix.OIDSubjectAltName), Value: try(pkix.MarshalGeneralNames([]pkix.GeneralName{name}))(g)}}}
-		g.devices = append(g.devices, &device{sign(leaf, g.root, try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(g).Public()), serialOf(i)})
+			ExtraExtensions: []stdpkix.Extension{{Id: asn1.ObjectIdentifier(pkix.OIDSubjectAltName), Value: fixture.Must(pkix.MarshalGeneralNames([]pkix.GeneralName{name}))(g)}}}
+		g.devices = append(g.devices, &device{sign(leaf, g.root, fixture.Key(g).Public()), serialOf(i)})
 	}
 }
 
@@ -301,10 +290,10 @@ type testCA struct {
 
 func newTestCA(t *testing.T) *testCA {
 	t.Helper()
-	key := try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
-	public := try(pkix.NewPublicKey(key.Public()))(t)
-	facts := &ca.Facts{Tenant: tenant, CA: issuing, Generation: 1, Subject: nameOf(t, attribute{"C", "DE", 19}, attribute{"CN", "Test Issuing CA", 12}), KeyID: public.KeyID(), Key: public,
-		Signature: try(pkix.SignatureFor(public))(t), NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(5, 0, 0),
+	key := fixture.Key(t)
+	public := fixture.Must(pkix.NewPublicKey(key.Public()))(t)
+	facts := &ca.Facts{Tenant: tenant, CA: issuing, Generation: 1, Subject: fixture.Name(t, fixture.Printable(t, "C", "DE"), fixture.UTF8(t, "CN", "Test Issuing CA")), KeyID: public.KeyID(), Key: public,
+		Signature: fixture.Must(pkix.SignatureFor(public))(t), NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(5, 0, 0),
 		AIA: []string{"http://pki.example/aia/default/issuing.cer"}, OCSP: []string{"http://pki.example/ocsp/default/issuing"}}
 	for i := range 4 {
 		facts.Shards = append(facts.Shards, "http://pki.example"+ca.CRLPath(tenant, issuing, ca.CRLScope(1, i+1)))

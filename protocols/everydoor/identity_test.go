@@ -10,6 +10,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/claim"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/ca/profile"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // evidence is what is known of an identity.
@@ -50,7 +51,7 @@ func (i *identity) requested(t *testing.T) []pkix.Extension {
 	if len(i.names) == 0 {
 		return i.extensions
 	}
-	return slices.Insert(slices.Clone(i.extensions), i.sanAt, try(pkix.MarshalSubjectAltName(i.names, i.subject.Empty()))(t))
+	return slices.Insert(slices.Clone(i.extensions), i.sanAt, fixture.Must(pkix.MarshalSubjectAltName(i.names, i.subject.Empty()))(t))
 }
 
 // newIdentity draws one that the profile would often issue to.
@@ -195,17 +196,17 @@ func (d dice) name(t *testing.T, kind string) pkix.GeneralName {
 	case "uri":
 		return pkix.NewURI(pick(d, "spiffe://corp.example/d", "spiffe://corp.example/a/b", "https://other.example/?q=1", "urn:uuid:6ba7b810-9dad-11d1-80b4-00c04fd430c8"))
 	case "rid":
-		return try(pkix.NewRegisteredID(pick(d, pkix.OID{1, 3, 6, 1, 4, 1, 5}, pkix.OID{1, 2, 3})))(t)
+		return fixture.Must(pkix.NewRegisteredID(pick(d, pkix.OID{1, 3, 6, 1, 4, 1, 5}, pkix.OID{1, 2, 3})))(t)
 	case "dirname":
-		return pkix.NewDirectoryName(pick(d, nameOf(t, attribute{"C", "DE", 19}, attribute{"O", "x", 12}), nameOf(t, attribute{"O", "y", 19})))
+		return pkix.NewDirectoryName(pick(d, fixture.Name(t, fixture.Printable(t, "C", "DE"), fixture.UTF8(t, "O", "x")), fixture.Name(t, fixture.Printable(t, "O", "y"))))
 	case "upn":
-		return try(pkix.NewUPN(pick(d, "d@corp.example", "ada@corp.example", "dä@corp.example")))(t)
+		return fixture.Must(pkix.NewUPN(pick(d, "d@corp.example", "ada@corp.example", "dä@corp.example")))(t)
 	case "hardware":
-		return try(pkix.NewHardwareModule(pick(d, pkix.OID{1, 3, 6, 1, 4, 1, 47196, 1}, pkix.OID{1, 3, 6, 1, 4, 1, 99999, 6}), []byte(pick(d, serialOf(0), serialOf(1), serialOf(2), "S-77"))))(t)
+		return fixture.Must(pkix.NewHardwareModule(pick(d, pkix.OID{1, 3, 6, 1, 4, 1, 47196, 1}, pkix.OID{1, 3, 6, 1, 4, 1, 99999, 6}), []byte(pick(d, serialOf(0), serialOf(1), serialOf(2), "S-77"))))(t)
 	case "permanent":
-		return try(pkix.NewPermanentIdentifier(pick(d, "A-1", "A-2", "B 3"), pick(d, pkix.OID(nil), pkix.OID{1, 2, 3, 4})))(t)
+		return fixture.Must(pkix.NewPermanentIdentifier(pick(d, "A-1", "A-2", "B 3"), pick(d, pkix.OID(nil), pkix.OID{1, 2, 3, 4})))(t)
 	case "other":
-		return try(pkix.NewOtherName(pkix.OID{1, 3, 6, 1, 4, 1, 99999, 1}, pick(d, []byte("\x0c\x08device-1"), []byte("\x1e\x04\x00d\x00e"), []byte("\x04\x02ab"))))(t)
+		return fixture.Must(pkix.NewOtherName(pkix.OID{1, 3, 6, 1, 4, 1, 99999, 1}, pick(d, []byte("\x0c\x08device-1"), []byte("\x1e\x04\x00d\x00e"), []byte("\x04\x02ab"))))(t)
 	case "sid":
 		return pkix.NewURI("tag:microsoft.com,2022-09-14:sid:S-1-5-21-1-500")
 	}
@@ -232,7 +233,7 @@ func (d dice) subject(t *testing.T, cn string) pkix.RawName {
 	if len(rdns) > 1 && d.one(4) { // one multi-valued RDN of two
 		rdns = append(rdns[:len(rdns)-2], append(slices.Clone(rdns[len(rdns)-2]), rdns[len(rdns)-1]...))
 	}
-	return try(pkix.MarshalName(rdns))(t)
+	return fixture.Must(pkix.MarshalName(rdns))(t)
 }
 
 // attribute encodes a value, often in another string type than the usual one.
@@ -266,13 +267,13 @@ func (d dice) extensions(t *testing.T) []pkix.Extension {
 		return nil
 	}
 	all := some(d, 1, 3,
-		try(pkix.MarshalExtKeyUsage(some(d, 1, 3, pkix.ExtKeyUsages["clientAuth"], pkix.ExtKeyUsages["serverAuth"], pkix.ExtKeyUsages["emailProtection"], pkix.ExtKeyUsages["codeSigning"]), d.one(4)))(t),
-		try(pkix.MarshalKeyUsage(pkix.DigitalSignature|pkix.KeyCertSign))(t),
-		try(pkix.MarshalBasicConstraints(true, -1))(t),
-		try(pkix.MarshalCertificatePolicies([]pkix.OID{{1, 3, 6, 1, 4, 1, 99999, 20}}))(t),
-		try(pkix.MarshalSMIMECapabilities([]pkix.OID{{2, 16, 840, 1, 101, 3, 4, 1, 42}}))(t),
-		try(pkix.MarshalSubjectKeyID([]byte("mine")))(t),
-		try(pkix.MarshalMSTemplateName("User"))(t),
+		fixture.Must(pkix.MarshalExtKeyUsage(some(d, 1, 3, pkix.ExtKeyUsages["clientAuth"], pkix.ExtKeyUsages["serverAuth"], pkix.ExtKeyUsages["emailProtection"], pkix.ExtKeyUsages["codeSigning"]), d.one(4)))(t),
+		fixture.Must(pkix.MarshalKeyUsage(pkix.DigitalSignature|pkix.KeyCertSign))(t),
+		fixture.Must(pkix.MarshalBasicConstraints(true, -1))(t),
+		fixture.Must(pkix.MarshalCertificatePolicies([]pkix.OID{{1, 3, 6, 1, 4, 1, 99999, 20}}))(t),
+		fixture.Must(pkix.MarshalSMIMECapabilities([]pkix.OID{{2, 16, 840, 1, 101, 3, 4, 1, 42}}))(t),
+		fixture.Must(pkix.MarshalSubjectKeyID([]byte("mine")))(t),
+		fixture.Must(pkix.MarshalMSTemplateName("User"))(t),
 		pkix.Extension{ID: pkix.OID{1, 3, 6, 1, 4, 1, 99999, 2}, Critical: d.one(3), Value: []byte{0x0c, 2, 'o', 'k'}})
 	return all
 }

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/enrollgate/enrollgate/ca/profile"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // block is a part of a profile as people write it.
@@ -206,7 +207,7 @@ func (d dice) extras(w block) {
 func (d dice) newProfile(t *testing.T, id string, builtin []profile.Written, base map[string]profile.Written) *profile.Profile {
 	t.Helper()
 	for drawn := 1; ; drawn++ {
-		text := try(yaml.Marshal([]block{d.writtenProfile(id, builtin)}))(t)
+		text := fixture.Must(yaml.Marshal([]block{d.writtenProfile(id, builtin)}))(t)
 		layers, err := profile.Read(text)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)

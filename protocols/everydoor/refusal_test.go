@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/protocols/acme/state"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // way is one operation of a door that takes a PKCS #10 request: a new one is a row
@@ -50,11 +50,11 @@ const open = `
 // nobody gets a certificate for, through every way of every door: each is refused in
 // the door's own form, and nothing is signed or recorded.
 func TestForeignSignatures(t *testing.T) {
-	flat, problems := profile.Flatten(try(profile.Read([]byte(open)))(t), nil)
+	flat, problems := profile.Flatten(fixture.Must(profile.Read([]byte(open)))(t), nil)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	g := newGateway(t, []*profile.Profile{try(profile.Compile(flat[0]))(t)})
+	g := newGateway(t, []*profile.Profile{fixture.Must(profile.Compile(flat[0]))(t)})
 	ways := waysOf(t, g)
 	for _, d := range caller.Doors() {
 		why, left := without[d]
@@ -99,7 +99,7 @@ func waysOf(t *testing.T, g *gateway) map[caller.Door][]way {
 	t.Helper()
 	p := g.profiles[0]
 	est, acme, scep := newEST(g), newACME(g), newSCEP(g)
-	extensions := []pkix.Extension{try(pkix.MarshalSubjectAltName([]pkix.GeneralName{pkix.DNS(host)}, true))(t)}
+	extensions := []pkix.Extension{fixture.Must(pkix.MarshalSubjectAltName([]pkix.GeneralName{pkix.DNS(host)}, true))(t)}
 	secret := scep.holders[0].secret.Text()
 	own := &foreign{holder: g.keys["ecdsa-p256"][keyOfEST]}
 	return map[caller.Door][]way{
@@ -128,7 +128,7 @@ func waysOf(t *testing.T, g *gateway) map[caller.Door][]way {
 				if first.certificate == nil {
 					t.Fatal(first)
 				}
-				client, der := try(x509.ParseCertificate(first.certificate.Raw))(t), f.der(t, extensions)
+				client, der := fixture.Must(x509.ParseCertificate(first.certificate.Raw))(t), f.der(t, extensions)
 				return func() outcome { return est.send(t, p, "simplereenroll", der, holder{}, client) }
 			}},
 		},
@@ -138,7 +138,7 @@ func waysOf(t *testing.T, g *gateway) map[caller.Door][]way {
 				if !signsMessages(signer) { // the request is then for another key than the message's
 					signer = g.keys["rsa-2048"][keyOfSCEP]
 				}
-				client := try(cms.ReadCertificate(certificateFor(t, signer.Public()).Raw))(t)
+				client := fixture.Must(cms.ReadCertificate(certificateFor(t, signer.Public()).Raw))(t)
 				der := f.der(t, extensions, challengePassword(secret))
 				return func() outcome { return scep.send(t, p, pkcsReq, der, signer, client, secret) }
 			}},
@@ -148,7 +148,7 @@ func waysOf(t *testing.T, g *gateway) map[caller.Door][]way {
 				if first.certificate == nil {
 					t.Fatal(first)
 				}
-				client, der := try(cms.ReadCertificate(first.certificate.Raw))(t), f.der(t, extensions)
+				client, der := fixture.Must(cms.ReadCertificate(first.certificate.Raw))(t), f.der(t, extensions)
 				return func() outcome { return scep.send(t, p, renewalReq, der, signer, client, "") }
 			}},
 		},
@@ -169,7 +169,7 @@ func signsMessages(k crypto.Signer) bool {
 // blockedKey has a certificate revoked for the compromise of its key, at both cores.
 func blockedKey(t *testing.T, g *gateway) crypto.Signer {
 	t.Helper()
-	signer := try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
+	signer := fixture.Key(t)
 	_, possession, err := claim.VerifyCSR((&foreign{holder: signer}).der(t, nil), false)
 	if err != nil {
 		t.Fatal(err)

@@ -28,6 +28,7 @@ import (
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/protocols/internal/cms"
 	"github.com/enrollgate/enrollgate/protocols/scep"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // scepDoor is PKCSReq with a challengePassword.
@@ -58,13 +59,13 @@ func (a *authority) ByRecipient(ctx context.Context, _ pkix.RawName, _, _ []byte
 func newSCEP(g *gateway) *scepDoor {
 	g.Helper()
 	registry, holders := g.register(g.memory, credential.OneTime, caller.SCEP)
-	key := try(rsa.GenerateKey(rand.Reader, 2048))(g)
+	key := fixture.Must(rsa.GenerateKey(rand.Reader, 2048))(g)
 	d := &scepDoor{g: g, core: &witness{Authority: g.core}, router: chi.NewRouter(), holders: holders, ra: &authority{selfSigned(g, key), key}, own: map[string]cms.Certificate{}}
 	var endpoints []ca.Endpoint
 	for _, p := range g.profiles {
 		endpoints = append(endpoints, p.scep)
 	}
-	served := try(scep.New(scep.Options{Endpoints: endpoints, Core: d.core, Issuers: g.issuer, Generations: g.issuer.Generations, RAs: func(string, string) scep.RA { return d.ra },
+	served := fixture.Must(scep.New(scep.Options{Endpoints: endpoints, Core: d.core, Issuers: g.issuer, Generations: g.issuer.Generations, RAs: func(string, string) scep.RA { return d.ra },
 		CRL: func(ca.Issuer) ([]byte, bool) { return nil, false }, Certificates: g.memory, Credentials: registry,
 		Callers: caller.NewVerifier(caller.SCEP), Claims: claim.NewVerifier(caller.SCEP), Log: slog.New(slog.DiscardHandler), Now: clock}))(g)
 	served.Routes(d.router)
@@ -75,7 +76,7 @@ func newSCEP(g *gateway) *scepDoor {
 func selfSigned(t testing.TB, key crypto.Signer) cms.Certificate {
 	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(77), Subject: stdpkix.Name{CommonName: "client"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)}
-	return try(cms.ReadCertificate(try(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))(t)))(t)
+	return fixture.Must(cms.ReadCertificate(fixture.Must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))(t)))(t)
 }
 
 func (d *scepDoor) Name() string { return "SCEP" }
@@ -105,7 +106,7 @@ const (
 // client is the certificate that a key signs for itself.
 func (d *scepDoor) client(t *testing.T, signer crypto.Signer) cms.Certificate {
 	t.Helper()
-	spki := string(try(x509.MarshalPKIXPublicKey(signer.Public()))(t))
+	spki := string(fixture.Must(x509.MarshalPKIXPublicKey(signer.Public()))(t))
 	own, ok := d.own[spki]
 	if !ok {
 		own = selfSigned(t, signer)
@@ -122,8 +123,8 @@ func (d *scepDoor) send(t *testing.T, p *bound, kind string, csr []byte, signer 
 		hash = crypto.SHA512 // RFC 8419 section 2.3
 	}
 	d.sent++
-	envelope := try(cms.Encrypt(cms.OIDData, csr, cms.AES128CBC, cms.Floor{}, cms.KeyTransport{Certificate: d.ra.certificate}))(t)
-	message := try(cms.Sign(cms.OIDData, envelope, [][]byte{own.Raw}, nil, cms.Signer{Key: signer, Certificate: own, Hash: hash, PlainRSA: true, Attributes: cms.Attributes{
+	envelope := fixture.Must(cms.Encrypt(cms.OIDData, csr, cms.AES128CBC, cms.Floor{}, cms.KeyTransport{Certificate: d.ra.certificate}))(t)
+	message := fixture.Must(cms.Sign(cms.OIDData, envelope, [][]byte{own.Raw}, nil, cms.Signer{Key: signer, Certificate: own, Hash: hash, PlainRSA: true, Attributes: cms.Attributes{
 		scepAttribute(2, casn1.PrintableString, kind), scepAttribute(7, casn1.PrintableString, fmt.Sprintf("%d", d.sent)), scepAttribute(5, casn1.OCTET_STRING, "0123456789abcdef")}}))(t)
 	q := httptest.NewRequestWithContext(t.Context(), http.MethodPost, scep.Prefix+"/"+tenant+"/"+issuing+"/"+p.ID()+"?operation=PKIOperation", bytes.NewReader(message))
 	d.core.refusal = nil
@@ -132,9 +133,9 @@ func (d *scepDoor) send(t *testing.T, p *bound, kind string, csr []byte, signer 
 	if answer.Code != http.StatusOK {
 		return d.core.refused(fmt.Sprintf("%d %s", answer.Code, answer.Body))
 	}
-	reply := try(cms.ReadSigned(answer.Body.Bytes(), cms.Limits{}))(t)
+	reply := fixture.Must(cms.ReadSigned(answer.Body.Bytes(), cms.Limits{}))(t)
 	if len(reply.Content) == 0 {
-		said := try(reply.Signer())(t).Signed
+		said := fixture.Must(reply.Signer())(t).Signed
 		info, _ := said.Value(pkix.OID{2, 16, 840, 1, 113733, 1, 9, 4}) // failInfo: a PrintableString of a digit
 		why, _ := said.Value(pkix.OID{1, 3, 6, 1, 5, 5, 7, 24, 1})      // failInfoText
 		return d.core.refused(fmt.Sprintf("failInfo %s: %s", info[2:], why))
@@ -143,7 +144,7 @@ func (d *scepDoor) send(t *testing.T, p *bound, kind string, csr []byte, signer 
 	if decrypter, ok := signer.(*rsa.PrivateKey); ok {
 		key = cms.RSAKey{Certificate: own, Decrypter: decrypter}
 	}
-	all, _, err := cms.ReadDegenerate(try(try(cms.ReadEnveloped(reply.Content, cms.Limits{}))(t).Decrypt(cms.Floor{}, key))(t), cms.Limits{})
+	all, _, err := cms.ReadDegenerate(fixture.Must(fixture.Must(cms.ReadEnveloped(reply.Content, cms.Limits{}))(t).Decrypt(cms.Floor{}, key))(t), cms.Limits{})
 	if err != nil || len(all) != 1 {
 		t.Fatalf("%d certificates, %v", len(all), err)
 	}

@@ -8,34 +8,31 @@ import (
 	"testing"
 	"time"
 
-	"github.com/enrollgate/enrollgate/ca"
 	"github.com/enrollgate/enrollgate/ca/caller"
 	"github.com/enrollgate/enrollgate/ca/credential"
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/ca/profile"
 	"github.com/enrollgate/enrollgate/ca/seal"
+	"github.com/enrollgate/enrollgate/test/core"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // TestSpentSecretSignsNothing: who goes on sending a secret that has no use left
 // gets what the same request got, or is refused, and the CA's key does nothing for it.
 func TestSpentSecretSignsNothing(t *testing.T) {
-	flat, problems := profile.Flatten(try(profile.Read([]byte(open)))(t), nil)
+	flat, problems := profile.Flatten(fixture.Must(profile.Read([]byte(open)))(t), nil)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	g := newGateway(t, []*profile.Profile{try(profile.Compile(flat[0]))(t)})
+	g := newGateway(t, []*profile.Profile{fixture.Must(profile.Compile(flat[0]))(t)})
 	p, est, scep := g.profiles[0], newEST(g), newSCEP(g)
-	registry := credential.NewRegistry(g.memory, try(seal.NewKeyring(bytes.Repeat([]byte{1}, seal.KeySize), g.memory))(t))
+	registry := credential.NewRegistry(g.memory, fixture.Must(seal.NewKeyring(bytes.Repeat([]byte{1}, seal.KeySize), g.memory))(t))
 	once := func(kind credential.Kind, door caller.Door) holder {
-		made, secret, err := registry.Create(t.Context(), credential.Credential{Tenant: tenant, Kind: kind, Door: door, Granted: 1, Left: 1, Expires: now.Add(time.Hour)},
-			"", ca.Audit{Tenant: tenant, Event: "credential.created", Actor: "operator:x", Detail: []byte("{}")})
-		if err != nil {
-			t.Fatal(err)
-		}
+		made, secret := core.Register(t, registry, credential.Credential{Tenant: tenant, Kind: kind, Door: door, Granted: 1, Left: 1, Expires: now.Add(time.Hour)})
 		return holder{made, secret}
 	}
 	code, secret := once(credential.Password, caller.EST), once(credential.OneTime, caller.SCEP)
-	extensions := []pkix.Extension{try(pkix.MarshalSubjectAltName([]pkix.GeneralName{pkix.DNS(host)}, true))(t)}
+	extensions := []pkix.Extension{fixture.Must(pkix.MarshalSubjectAltName([]pkix.GeneralName{pkix.DNS(host)}, true))(t)}
 	for door, ask := range map[string]func(*rsa.PrivateKey) outcome{
 		"EST": func(k *rsa.PrivateKey) outcome {
 			return est.send(t, p, "simpleenroll", (&foreign{holder: k}).der(t, extensions), code, nil)
@@ -46,7 +43,7 @@ func TestSpentSecretSignsNothing(t *testing.T) {
 			return scep.send(t, p, pkcsReq, der, k, scep.client(t, k), secret.secret.Text())
 		},
 	} {
-		key, other := try(rsa.GenerateKey(rand.Reader, 2048))(t), try(rsa.GenerateKey(rand.Reader, 2048))(t)
+		key, other := fixture.Must(rsa.GenerateKey(rand.Reader, 2048))(t), fixture.Must(rsa.GenerateKey(rand.Reader, 2048))(t)
 		first := ask(key)
 		if first.certificate == nil {
 			t.Fatalf("%s: %+v", door, first)

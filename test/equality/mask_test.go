@@ -1,8 +1,6 @@
 package equality_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"slices"
@@ -12,42 +10,43 @@ import (
 
 	"github.com/enrollgate/enrollgate/ca/pkix"
 	"github.com/enrollgate/enrollgate/test/equality"
+	"github.com/enrollgate/enrollgate/test/fixture"
 )
 
 // sample is a certificate with every kind of field, for a key of its own.
 func sample(t *testing.T, public any, serial byte, start time.Time) *pkix.Template {
 	t.Helper()
-	key := try(pkix.NewPublicKey(public))(t)
+	key := fixture.Must(pkix.NewPublicKey(public))(t)
 	_, isRSA := public.(*rsa.PublicKey)
 	usage := pkix.DigitalSignature
 	if isRSA {
 		usage |= pkix.KeyEncipherment
 	}
-	made := &pkix.Template{Serial: slices.Repeat([]byte{serial}, 16), Issuer: nameOf(t, attribute{"O", "Test", 12}), Subject: nameOf(t, attribute{"CN", "host.example", 12}, attribute{"O", "Acme", 19}),
+	made := &pkix.Template{Serial: slices.Repeat([]byte{serial}, 16), Issuer: fixture.Name(t, fixture.UTF8(t, "O", "Test")), Subject: fixture.Name(t, fixture.UTF8(t, "CN", "host.example"), fixture.Printable(t, "O", "Acme")),
 		NotBefore: start, NotAfter: start.Add(time.Hour), Key: key,
-		Signature: try(pkix.SignatureFor(try(pkix.NewPublicKey(try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t).Public()))(t)))(t)}
+		Signature: fixture.Must(pkix.SignatureFor(fixture.Must(pkix.NewPublicKey(fixture.Key(t).Public()))(t)))(t)}
 	shard := map[bool]string{true: "g2-s7", false: "g2-s31"}[isRSA]
 	made.Extensions = []pkix.Extension{
-		try(pkix.MarshalBasicConstraints(false, -1))(t),
-		try(pkix.MarshalKeyUsage(usage))(t),
-		try(pkix.MarshalExtKeyUsage([]pkix.OID{{1, 3, 6, 1, 5, 5, 7, 3, 1}, {1, 3, 6, 1, 5, 5, 7, 3, 2}}, false))(t),
-		try(pkix.MarshalSubjectKeyID(key.KeyID()))(t),
-		try(pkix.MarshalAuthorityKeyID([]byte{1, 2, 3}))(t),
-		try(pkix.MarshalCRLDistributionPoints([]string{"http://pki.example/crl/default/issuing/" + shard + ".crl"}))(t),
-		try(pkix.MarshalSubjectAltName([]pkix.GeneralName{pkix.DNS("host.example"), pkix.NewEmail("a@host.example")}, false))(t),
+		fixture.Must(pkix.MarshalBasicConstraints(false, -1))(t),
+		fixture.Must(pkix.MarshalKeyUsage(usage))(t),
+		fixture.Must(pkix.MarshalExtKeyUsage([]pkix.OID{{1, 3, 6, 1, 5, 5, 7, 3, 1}, {1, 3, 6, 1, 5, 5, 7, 3, 2}}, false))(t),
+		fixture.Must(pkix.MarshalSubjectKeyID(key.KeyID()))(t),
+		fixture.Must(pkix.MarshalAuthorityKeyID([]byte{1, 2, 3}))(t),
+		fixture.Must(pkix.MarshalCRLDistributionPoints([]string{"http://pki.example/crl/default/issuing/" + shard + ".crl"}))(t),
+		fixture.Must(pkix.MarshalSubjectAltName([]pkix.GeneralName{pkix.DNS("host.example"), pkix.NewEmail("a@host.example")}, false))(t),
 	}
 	return made
 }
 
 func parsed(t *testing.T, template *pkix.Template) *pkix.Certificate {
 	t.Helper()
-	return try(pkix.ParseTBS(try(template.MarshalTBS())(t)))(t)
+	return fixture.Must(pkix.ParseTBS(fixture.Must(template.MarshalTBS())(t)))(t)
 }
 
 // TestMask: certificates that differ in everything that is masked are the same;
 // one that differs in anything else is another one.
 func TestMask(t *testing.T) {
-	curve, modulus := try(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t), try(rsa.GenerateKey(rand.Reader, 2048))(t)
+	curve, modulus := fixture.Key(t), fixture.Must(rsa.GenerateKey(rand.Reader, 2048))(t)
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	one := func() *pkix.Template { return sample(t, curve.Public(), 1, start) }
 	two := func() *pkix.Template { return sample(t, modulus.Public(), 2, start.Add(time.Minute)) }
@@ -72,53 +71,53 @@ func TestMask(t *testing.T) {
 		change func(c *pkix.Template)
 	}{
 		"a longer serial number": {"length of the serial", func(c *pkix.Template) { c.Serial = append(c.Serial, 1) }},
-		"another signature":      {"signature algorithm", func(c *pkix.Template) { c.Signature = try(pkix.SignatureFor(c.Key))(t) }},
-		"another issuer":         {"issuer", func(c *pkix.Template) { c.Issuer = nameOf(t, attribute{"O", "Other", 12}) }},
+		"another signature":      {"signature algorithm", func(c *pkix.Template) { c.Signature = fixture.Must(pkix.SignatureFor(c.Key))(t) }},
+		"another issuer":         {"issuer", func(c *pkix.Template) { c.Issuer = fixture.Name(t, fixture.UTF8(t, "O", "Other")) }},
 		"a longer life":          {"validity", func(c *pkix.Template) { c.NotAfter = c.NotAfter.Add(time.Second) }},
 		"another value": {"subject", func(c *pkix.Template) {
-			c.Subject = nameOf(t, attribute{"CN", "Host.example", 12}, attribute{"O", "Acme", 19})
+			c.Subject = fixture.Name(t, fixture.UTF8(t, "CN", "Host.example"), fixture.Printable(t, "O", "Acme"))
 		}},
 		"another string type": {"subject", func(c *pkix.Template) {
-			c.Subject = nameOf(t, attribute{"CN", "host.example", 12}, attribute{"O", "Acme", 12})
+			c.Subject = fixture.Name(t, fixture.UTF8(t, "CN", "host.example"), fixture.UTF8(t, "O", "Acme"))
 		}},
 		"another order": {"subject", func(c *pkix.Template) {
-			c.Subject = nameOf(t, attribute{"O", "Acme", 19}, attribute{"CN", "host.example", 12})
+			c.Subject = fixture.Name(t, fixture.Printable(t, "O", "Acme"), fixture.UTF8(t, "CN", "host.example"))
 		}},
 		"one RDN of two": {"subject", func(c *pkix.Template) {
-			c.Subject = try(pkix.MarshalName([]pkix.RDN{{rdn(t, attribute{"CN", "host.example", 12}), rdn(t, attribute{"O", "Acme", 19})}}))(t)
+			c.Subject = fixture.Must(pkix.MarshalName([]pkix.RDN{{fixture.UTF8(t, "CN", "host.example"), fixture.Printable(t, "O", "Acme")}}))(t)
 		}},
 		"an attribute more": {"subject", func(c *pkix.Template) {
-			c.Subject = nameOf(t, attribute{"CN", "host.example", 12}, attribute{"O", "Acme", 19}, attribute{"C", "DE", 19})
+			c.Subject = fixture.Name(t, fixture.UTF8(t, "CN", "host.example"), fixture.Printable(t, "O", "Acme"), fixture.Printable(t, "C", "DE"))
 		}},
 		"an extension more": {"number of extensions", func(c *pkix.Template) {
 			c.Extensions = append(c.Extensions, pkix.Extension{ID: pkix.OIDOCSPNoCheck, Value: []byte{5, 0}})
 		}},
 		"an extension less":  {"number of extensions", func(c *pkix.Template) { c.Extensions = c.Extensions[:6] }},
 		"extensions in turn": {"extension at place", func(c *pkix.Template) { c.Extensions[2], c.Extensions[3] = c.Extensions[3], c.Extensions[2] }},
-		"a CA":               {"2.5.29.19", func(c *pkix.Template) { replaced(c, try(pkix.MarshalBasicConstraints(true, -1))(t)) }},
+		"a CA":               {"2.5.29.19", func(c *pkix.Template) { replaced(c, fixture.Must(pkix.MarshalBasicConstraints(true, -1))(t)) }},
 		"another key usage": {"2.5.29.15", func(c *pkix.Template) {
-			replaced(c, try(pkix.MarshalKeyUsage(pkix.DigitalSignature|pkix.NonRepudiation))(t))
+			replaced(c, fixture.Must(pkix.MarshalKeyUsage(pkix.DigitalSignature|pkix.NonRepudiation))(t))
 		}},
-		"a key usage less": {"2.5.29.15", func(c *pkix.Template) { replaced(c, try(pkix.MarshalKeyUsage(pkix.KeyEncipherment))(t)) }},
+		"a key usage less": {"2.5.29.15", func(c *pkix.Template) { replaced(c, fixture.Must(pkix.MarshalKeyUsage(pkix.KeyEncipherment))(t)) }},
 		"usages in turn": {"2.5.29.37", func(c *pkix.Template) {
-			replaced(c, try(pkix.MarshalExtKeyUsage([]pkix.OID{{1, 3, 6, 1, 5, 5, 7, 3, 2}, {1, 3, 6, 1, 5, 5, 7, 3, 1}}, false))(t))
+			replaced(c, fixture.Must(pkix.MarshalExtKeyUsage([]pkix.OID{{1, 3, 6, 1, 5, 5, 7, 3, 2}, {1, 3, 6, 1, 5, 5, 7, 3, 1}}, false))(t))
 		}},
-		"another key's identifier": {"2.5.29.14", func(c *pkix.Template) { replaced(c, try(pkix.MarshalSubjectKeyID(one().Key.KeyID()))(t)) }},
-		"another issuer's key":     {"2.5.29.35", func(c *pkix.Template) { replaced(c, try(pkix.MarshalAuthorityKeyID([]byte{1, 2, 4}))(t)) }},
+		"another key's identifier": {"2.5.29.14", func(c *pkix.Template) { replaced(c, fixture.Must(pkix.MarshalSubjectKeyID(one().Key.KeyID()))(t)) }},
+		"another issuer's key":     {"2.5.29.35", func(c *pkix.Template) { replaced(c, fixture.Must(pkix.MarshalAuthorityKeyID([]byte{1, 2, 4}))(t)) }},
 		"another generation": {"2.5.29.31", func(c *pkix.Template) {
-			replaced(c, try(pkix.MarshalCRLDistributionPoints([]string{"http://pki.example/crl/default/issuing/g3-s7.crl"}))(t))
+			replaced(c, fixture.Must(pkix.MarshalCRLDistributionPoints([]string{"http://pki.example/crl/default/issuing/g3-s7.crl"}))(t))
 		}},
 		"no shard": {"2.5.29.31", func(c *pkix.Template) {
-			replaced(c, try(pkix.MarshalCRLDistributionPoints([]string{"http://pki.example/crl/default/issuing/g2.crl"}))(t))
+			replaced(c, fixture.Must(pkix.MarshalCRLDistributionPoints([]string{"http://pki.example/crl/default/issuing/g2.crl"}))(t))
 		}},
 		"another CA's list": {"2.5.29.31", func(c *pkix.Template) {
-			replaced(c, try(pkix.MarshalCRLDistributionPoints([]string{"http://pki.example/crl/default/spare/g2-s7.crl"}))(t))
+			replaced(c, fixture.Must(pkix.MarshalCRLDistributionPoints([]string{"http://pki.example/crl/default/spare/g2-s7.crl"}))(t))
 		}},
 		"names in turn": {"2.5.29.17", func(c *pkix.Template) {
-			replaced(c, try(pkix.MarshalSubjectAltName([]pkix.GeneralName{pkix.NewEmail("a@host.example"), pkix.DNS("host.example")}, false))(t))
+			replaced(c, fixture.Must(pkix.MarshalSubjectAltName([]pkix.GeneralName{pkix.NewEmail("a@host.example"), pkix.DNS("host.example")}, false))(t))
 		}},
 		"a name less": {"2.5.29.17", func(c *pkix.Template) {
-			replaced(c, try(pkix.MarshalSubjectAltName([]pkix.GeneralName{pkix.DNS("host.example")}, false))(t))
+			replaced(c, fixture.Must(pkix.MarshalSubjectAltName([]pkix.GeneralName{pkix.DNS("host.example")}, false))(t))
 		}},
 	}
 	for _, e := range one().Extensions {
