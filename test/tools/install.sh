@@ -47,6 +47,7 @@ command -v pkcs11-tool >/dev/null || missing+=(opensc)
 command -v ocsptool >/dev/null || missing+=(gnutls-bin)
 command -v pki >/dev/null || missing+=(strongswan-pki)
 [ -e /usr/lib/ipsec/plugins/libstrongswan-curl.so ] || missing+=(libstrongswan-extra-plugins) # how pki speaks HTTP
+[ -e /usr/lib/ipsec/plugins/libstrongswan-openssl.so ] || missing+=(libstrongswan-standard-plugins) # what it makes keys and messages with
 [ -x /usr/lib/certmonger/certmonger-session ] || missing+=(certmonger)
 command -v systemd-analyze >/dev/null || missing+=(systemd) # verifies the unit; nothing is started
 [ ${#missing[@]} -eq 0 ] && exit 0
