@@ -15,7 +15,7 @@ import (
 // per test process, with the race detector when the test itself runs under it.
 func Binary(t testing.TB) string {
 	t.Helper()
-	return build(t, "./cmd/enrollgate", raceDetector)
+	return build(t, "", "./cmd/enrollgate", raceDetector)
 }
 
 // PlainBinary is [Binary] without the race detector, under which a start takes
@@ -23,17 +23,25 @@ func Binary(t testing.TB) string {
 // tests that start the daemon very often.
 func PlainBinary(t testing.TB) string {
 	t.Helper()
-	return build(t, "./cmd/enrollgate", false)
+	return build(t, "", "./cmd/enrollgate", false)
 }
 
-// build compiles pkg, a path relative to the module root, once per process.
-func build(t testing.TB, pkg string, race bool) string {
+// ClientBinary is a program of others at the version that a nested module pins: its
+// package, and the module's folder relative to the root. It is built once per test
+// process.
+func ClientBinary(t testing.TB, module, pkg string) string {
+	t.Helper()
+	return build(t, module, pkg, false)
+}
+
+// build compiles pkg in a folder relative to the module root, once per process.
+func build(t testing.TB, folder, pkg string, race bool) string {
 	t.Helper()
 	root := ModuleRoot(t)
 	touchSources(t, root)
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	key := fmt.Sprint(pkg, race)
+	key := fmt.Sprint(folder, pkg, race)
 	if path, ok := shared.built[key]; ok {
 		return path
 	}
@@ -50,7 +58,7 @@ func build(t testing.TB, pkg string, race bool) string {
 		args = append(args, "-race")
 	}
 	cmd := exec.Command("go", append(args, pkg)...)
-	cmd.Dir = root
+	cmd.Dir = filepath.Join(root, folder)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("harness: go build %s: %v\n%s", pkg, err, out)
 	}

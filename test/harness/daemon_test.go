@@ -11,8 +11,8 @@ import (
 const standIn = "./test/harness/testdata/daemon"
 
 func TestDaemon(t *testing.T) {
-	path := build(t, standIn, raceDetector)
-	if again := build(t, standIn, raceDetector); again != path {
+	path := build(t, "", standIn, raceDetector)
+	if again := build(t, "", standIn, raceDetector); again != path {
 		t.Fatal("built twice")
 	}
 	p := StartProgram(t, path, "serve", "--data", t.TempDir())
@@ -72,7 +72,7 @@ func record(t *testing.T, f func(testing.TB)) (failed bool, said string) {
 }
 
 func TestDaemonFailures(t *testing.T) {
-	path := build(t, standIn, raceDetector)
+	path := build(t, "", standIn, raceDetector)
 	tests := []struct {
 		mode string
 		stop bool

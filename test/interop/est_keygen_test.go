@@ -84,10 +84,7 @@ func (d *estDoor) made(t *testing.T) {
 	if out := sh(t, "curl -s -o /dev/null -w '%{http_code}' --cacert "+d.File("root.pem")+" -H 'Content-Type: application/pkcs10' --data-binary @"+folder+"/device.b64 "+d.url+"/serverkeygen"); out != "404" {
 		t.Errorf("where it is not switched on: %s", out)
 	}
-	path, err := estclient()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := estclient(t)
 	at, label, _ := strings.Cut(strings.TrimPrefix(d.keys, "https://"), "/.well-known/est/")
 	more := d.keyUser(t)
 	d.in(t, folder, `openssl req -new -newkey rsa:2048 -nodes -keyout other.key -subj /CN=device-9 -out device.csr`)

@@ -5,13 +5,11 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/enrollgate/enrollgate/test/harness"
@@ -190,26 +188,15 @@ func (d *estDoor) code(t *testing.T) {
 	}
 }
 
-// estclient builds globalsign's client, at the version that its module pins.
-var estclient = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "enrollgate-estclient-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "estclient")
-	out, err := exec.Command("go", "-C", "globalsign", "build", "-buildvcs=false", "-o", path, "github.com/globalsign/est/cmd/estclient").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, nil
-})
+// estclient is globalsign's client, at the version that its module pins.
+func estclient(t *testing.T) string {
+	t.Helper()
+	return harness.ClientBinary(t, "test/interop/globalsign", "github.com/globalsign/est/cmd/estclient")
+}
 
 // globalsign uses the client of globalsign.
 func (d *estDoor) globalsign(t *testing.T) {
-	path, err := estclient()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := estclient(t)
 	at, err := url.Parse(d.url)
 	if err != nil {
 		t.Fatal(err)

@@ -1,37 +1,18 @@
 package interop
 
 import (
-	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-)
 
-// scepclient builds micromdm's client, at the version that its module pins.
-var scepclient = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "enrollgate-scepclient-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "scepclient")
-	out, err := exec.Command("go", "-C", "micromdm", "build", "-buildvcs=false", "-o", path, "github.com/micromdm/scep/v2/cmd/scepclient").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, nil
-})
+	"github.com/enrollgate/enrollgate/test/harness"
+)
 
 // scepclient has micromdm's client enroll, or renew what is in the folder; it keeps
 // the request there, too.
 func (d *scepDoor) scepclient(t *testing.T, folder, url string, args ...string) (certificate, said string, err error) {
 	t.Helper()
-	path, err := scepclient()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := harness.ClientBinary(t, "test/interop/micromdm", "github.com/micromdm/scep/v2/cmd/scepclient")
 	certificate = filepath.Join(folder, "device.pem")
 	args = append([]string{"-server-url", url, "-private-key", filepath.Join(folder, "device.key"), "-certificate", certificate,
 		"-cn", "device-1", "-key-encipherment-selector"}, args...)
