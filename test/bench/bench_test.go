@@ -42,3 +42,12 @@ func TestBench(t *testing.T) {
 		}
 	}
 }
+
+// TestLikened: one statement in the two forms that the server counts it in is one.
+func TestLikened(t *testing.T) {
+	got := likened([]statement{{"update a set b = $1 where c = 'x' limit 1", 2, 5}, {"select 1", 1, 1}, {"update a set b = $1 where c = $2 limit $3", 3, 6}, {"select v1", 1, 1}})
+	want := []statement{{"update a set b = ? where c = ? limit ?", 5, 11}, {"select ?", 1, 1}, {"select v1", 1, 1}}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,7 +109,25 @@ func (d *database) watch(ctx context.Context, during func() error) (all []statem
 			return nil, e
 		}
 	}
-	return all, nil
+	return likened(all), nil
+}
+
+// constant is what the server may write out, or number as a parameter, in the text
+// of one and the same statement: it depends on whether a session prepared it before
+// statements were counted.
+var constant = regexp.MustCompile(`'[^']*'|\$\d+|\b\d+\b|\btrue\b|\bfalse\b`)
+
+// likened makes statements that differ in constants alone one.
+func likened(all []statement) (out []statement) {
+	for _, s := range all {
+		s.Text = constant.ReplaceAllString(s.Text, "?")
+		if i := slices.IndexFunc(out, func(o statement) bool { return o.Text == s.Text }); i >= 0 {
+			out[i].Calls, out[i].Pages = out[i].Calls+s.Calls, out[i].Pages+s.Pages
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // reload is how long the server's sessions may take to see a new setting.
