@@ -57,6 +57,18 @@ func idempotency(e *Endpoint, r *Request) Idempotency {
 	return id
 }
 
+// TransactionTaken is the Conflict of a live idempotency key that was recorded with
+// another digest, in every store's words.
+func TransactionTaken() *Error {
+	return Errorf(Conflict, "the transaction was used for another request: start a new one")
+}
+
+// PartlyAnswered is the Conflict of a call in which some entries were recorded before
+// and others were not.
+func PartlyAnswered() *Error {
+	return Errorf(Conflict, "a part of the request was answered before")
+}
+
 // again answers a request by a credential that has no use left: with what the same
 // request got before, or with the effect that would be lost. Nothing is signed for
 // it, so that whoever goes on sending a spent secret does not wear the key out.

@@ -76,7 +76,7 @@ func (s *Store) Park(ctx context.Context, p *ca.Parking) (*ca.Parked, error) {
 
 // parkedBefore finds what is recorded under the idempotency key.
 func (t *tx) parkedBefore(p *ca.Parking) (*ca.Parked, error) {
-	taken := ca.Errorf(ca.Conflict, "the transaction was used for another request already")
+	taken := ca.TransactionTaken()
 	id := p.Idempotency
 	if id.Window <= 0 {
 		return nil, nil

@@ -113,21 +113,16 @@ func (t *tx) replay(entries []*ca.Entry) (answers []ca.Recorded, err error) {
 			continue
 		}
 		if a.digest != e.Idempotency.Digest {
-			return nil, otherDigest()
+			return nil, ca.TransactionTaken()
 		}
 		c := t.certificates[keyOf(e.Certificate.Tenant, a.ca, a.serial)].Certificate
 		c.DER = bytes.Clone(c.DER)
 		answers = append(answers, ca.Recorded{Certificate: c, Replayed: true})
 	}
 	if len(answers) > 0 && len(answers) < len(entries) {
-		return nil, ca.Errorf(ca.Conflict, "a part of the request was answered before")
+		return nil, ca.PartlyAnswered()
 	}
 	return answers, nil
-}
-
-// otherDigest is the answer where a transaction is taken.
-func otherDigest() error {
-	return ca.Errorf(ca.Conflict, "the transaction was used for another request already")
 }
 
 // Answered finds what was recorded under a live idempotency key.
@@ -139,7 +134,7 @@ func (s *Store) Answered(ctx context.Context, tenant string, id *ca.Idempotency)
 	case !ok || !s.now().Before(a.expires):
 		return nil, ca.Errorf(ca.NotFound, "no such request was answered")
 	case a.digest != id.Digest:
-		return nil, otherDigest()
+		return nil, ca.TransactionTaken()
 	}
 	return s.Certificate(ctx, tenant, a.ca, a.serial)
 }

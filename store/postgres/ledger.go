@@ -97,7 +97,7 @@ func (s *Store) replay(ctx context.Context, entries []*ca.Entry) ([]ca.Recorded,
 	case len(entries):
 		return all, nil
 	}
-	return nil, ca.Errorf(ca.Conflict, "a part of the request was answered before")
+	return nil, ca.PartlyAnswered()
 }
 
 // Answered finds what was recorded under a live idempotency key.
@@ -108,7 +108,7 @@ func (s *Store) Answered(ctx context.Context, tenant string, id *ca.Idempotency)
 		return nil, readError(err, "recorded answer")
 	}
 	if string(digest) != string(id.Digest[:]) {
-		return nil, ca.Errorf(ca.Conflict, "the transaction was used for another request: start a new one")
+		return nil, ca.TransactionTaken()
 	}
 	if len(serial) != ca.SerialSize {
 		return nil, ca.InternalError(fmt.Errorf("postgres: a recorded serial has %d octets", len(serial)))

@@ -68,7 +68,7 @@ func (s *Store) parkedBefore(ctx context.Context, p *ca.Parking) (*ca.Parked, er
 	case err != nil:
 		return nil, readError(err, "recorded answer")
 	case string(digest) != string(p.Idempotency.Digest[:]):
-		return nil, ca.Errorf(ca.Conflict, "the transaction was used for another request: start a new one")
+		return nil, ca.TransactionTaken()
 	}
 	if id != "" {
 		found, err := s.PendingRequest(ctx, tenant, id)

@@ -76,7 +76,7 @@ func (r *parking) taken(b *batch) (bool, error) {
 	}
 	switch {
 	case found && string(digest) != string(id.Digest[:]), r.serial != nil && len(r.serial) != ca.SerialSize:
-		return false, ca.Errorf(ca.Conflict, "the transaction was used for another request already")
+		return false, ca.TransactionTaken()
 	case !found && parked:
 		_, err = b.exec(freePendingKey, tenant, id.Key[:])
 	}

@@ -124,7 +124,7 @@ func (r *recording) taken(b *batch) (bool, error) {
 		case !found:
 			continue
 		case string(digest) != string(id.Digest[:]):
-			return false, otherDigest()
+			return false, ca.TransactionTaken()
 		case len(serial) != ca.SerialSize:
 			return false, &failure{selectIdempotency, fmt.Errorf("a recorded serial has %d octets", len(serial))}
 		}
@@ -136,7 +136,7 @@ func (r *recording) taken(b *batch) (bool, error) {
 	case len(r.entries):
 		return true, nil
 	}
-	return false, ca.Errorf(ca.Conflict, "a part of the request was answered before")
+	return false, ca.PartlyAnswered()
 }
 
 // rows adds what is recorded of each entry.
@@ -191,17 +191,12 @@ func (s *Store) Answered(ctx context.Context, tenant string, id *ca.Idempotency)
 		return nil, readError(err, "no such request was answered")
 	}
 	if string(digest) != string(id.Digest[:]) {
-		return nil, otherDigest()
+		return nil, ca.TransactionTaken()
 	}
 	if len(serial) != ca.SerialSize {
 		return nil, ca.InternalError(fmt.Errorf("sqlite: a recorded serial has %d octets", len(serial)))
 	}
 	return s.Certificate(ctx, tenant, issuer, ca.Serial(serial))
-}
-
-// otherDigest is the answer where a transaction is taken.
-func otherDigest() error {
-	return ca.Errorf(ca.Conflict, "the transaction was used for another request already")
 }
 
 // Certificate finds one certificate with its current state.
