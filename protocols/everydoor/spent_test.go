@@ -38,7 +38,7 @@ func TestSpentSecretSignsNothing(t *testing.T) {
 			return est.send(t, p, "simpleenroll", (&foreign{holder: k}).der(t, extensions), code, nil)
 		},
 		"SCEP": func(k *rsa.PrivateKey) outcome {
-			scep.sent = 0 // one transaction
+			scep.sent = int(k.N.Bits()[0] >> 33) // a transaction of the key's own, as clients have
 			der := (&foreign{holder: k}).der(t, extensions, challengePassword(secret.secret.Text()))
 			return scep.send(t, p, pkcsReq, der, k, scep.client(t, k), secret.secret.Text())
 		},
@@ -52,7 +52,7 @@ func TestSpentSecretSignsNothing(t *testing.T) {
 		if again := ask(key); again.certificate == nil || !bytes.Equal(again.certificate.Raw, first.certificate.Raw) {
 			t.Errorf("%s: the same request again got %+v", door, again)
 		}
-		if got := ask(other); got.certificate != nil || !strings.Contains(got.wire, "used already") && !strings.Contains(got.wire, "another request") {
+		if got := ask(other); got.certificate != nil || !strings.Contains(got.wire, "used already") {
 			t.Errorf("%s: another key got %+v", door, got)
 		}
 		if *g.seen != before {
